@@ -1,0 +1,1 @@
+"""The networks: mathematics only. Nothing here knows files, devices or command-line arguments."""

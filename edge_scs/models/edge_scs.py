@@ -1,0 +1,233 @@
+"""Edge-SCS: SCSNet's task (grey LR in, colour HR out, any magnification, reference optional) with PCARN-M's economy.
+
+Three parts that meet in pictures, not in features, so that each can be trained, replaced and tiled on its own:
+
+* ``ColourBranch``: luma (and a reference) -> coarse chroma, once for the whole picture;
+* ``TextureBranch``: luma and the chroma enlarged to the LR grid -> features, tile by tile;
+* heads: features -> HR luma and chroma. ``PixelShuffleHead`` at x2, x3, x4, ``ContinuousHead`` anywhere else.
+
+Colour is BT.601 luma and chroma (docs/design.md says why not LAB). Grey in is luma, values in [0, 1].
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_scs.models.attention import SelfAttention, ValveCrossAttention
+from edge_scs.models.blocks import RecursiveBlock, conv3x3
+from edge_scs.models.encoders import SqueezeEncoder
+from edge_scs.models.heads import YCC_TO_RGB, ContinuousHead, PixelShuffleHead
+
+SHUFFLE_SCALES = (2, 3, 4)
+MAX_SCALE = 8.0
+# The colour branch always sees about this many pixels (240^2 = 320x180, the LR picture of a 720p x4 job): objects
+# then have the size it was trained on, and its cost does not grow with the picture.
+COLOUR_SIDE = 240
+# Chroma classes: a grid of this many steps from -CHROMA_LIMIT to CHROMA_LIMIT on each axis (Cb, Cr).
+CHROMA_STEPS, CHROMA_LIMIT = 17, 0.4
+
+
+@dataclass(frozen=True)
+class EdgeSCSConfig:
+    """What a checkpoint needs to rebuild its network."""
+
+    channels: int = 28
+    blocks: int = 3
+    repeats: int = 3
+    groups: int = 1
+    cascade: bool = False
+    tied: bool = True
+    continuous_channels: int = 16
+    reference: bool = True
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def chroma_classes() -> Tensor:
+    """Class centres (CHROMA_STEPS^2, 2): Cb slow, Cr fast, in [-CHROMA_LIMIT, CHROMA_LIMIT]."""
+    axis = torch.linspace(-CHROMA_LIMIT, CHROMA_LIMIT, CHROMA_STEPS)
+    return torch.cartesian_prod(axis, axis)
+
+
+def to_colour_grid(x: Tensor, side: int = COLOUR_SIDE) -> Tensor:
+    """Resize (n, c, h, w) to about side^2 pixels with the aspect kept: whole-pixel averaging, then bilinear.
+
+    Averaging by whole factors first stands in for an antialiased resize, which neither XNNPACK nor Core ML has.
+    A picture that has the right size already (320x180) passes untouched.
+    """
+    h, w = x.shape[-2:]
+    factor = side / (h * w) ** 0.5
+    size = (max(1, round(h * factor)), max(1, round(w * factor)))
+    shrink = int(1 / factor)
+    if shrink >= 2:
+        kernel = (min(shrink, h), min(shrink, w))
+        x = F.avg_pool2d(x, kernel, ceil_mode=True, count_include_pad=False)
+    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def luma_chroma(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """RGB (n, 3, h, w) in [0, 1] -> luma (n, 1, h, w) in [0, 1] and chroma (n, 2, h, w) in [-0.5, 0.5], BT.601."""
+    red, green, blue = rgb[:, 0:1], rgb[:, 1:2], rgb[:, 2:3]
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return luma, torch.cat([(blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
+
+
+class ColourBranch(nn.Module):
+    """Luma -> coarse chroma, by classification over a chroma grid (Zhang et al. 2016's remedy for brown averages).
+
+    The encoder is SqueezeNet 1.1's (1/4, 1/8, 1/16); a light decoder with self-attention at 1/16 climbs back to 1/4.
+    Pyramid valve cross-attention, lite: at 1/16 and 1/8, between the source's features and those of the reference,
+    which passes the same encoder. Without a reference these modules are not called at all: the reference switch.
+
+    The answer is the annealed mean of the class distribution: softmax(logits / temperature) . centres.
+    """
+
+    def __init__(self, reference: bool = True, temperature: float = 1.0):
+        super().__init__()
+        quarter, eighth, sixteenth = SqueezeEncoder.channels
+        self.encoder = SqueezeEncoder()
+        self.lateral4 = nn.Conv2d(quarter, 32, 1)
+        self.lateral8 = nn.Conv2d(eighth, 64, 1)
+        self.lateral16 = nn.Conv2d(sixteenth, 96, 1)
+        self.attention = SelfAttention(96, 32)
+        self.block16 = RecursiveBlock(96, repeats=2)
+        self.merge8 = nn.Conv2d(96 + 64, 80, 1)
+        self.block8 = RecursiveBlock(80, repeats=2)
+        self.merge4 = nn.Conv2d(80 + 32, 64, 1)
+        self.block4 = RecursiveBlock(64, repeats=1)
+        self.classify = nn.Conv2d(64, CHROMA_STEPS**2, 1)
+        self.cross16 = ValveCrossAttention(96, 64) if reference else None
+        self.cross8 = ValveCrossAttention(64, 64) if reference else None
+        self.temperature = temperature
+        self.side = COLOUR_SIDE  # training may start on a smaller grid, which is cheaper
+        self.register_buffer("centres", chroma_classes().T.reshape(2, -1, 1, 1), persistent=False)
+        self.centres: Tensor
+
+    def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+        """gray (n, 1, h, w) in [0, 1], reference (n, 3, hr, wr) RGB in [0, 1] -> chroma (n, 2, hc, wc).
+
+        hc x wc is a quarter of the colour grid: about 60 x 60 whatever the picture. Raises ValueError when a reference
+        is given to a branch that was built without one.
+        """
+        return self.annealed_mean(self.logits(gray, reference))
+
+    def annealed_mean(self, logits: Tensor) -> Tensor:
+        """Zhang et al. 2016, eq. 5: (n, classes, hc, wc) -> chroma (n, 2, hc, wc)."""
+        return F.conv2d(torch.softmax(logits / self.temperature, dim=1), self.centres)
+
+    def logits(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+        """Class logits (n, CHROMA_STEPS^2, hc, wc)."""
+        x4, x8, x16 = self.encoder(to_colour_grid(gray, self.side))
+        x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(x16)
+        if reference is not None:
+            x8, x16 = self._listen(x8, x16, reference)
+        x16 = self.block16(self.attention(F.relu(x16)))
+        x8 = self.merge8(torch.cat([_enlarge(x16, x8), F.relu(x8)], dim=1))
+        x8 = self.block8(F.relu(x8))
+        x4 = self.merge4(torch.cat([_enlarge(x8, x4), F.relu(x4)], dim=1))
+        return self.classify(F.relu(self.block4(F.relu(x4))))
+
+    def _listen(self, x8: Tensor, x16: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        if self.cross8 is None or self.cross16 is None:
+            raise ValueError("this network was built without its reference branch")
+        luma, chroma = luma_chroma(to_colour_grid(reference, self.side))
+        _, r8, r16 = self.encoder(luma)
+        r8, r16 = self.lateral8(r8), self.lateral16(r16)
+        chroma8 = F.interpolate(chroma, r8.shape[-2:], mode="bilinear", align_corners=False)
+        chroma16 = F.interpolate(chroma8, r16.shape[-2:], mode="bilinear", align_corners=False)
+        return self.cross8(x8, r8, chroma8), self.cross16(x16, r16, chroma16)
+
+
+def _enlarge(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class TextureBranch(nn.Module):
+    """Luma features from recursive tied residual blocks, gathered by one global cascade, fused with the chroma.
+
+    The global cascade (PCARN eq. 3) is a single 1x1 convolution over the stem and all block outputs, the one cascade
+    that was measured to pay at this width; the global residual (PCARN 3.1) adds the stem.
+
+    Shapes: gray (n, 1, h, w), chroma (n, 2, h, w) on the same grid -> (n, channels, h, w).
+    """
+
+    def __init__(self, config: EdgeSCSConfig):
+        super().__init__()
+        c = config.channels
+        self.stem = conv3x3(1, c)
+        self.blocks = nn.ModuleList(
+            RecursiveBlock(c, config.repeats, config.groups, config.cascade, config.tied) for _ in range(config.blocks)
+        )
+        self.gather = nn.Conv2d((config.blocks + 1) * c, c, 1)
+        self.fuse = conv3x3(c + 2, c)
+
+    def forward(self, gray: Tensor, chroma: Tensor) -> Tensor:
+        x = stem = self.stem(gray)
+        outputs = [stem]
+        for block in self.blocks:
+            x = block(x)
+            outputs.append(x)
+        x = self.gather(torch.cat(outputs, dim=1)) + stem
+        return F.relu(self.fuse(torch.cat([x, chroma], dim=1)))
+
+
+class EdgeSCS(nn.Module):
+    """The whole network. ``forward(gray_lr, size, reference=None)`` -> RGB HR, values in [0, 1]."""
+
+    def __init__(self, config: EdgeSCSConfig | None = None):
+        super().__init__()
+        self.config = config or EdgeSCSConfig()
+        self.colour = ColourBranch(self.config.reference)
+        self.texture = TextureBranch(self.config)
+        self.heads = nn.ModuleDict(
+            {str(scale): PixelShuffleHead(self.config.channels, scale) for scale in SHUFFLE_SCALES}
+        )
+        self.continuous = ContinuousHead(self.config.channels, self.config.continuous_channels)
+        self.register_buffer("to_rgb", torch.tensor(YCC_TO_RGB).reshape(3, 3, 1, 1), persistent=False)
+        self.to_rgb: Tensor
+
+    @property
+    def halo(self) -> int:
+        """LR pixels around a tile that its features and pixels depend on: one per 3x3 convolution, one to interpolate."""
+        per_block = 2 * self.config.repeats
+        return 1 + self.config.blocks * per_block + 1 + 1 + 1
+
+    def forward(self, gray: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
+        """gray (n, 1, h, w) in [0, 1], size (H, W), reference (n, 3, hr, wr) in [0, 1] -> RGB (n, 3, H, W) in [0, 1]."""
+        chroma = enlarge_chroma(self.colour(gray, reference), gray.shape[-2:])
+        return self.rgb(self.render(gray, chroma, size))
+
+    def render(self, gray: Tensor, chroma: Tensor, size: tuple[int, int]) -> Tensor:
+        """Luma (n, 1, h, w) and chroma on the same grid (n, 2, h, w) -> luma and chroma (n, 3, H, W), not clamped."""
+        features, base = self.texture(gray, chroma), torch.cat([gray, chroma], dim=1)
+        scale = shuffle_scale(gray.shape[-2:], size)
+        if scale is not None:
+            return self.heads[str(scale)](features, base)
+        return self.continuous(features, base, size)
+
+    def render_at(
+        self, gray: Tensor, chroma: Tensor, rows: Tensor, cols: Tensor, ratios: tuple[float, float]
+    ) -> Tensor:
+        """``render`` by the continuous head on any grid of LR coordinates within these LR pixels: a tile's part."""
+        features, base = self.texture(gray, chroma), torch.cat([gray, chroma], dim=1)
+        return self.continuous.at(features, base, rows, cols, ratios)
+
+    def rgb(self, ycc: Tensor) -> Tensor:
+        """Luma and chroma (n, 3, h, w) -> RGB clamped to [0, 1]."""
+        return F.conv2d(ycc, self.to_rgb).clamp(0, 1)
+
+
+def enlarge_chroma(chroma: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Coarse chroma to the LR grid, bilinear."""
+    return F.interpolate(chroma, tuple(size), mode="bilinear", align_corners=False)
+
+
+def shuffle_scale(lr: tuple[int, int] | torch.Size, hr: tuple[int, int]) -> int | None:
+    """The PixelShuffle head for these sizes, or None: then the continuous head does it."""
+    for scale in SHUFFLE_SCALES:
+        if (lr[0] * scale, lr[1] * scale) == tuple(hr):
+            return scale
+    return None

@@ -1,0 +1,34 @@
+"""Encoders: pictures in, feature pyramids out."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_scs.models.blocks import Fire, conv3x3
+
+
+class SqueezeEncoder(nn.Module):
+    """SqueezeNet 1.1's features on luma: 0.72 M parameters that can start from ImageNet.
+
+    Differences from the original, so that any size from 1x1 works without padding the picture: one input channel (the
+    three RGB filters summed, see ``weights.loading.squeezenet_state``), and padding 1 in the first convolution and the
+    pools, so that every level has ceil(size / 2) rows and columns.
+
+    Shapes: (n, 1, h, w) in [0, 1] -> (n, 128, h/4, w/4), (n, 256, h/8, w/8), (n, 512, h/16, w/16), sizes rounded up.
+    """
+
+    channels = (128, 256, 512)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(1, 64, stride=2)
+        self.fire2, self.fire3 = Fire(64, 16, 64), Fire(128, 16, 64)
+        self.fire4, self.fire5 = Fire(128, 32, 128), Fire(256, 32, 128)
+        self.fire6, self.fire7 = Fire(256, 48, 192), Fire(384, 48, 192)
+        self.fire8, self.fire9 = Fire(384, 64, 256), Fire(512, 64, 256)
+
+    def forward(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = F.max_pool2d(F.relu(self.conv1(luma)), 3, 2, 1)
+        quarter = self.fire3(self.fire2(x))
+        eighth = self.fire5(self.fire4(F.max_pool2d(quarter, 3, 2, 1)))
+        x = self.fire7(self.fire6(F.max_pool2d(eighth, 3, 2, 1)))
+        return quarter, eighth, self.fire9(self.fire8(x))

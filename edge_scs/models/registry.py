@@ -1,0 +1,74 @@
+"""Every network by name: how to build it, and the description that callers read instead of special cases."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from edge_scs.models.edge_scs import MAX_SCALE, SHUFFLE_SCALES, EdgeSCS, EdgeSCSConfig
+
+
+@dataclass(frozen=True)
+class Description:
+    """What enhance, export, evaluate and report need to know about a network.
+
+    ``input`` is "grey" (``forward(gray_lr, size, reference=None)``) or "rgb" (``forward(rgb_lr, size)``); every network
+    returns RGB (n, 3, H, W) in [0, 1]. ``scales`` are the whole magnifications with a head of their own, and
+    ``continuous`` the range of any others, or None. ``halo`` is the receptive field's radius in LR pixels.
+    """
+
+    name: str
+    variant: str
+    input: str
+    scales: tuple[int, ...]
+    continuous: tuple[float, float] | None
+    halo: int
+    reference: bool
+    published: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """``config`` is any frozen dataclass; ``build`` takes one; ``describe`` fits a built network."""
+
+    config: object
+    build: Callable[..., nn.Module]
+    describe: Callable[[str, nn.Module], Description]
+
+
+def _describe_edge_scs(name: str, model: nn.Module) -> Description:
+    assert isinstance(model, EdgeSCS)
+    return Description(
+        name=name,
+        variant=name.removeprefix("edge_scs_"),
+        input="grey",
+        scales=SHUFFLE_SCALES,
+        continuous=(1.0, MAX_SCALE),
+        halo=model.halo,
+        reference=model.config.reference,
+    )
+
+
+MODELS: dict[str, Entry] = {
+    "edge_scs_m": Entry(EdgeSCSConfig(), EdgeSCS, _describe_edge_scs),
+    "edge_scs_s": Entry(EdgeSCSConfig(channels=16, blocks=2, repeats=2), EdgeSCS, _describe_edge_scs),
+}
+
+
+def names() -> list[str]:
+    return list(MODELS)
+
+
+def create(name: str, config: dict[str, object] | None = None) -> nn.Module:
+    """A freshly initialised network. ``config`` overrides fields of the registered one.
+
+    Raises KeyError for an unknown name and TypeError for an unknown field.
+    """
+    entry = MODELS[name]
+    fields = dict(vars(entry.config)) | (config or {})
+    return entry.build(type(entry.config)(**fields))
+
+
+def describe(name: str, model: nn.Module) -> Description:
+    """The description of a built network, as its config made it."""
+    return MODELS[name].describe(name, model)

@@ -1,0 +1,1 @@
+"""Shipped weights and the one way to load any: safetensors with the network's spec in the metadata."""

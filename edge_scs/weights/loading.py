@@ -1,0 +1,140 @@
+"""Weights in safetensors, with the spec that rebuilds their network in the metadata. Nothing is ever unpickled blindly."""
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edge_scs.errors import InputError
+from edge_scs.files import write_atomically
+from edge_scs.models import registry
+from edge_scs.models.registry import Description
+
+SHIPPED = Path(__file__).parent
+MAX_BYTES = 2 << 30
+
+
+@dataclass
+class Loaded:
+    """A network in eval mode with its weights; ``source`` is a file, or "untrained"."""
+
+    name: str
+    model: nn.Module
+    description: Description
+    source: str
+
+
+def shipped_file(name: str) -> Path | None:
+    """The shipped weights of a registered model, or None."""
+    path = SHIPPED / f"{name}.safetensors"
+    return path if path.exists() else None
+
+
+def load(model: str, weights: Path | str | None = None, allow_untrained: bool = False) -> Loaded:
+    """Load a network by name (its shipped weights), by name with a weights file, or by checkpoint path.
+
+    Raises InputError for an unknown name, a model without shipped weights (unless ``allow_untrained``: seeded random
+    weights, enough to count and time), a file that is no safetensors checkpoint of ours, or one of another network.
+    """
+    if model in registry.MODELS:
+        path = Path(weights) if weights else shipped_file(model)
+        if path is None and allow_untrained:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                network = registry.create(model).eval()
+            return Loaded(model, network, registry.describe(model, network), "untrained")
+        if path is None:
+            raise InputError(f"{model}: no weights are shipped; give --weights FILE, or train it first")
+        return _load_file(path, expected=model)
+    path = Path(model)
+    if path.suffix == ".safetensors" or path.exists():
+        if weights:
+            raise InputError(f"{model}: is a file already; --weights goes with a model's name")
+        return _load_file(path, expected=None)
+    near = difflib.get_close_matches(model, registry.names(), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(registry.names())}"
+    raise InputError(f"{model}: no such model or checkpoint; {hint}")
+
+
+def save(path: Path, name: str, model: nn.Module, extra: dict[str, str] | None = None) -> None:
+    """Write a network's weights with its spec: {"model", "config"} and any ``extra`` strings, atomically."""
+    import safetensors.torch
+
+    spec = {"format": "edge-scs", "model": name, "config": json.dumps(vars(model.config))} | (extra or {})
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    write_atomically(path, safetensors.torch.save(state, spec))
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file. Raises InputError when it is missing, too big or not one."""
+    import safetensors
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES >> 30} GiB, not a checkpoint of these networks")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, RuntimeError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _load_file(path: Path, expected: str | None) -> Loaded:
+    state, spec = read_safetensors(path)
+    name = spec.get("model", "")
+    if name not in registry.MODELS:
+        raise InputError(f"{path}: its metadata names no network of ours; convert it with import-weights")
+    if expected is not None and name != expected:
+        raise InputError(f"{path}: holds weights of {name}, not of {expected}; load it as {name}")
+    try:
+        model = registry.create(name, json.loads(spec.get("config", "{}")))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: its spec does not fit {name} ({error}); convert or train it again") from error
+    load_state(model, state, path)
+    return Loaded(name, model.eval(), registry.describe(name, model), str(path))
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor], path: Path | str) -> None:
+    """Fill a network, all or nothing. Raises InputError that names the first tensor which does not fit."""
+    own = model.state_dict()
+    for key in own:
+        if key not in state:
+            raise InputError(f"{path}: lacks {key}; it was made by another version or network")
+        if own[key].shape != state[key].shape:
+            shapes = f"{tuple(state[key].shape)}, expected {tuple(own[key].shape)}"
+            raise InputError(f"{path}: {key} has shape {shapes}; it belongs to another network")
+    for key in state:
+        if key not in own:
+            raise InputError(f"{path}: has {key}, which the network lacks; it belongs to another network")
+    model.load_state_dict(state)
+
+
+def squeezenet_state(path: Path) -> dict[str, Tensor]:
+    """ImageNet SqueezeNet 1.1 in torchvision's key names -> the state of a ``SqueezeEncoder``.
+
+    Luma goes to all three ImageNet-normalised channels, which is linear, so it folds into the first convolution:
+    W = sum_c W_c / std_c, b -= sum W_c mean_c / std_c. Exact but for the zero-padded border.
+    Raises InputError when the file is missing or no such checkpoint (read with ``weights_only=True``).
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such feature weights; drop `encoder_init` from the recipe, or give the file")
+    try:
+        raw = torch.load(path, map_location="cpu", weights_only=True)
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        first = raw["features.0.weight"].float() / std.reshape(1, 3, 1, 1)
+        state = {
+            "conv1.weight": first.sum(1, keepdim=True),
+            "conv1.bias": raw["features.0.bias"].float() - (first * mean.reshape(1, 3, 1, 1)).sum((1, 2, 3)),
+        }
+        layers = {3: "fire2", 4: "fire3", 6: "fire4", 7: "fire5", 9: "fire6", 10: "fire7", 11: "fire8", 12: "fire9"}
+        for index, name in layers.items():
+            for part in ("squeeze1x1", "expand1x1", "expand3x3"):
+                for kind in ("weight", "bias"):
+                    state[f"{name}.{part}.{kind}"] = raw[f"features.{index}.{part}.{kind}"].float()
+    except Exception as error:
+        raise InputError(f"{path}: not SqueezeNet 1.1 weights in torchvision's key names ({error})") from error
+    return state

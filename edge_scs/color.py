@@ -12,8 +12,9 @@ YCC_TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
 def _mix(x: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    weights = torch.tensor(matrix, dtype=x.dtype, device=x.device)
-    return torch.einsum("oc,...chw->...ohw", weights, x)
+    # Sums, not a matrix product: autocast would round that to bf16, and these are the targets of training.
+    channels = x.unbind(-3)
+    return torch.stack([sum(w * c for w, c in zip(row, channels, strict=True)) for row in matrix], dim=-3)  # type: ignore[misc]
 
 
 def rgb_to_ycc(rgb: Tensor) -> Tensor:

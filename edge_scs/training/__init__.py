@@ -1,0 +1,1 @@
+"""Training: needs torch, accelerate and kornia; never executorch, coremltools or torchao."""

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,3 +139,24 @@ def squeezenet_state(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise InputError(f"{path}: not SqueezeNet 1.1 weights in torchvision's key names ({error})") from error
     return state
+
+
+def load_encoder(encoder: nn.Module, init: str) -> None:
+    """Start a ``SqueezeEncoder`` from ImageNet: ``init`` is a file, or "squeezenet1_1".
+
+    The name is looked up in $EDGE_SCS_ASSETS/peers/features and in the torch hub cache (torchvision's file there).
+    Raises InputError that says where it was looked for.
+    """
+    path = Path(init)
+    if init == "squeezenet1_1":
+        places = [Path(torch.hub.get_dir()) / "checkpoints"]
+        if assets := os.environ.get("EDGE_SCS_ASSETS"):
+            places.insert(0, Path(assets) / "peers" / "features")
+        found = [file for place in places for file in sorted(place.glob("squeezenet1_1*.pth"))]
+        if not found:
+            raise InputError(
+                f"squeezenet1_1: no squeezenet1_1*.pth in {' or '.join(map(str, places))};"
+                " set encoder_init to a file, or to an empty string to start from random weights"
+            )
+        path = found[0]
+    encoder.load_state_dict(squeezenet_state(path))

@@ -1,0 +1,145 @@
+"""Recipes: TOML in, dataclasses out. A key that is not known is an error that names the nearest one that is."""
+
+import difflib
+import tomllib
+import types
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from edge_scs.errors import InputError
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """What a batch is made of (``data.pairs``)."""
+
+    batch: int = 8
+    crop: str = "patch"  # "patch": windows at full resolution; "picture": whole scenes, about hr_side^2 pixels
+    lr_patch: int = 48  # LR pixels, crop = "patch"
+    hr_side: int = 240  # HR pixels, crop = "picture"
+    whole_scales: float = 0.75  # share of steps at x2, x3 or x4; the others draw from U(1, 4)
+    reference_every: int = 0  # every n-th step brings references; 0: none
+    foreign_references: float = 0.25  # share of references that show another picture
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: which parts learn what, and how long."""
+
+    task: str  # a key of training.tasks.TASKS
+    parts: list[str]  # names of submodules that learn; everything else stays frozen
+    steps: int
+    learning_rate: float
+    data: DataSection = field(default_factory=DataSection)
+    final_rate: float = 0.01  # share of learning_rate left at the end of the cosine
+    warmup: int = 100
+    weight_decay: float = 0.0
+    accumulate: int = 1
+    clip: float = 1.0  # gradient norm
+    ema: float = 0.999
+    chroma_weight: float = 0.5  # L1 on chroma against L1 on luma (texture), or on the mean chroma (colour)
+    rebalance: float = 0.5  # Zhang et al. 2016: how uniform the class weights' prior is; 1: no rebalancing
+    encoder_init: str = ""  # "squeezenet1_1", or a file in torchvision's key names
+    colour_side: int = 240  # grid of the colour branch in this stage
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training. Every stage named in ``stages`` has a table of its own."""
+
+    model: str
+    stages: list[str]
+    stage: dict[str, Stage]
+    seed: int = 1
+    precision: str = "no"  # "no" or "bf16" autocast
+    channels_last: bool = True
+    compile: bool = False
+    workers: int = 0
+    cache_mb: int = 4096
+    log_every: int = 50
+    validate_every: int = 2000
+    checkpoint_every: int = 500
+    config: dict[str, Any] = field(default_factory=dict)  # overrides of the registered network's fields
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe; ``overrides`` are ``--set`` texts like ``stage.texture.steps=100``.
+
+    Raises InputError: no such file, no TOML, an unknown or missing key, a value of the wrong type.
+    """
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a recipe such as recipes/*.toml") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML ({error})") from error
+    for text in overrides or []:
+        _override(table, text)
+    recipe = build(Recipe, table, str(path))
+    for name in recipe.stages:
+        if name not in recipe.stage:
+            raise InputError(f"{path}: stages names {name!r}, but there is no table [stage.{name}]")
+    if not recipe.stages:
+        raise InputError(f"{path}: stages is empty; name at least one of {', '.join(recipe.stage)}")
+    return recipe
+
+
+def build(cls: type, table: dict[str, Any], where: str) -> Any:
+    """A dataclass from a TOML table, strictly. Raises InputError naming the key and the mend."""
+    hints, known = get_type_hints(cls), {f.name: f for f in fields(cls)}
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise InputError(f"{where}: unknown key {key!r}; {hint}")
+    required = [f.name for f in fields(cls) if _required(f)]
+    for key in required:
+        if key not in table:
+            raise InputError(f"{where}: lacks the key {key!r}")
+    return cls(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in table.items()})
+
+
+def _required(f: Any) -> bool:
+    from dataclasses import MISSING
+
+    return f.default is MISSING and f.default_factory is MISSING
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise InputError(f"{where} must be a table, not {value!r}")
+        return build(hint, value, where)  # type: ignore[arg-type]
+    if get_origin(hint) is types.UnionType:
+        return None if value is None else _value(get_args(hint)[0], value, where)
+    if get_origin(hint) is list:
+        if not isinstance(value, list):
+            raise InputError(f"{where} must be a list, not {value!r}")
+        return [_value(get_args(hint)[0], item, where) for item in value]
+    if get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{where} must be a table, not {value!r}")
+        inner = get_args(hint)[1]
+        return {k: v if inner is Any else _value(inner, v, f"{where}.{k}") for k, v in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is not Any and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        raise InputError(f"{where} must be a {hint.__name__}, not {value!r}")
+    return value
+
+
+def _override(table: dict[str, Any], text: str) -> None:
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise InputError(f"--set {text}: write it as key=value, for example stage.texture.steps=100")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value  # a bare word is a string
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise InputError(f"--set {text}: {parent} is not a table")
+    table[last] = parsed

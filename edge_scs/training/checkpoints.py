@@ -1,0 +1,44 @@
+"""Checkpoints: one file that holds all a run needs to go on exactly, written whole or not at all."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edge_scs.errors import InputError
+from edge_scs.files import atomic_path
+
+NAME = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` (tensors and plain values only); the checkpoint before it stays as ``checkpoint.previous.pt``."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with atomic_path(folder / NAME) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+        if (folder / NAME).exists():
+            (folder / NAME).replace(folder / PREVIOUS)
+
+
+def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
+    """The newest readable checkpoint of a run, or None if it has none. Falls back to the one before, and says so.
+
+    Raises InputError when there are checkpoints and none can be read.
+    """
+    broken = []
+    for path in (folder / NAME, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a torn or foreign file fails in many ways; all mean "not this one"
+            broken.append(path)
+            warn(f"{path}: unreadable ({type(error).__name__}), trying the checkpoint before it")
+            continue
+        return dict(state)
+    if broken:
+        raise InputError(f"{broken[0]}: no checkpoint of this run can be read; start again without --resume")
+    return None

@@ -1,0 +1,124 @@
+"""What a run leaves to look at: metrics.csv (and TensorBoard if installed), progress on stderr, contact sheets."""
+
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edge_scs.data.degradation import grey, to_lr
+from edge_scs.data.photographs import Photographs
+
+HEADER = ("stage_number", "stage", "step", "name", "value")
+
+
+class MetricsLog:
+    """Rows (stage_number, stage, step, name, value) in ``folder``/metrics.csv, flushed as they come."""
+
+    def __init__(self, folder: Path, enabled: bool = True):
+        self.path, self.enabled = folder / "metrics.csv", enabled
+        self.writer: Any = None
+        if not enabled:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            self.path.write_text(",".join(HEADER) + "\n")
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(folder / "tensorboard"))
+        except ImportError:
+            self.writer = None
+
+    def truncate(self, stage_number: int, step: int) -> None:
+        """Drop rows at or after a position: a resumed run writes them again."""
+        if not self.enabled:
+            return
+        with open(self.path, newline="") as file:
+            rows = [row for row in csv.reader(file) if len(row) == len(HEADER)]
+        keep = [r for r in rows[1:] if (int(r[0]), int(r[2])) < (stage_number, step)]
+        with open(self.path, "w", newline="") as file:
+            csv.writer(file).writerows([HEADER, *keep])
+
+    def step(self, number: int, stage: str, step: int, losses: dict[str, float], rate: float) -> None:
+        if self.enabled:
+            self._write([(number, stage, step, key, f"{value:.9g}") for key, value in losses.items()])
+            self._write([(number, stage, step, "learning_rate", f"{rate:.9g}")])
+
+    def validation(self, stage: str, step: int, figures: dict[str, float], say: Callable[[str], None]) -> None:
+        number = self._number
+        self._write([(number, stage, step - 1, key, f"{value:.6g}") for key, value in figures.items()])
+        say(f"{stage} {step}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
+
+    _number = 0
+
+    def _write(self, rows: list[tuple[int, str, int, str, str]]) -> None:
+        with open(self.path, "a", newline="") as file:
+            csv.writer(file).writerows(rows)
+        for number, stage, step, name, value in rows:
+            self._number = number
+            if self.writer is not None:
+                self.writer.add_scalar(f"{stage}/{name}", float(value), step)
+
+
+class Progress:
+    """A bar on a terminal's stderr (loss, it/s, pictures/s, ETA), a line every half minute elsewhere."""
+
+    def __init__(self, stage: str, start: int, total: int, say: Callable[[str], None]):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.stage, self.done, self.total, self.say = stage, start, total, say
+        console = Console(stderr=True)
+        self.bar = Bar(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+        )  # fmt: skip
+        self.task = self.bar.add_task(stage, total=total, completed=start, figures="")
+        self.loss, self.rate, self.pictures = float("nan"), 0.0, 0.0
+        self.spoken = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def advance(self, loss: float, pictures: int, seconds: float) -> None:
+        """One step done: its loss, the pictures it saw and how long it took."""
+        self.done += 1
+        fresh = self.rate == 0.0
+        self.loss = loss if fresh else 0.98 * self.loss + 0.02 * loss
+        self.rate = 1 / seconds if fresh else 0.95 * self.rate + 0.05 / seconds
+        self.pictures = pictures * self.rate
+        figures = f"loss {self.loss:.4f}  {self.rate:.1f} it/s  {self.pictures:.0f} pictures/s"
+        self.bar.update(self.task, advance=1, figures=figures)
+        if self.bar.disable and time.monotonic() - self.spoken > 30:
+            self.spoken = time.monotonic()
+            left = (self.total - self.done) / max(self.rate, 1e-9) / 60
+            self.say(f"{self.stage} {self.done}/{self.total}  {figures}  {left:.0f} min left")
+
+
+@torch.no_grad()
+def contact_sheet(model: Any, photographs: Photographs, path: Path, count: int = 6, side: int = 256) -> None:
+    """A PNG of held-out photographs: grey LR enlarged | the network's x4 | the truth, one row each."""
+    from edge_scs.images import write_image
+
+    rows = []
+    step = max(1, len(photographs) // count)
+    for index in range(0, len(photographs), step)[:count]:
+        picture = photographs[index]
+        h, w = (min(side, extent) // 4 * 4 for extent in picture.shape[1:])
+        hr = picture[None, :, :h, :w]
+        gray = to_lr(grey(hr), (h // 4, w // 4)).to(next(model.parameters()).device)
+        out = model(gray, (h, w)).cpu()
+        small = gray.cpu().repeat_interleave(4, 2).repeat_interleave(4, 3).expand(-1, 3, -1, -1)
+        row = torch.cat([small, out, hr.float() / 255], dim=3)[0]
+        rows.append(torch.nn.functional.pad(row, (0, 3 * side - row.shape[2], 0, side - row.shape[1]), value=1.0))
+    sheet = (torch.cat(rows, dim=1).permute(1, 2, 0) * 255).round().clamp(0, 255).numpy().astype(np.uint8)
+    write_image(path, sheet)

@@ -1,0 +1,241 @@
+"""The training loop: stages, one step after another, on whatever accelerate finds.
+
+Everything that influences a step is either in the checkpoint (weights, EMA, optimizer, position) or a function of the
+step itself (batch, learning rate), so a killed run goes on as if nothing had happened.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from edge_scs.data.pairs import StepBatches, steps_from
+from edge_scs.data.photographs import Photographs
+from edge_scs.errors import InputError
+from edge_scs.models import registry
+from edge_scs.recipes import Recipe, Stage
+from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
+from edge_scs.training.log import MetricsLog, Progress, contact_sheet
+from edge_scs.training.tasks import TASKS, validate
+from edge_scs.weights import loading
+
+
+@dataclass
+class Outcome:
+    """``weights`` is the averaged network's file; None if the run was interrupted before the end."""
+
+    weights: Path | None
+    steps: int
+    interrupted: bool
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    """Linear warm-up, then a cosine from ``learning_rate`` down to ``final_rate`` of it. A function of the step alone."""
+    if step < stage.warmup:
+        return stage.learning_rate * (step + 1) / stage.warmup
+    done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
+    return stage.learning_rate * (stage.final_rate + (1 - stage.final_rate) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def train(
+    recipe: Recipe,
+    photographs: Photographs,
+    out: Path,
+    resume: bool = False,
+    init: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Outcome:
+    """Run a recipe's stages and write ``out``/weights.safetensors (EMA), metrics.csv, validation sheets, checkpoints.
+
+    ``init`` starts from a weights file of the same network. Raises InputError when ``out`` holds a run and ``resume``
+    is False, when the run there followed another recipe, or when a stage names parts or a task that do not exist.
+    """
+    from accelerate import Accelerator
+    from accelerate.utils import set_seed
+
+    accelerator = Accelerator(mixed_precision=recipe.precision, gradient_accumulation_steps=1)
+    say = say if accelerator.is_main_process else _silent
+    state = load_checkpoint(out, say) if resume else None
+    if not resume and (out / "checkpoint.pt").exists():
+        raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
+    if state is not None and state["recipe"] != asdict(recipe):
+        raise InputError(f"{out}: was started with another recipe or other --set values; use the same, or another --out")
+
+    set_seed(recipe.seed)
+    model = registry.create(recipe.model, recipe.config)
+    if init is not None:
+        loading.load_state(model, loading.read_safetensors(init)[0], init)
+    training, validation = photographs.split()
+    log = MetricsLog(out, enabled=accelerator.is_main_process)
+    position = {"stage": 0, "step": 0} if state is None else state["position"]
+    if state is not None:
+        model.load_state_dict(state["ema"])
+        log.truncate(position["stage"], position["step"])
+
+    with _stop_on_signals() as stopping:
+        for number in range(position["stage"], len(recipe.stages)):
+            name = recipe.stages[number]
+            run = _StageRun(accelerator, recipe, name, number, model, training)
+            start = 0
+            if state is not None and number == position["stage"] and position["step"] > 0:
+                run.restore(state)
+                start = position["step"]
+            for step in run.steps(start, say, log, stopping):
+                whole = step == run.stage.steps
+                if accelerator.is_main_process and (whole or step % recipe.validate_every == 0):
+                    with run.averaged():
+                        log.validation(name, step, validate(run.model, validation), say)
+                        contact_sheet(run.model, validation, out / "sheets" / f"{name}-{step:07d}.png")
+                if accelerator.is_main_process and (whole or stopping() or step % recipe.checkpoint_every == 0):
+                    save_checkpoint(out, run.state(number, step))
+            if stopping():
+                say(f"interrupted in stage {name}; go on with --resume --out {out}")
+                return Outcome(None, position["step"], interrupted=True)
+            run.finish()
+    path = out / "weights.safetensors"
+    if accelerator.is_main_process:
+        loading.save(path, recipe.model, model, {"stages": ",".join(recipe.stages), "seed": str(recipe.seed)})
+    return Outcome(path, sum(recipe.stage[name].steps for name in recipe.stages), interrupted=False)
+
+
+class _StageRun:
+    """One stage under way: its task, optimizer and weight average."""
+
+    def __init__(
+        self, accelerator: Any, recipe: Recipe, name: str, number: int, model: nn.Module, photographs: Photographs
+    ):
+        self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
+        self.stage = stage = recipe.stage[name]
+        if stage.task not in TASKS:
+            raise InputError(f"stage.{name}.task: no task {stage.task!r}; known: {', '.join(TASKS)}")
+        self.model: Any = model.to(accelerator.device)
+        if recipe.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.model.train().requires_grad_(False)
+        known = dict(self.model.named_children())
+        for part in stage.parts:
+            if part not in known:
+                raise InputError(f"stage.{name}.parts: {recipe.model} has no part {part!r}; it has {', '.join(known)}")
+            known[part].requires_grad_(True)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if stage.encoder_init:
+            loading.load_encoder(self.model.colour.encoder, stage.encoder_init)
+        task = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
+        optimizer = torch.optim.AdamW(self.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
+        # Without a reference in the batch some parts of the colour branch get no gradient: DDP has to know.
+        self.task, self.optimizer = accelerator.prepare(torch.compile(task) if recipe.compile else task, optimizer)
+        self.ema = [p.detach().clone() for p in self.parameters]
+        self.batches = StepBatches(photographs, stage.data, recipe.seed + 1000 * number, accelerator.process_index)
+
+    def steps(self, start: int, say: Any, log: MetricsLog, stopping: Callable[[], bool]) -> Iterator[int]:
+        """Take the steps, yielding how many are done after each."""
+        workers = self.recipe.workers
+        loader = iter(
+            torch.utils.data.DataLoader(
+                self.batches,
+                batch_size=None,
+                sampler=list(steps_from(start * self.stage.accumulate, self.stage.steps * self.stage.accumulate)),
+                num_workers=workers,
+                prefetch_factor=4 if workers else None,
+            )
+        )
+        with Progress(self.name, start, self.stage.steps, say) as progress:
+            for step in range(start, self.stage.steps):
+                begun = time.perf_counter()
+                losses, pictures = self._step(loader, step)
+                log.step(self.number, self.name, step, losses, self.optimizer.param_groups[0]["lr"])
+                progress.advance(losses["loss"], pictures, time.perf_counter() - begun)
+                yield step + 1
+                if stopping():
+                    return
+
+    def _step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.stage, step)
+        pictures = 0
+        for _ in range(self.stage.accumulate):
+            batch = next(loader).to(self.accelerator.device)
+            with self.accelerator.autocast():
+                losses = self.task(batch)
+            self.accelerator.backward(losses["loss"] / self.stage.accumulate)
+            pictures += len(batch.gray) * self.accelerator.num_processes
+        self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        # A young average follows closely, else it would remember the initialisation for thousands of steps.
+        decay = min(self.stage.ema, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.ema, self.parameters, 1 - decay)
+        return {key: float(value.detach()) for key, value in losses.items()}, pictures
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The network with its averaged weights, in eval mode, and back."""
+        current = [p.detach().clone() for p in self.parameters]
+        side = getattr(self.model.colour, "side", None) if hasattr(self.model, "colour") else None
+        self._put(self.ema)
+        self.model.eval()
+        yield
+        self._put(current)
+        self.model.train()
+        if side is not None:
+            self.model.colour.side = side
+
+    def finish(self) -> None:
+        """The stage's result is the average."""
+        self._put(self.ema)
+        self.model.eval()
+
+    def _put(self, values: list[torch.Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, values, strict=True):
+                parameter.copy_(value)
+
+    def state(self, number: int, step: int) -> dict[str, Any]:
+        """Checkpoint contents. ``step`` of a finished stage is 0 of the next one, which starts from the average."""
+        finished = step == self.stage.steps
+        with self.averaged():
+            ema = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
+        return {
+            "recipe": asdict(self.recipe),
+            "position": {"stage": number + finished, "step": 0 if finished else step},
+            "model": dict(self.model.state_dict()),
+            "ema": ema,
+            "ema_list": self.ema,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on in the middle of this stage."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for own, saved in zip(self.ema, state["ema_list"], strict=True):
+            own.copy_(saved)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """SIGINT and SIGTERM ask for a checkpoint at the end of the step; a second one stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _silent(text: str) -> None:
+    pass

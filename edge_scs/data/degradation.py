@@ -1,4 +1,4 @@
-"""How a colour photograph becomes a small grey one: Pillow's ``convert("L")`` and Pillow's antialiased bicubic, on tensors."""
+"""How a colour photograph becomes a small grey one: Pillow's ``convert("L")`` and antialiased bicubic, on tensors."""
 
 import torch
 from torch import Tensor
@@ -12,16 +12,23 @@ def grey(rgb: Tensor) -> Tensor:
 
 
 def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Antialiased bicubic resize (a = -0.5) of floats in [0, 1], (n, c, h, w) -> (n, c, *size), not clamped.
-
-    PyTorch's antialiased kernel is Pillow's; the results differ by Pillow's 8-bit rounding only (tested: one level).
-    """
+    """Antialiased bicubic resize (a = -0.5) of floats, (n, c, h, w) -> (n, c, *size), not clamped."""
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
 
 
+def pillow_bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """uint8 (n, c, h, w) -> uint8 (n, c, *size): Pillow's ``resize(..., BICUBIC)`` to one grey level.
+
+    PyTorch's antialiased kernel is Pillow's. Pillow goes across first, then down, and rounds and clips to bytes in
+    between, which at sharp edges matters by several levels; so do we.
+    """
+    for extent in ((x.shape[-2], size[1]), size):
+        x = bicubic(x.float(), extent).round().clamp(0, 255).to(torch.uint8)
+    return x
+
+
 def to_lr(gray: Tensor, size: tuple[int, int]) -> Tensor:
     """uint8 grey HR (n, 1, H, W) -> float grey LR (n, 1, h, w) in [0, 1] on the 256 levels of an 8-bit picture."""
-    small = bicubic(gray.float() / 255, size)
-    return (small * 255).round().clamp(0, 255) / 255
+    return pillow_bicubic(gray, size).float() / 255

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge_scs.data.degradation import bicubic, grey, to_lr
+from edge_scs.data.degradation import bicubic, grey, pillow_bicubic, to_lr
 from edge_scs.data.photographs import Photographs
 from edge_scs.recipes import DataSection
 
@@ -38,7 +38,7 @@ class Batch:
 
 
 class StepBatches(Dataset[Batch]):
-    """``batches[step]`` is that step's batch for one process; a map-style dataset, so DataLoader workers can share it."""
+    """``batches[step]`` is that step's batch for one process: a map-style dataset, for DataLoader workers to share."""
 
     def __init__(self, photographs: Photographs, data: DataSection, seed: int, rank: int = 0):
         self.photographs, self.data, self.seed, self.rank = photographs, data, seed, rank
@@ -92,7 +92,7 @@ def cut_scene(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) 
     zoom = min(h / size[0], w / size[1]) * float(rng.uniform(0.7, 1.0))
     window = (max(1, min(h, round(size[0] * zoom))), max(1, min(w, round(size[1] * zoom))))
     scene = cut_patch(picture, window, rng)
-    return (bicubic(scene[None].float(), size).round().clamp(0, 255))[0].to(torch.uint8)
+    return pillow_bicubic(scene[None], size)[0]
 
 
 def flip(picture: Tensor, turn: bool, rng: np.random.Generator) -> Tensor:
@@ -116,7 +116,7 @@ def draw_references(hr: Tensor, foreign: float, rng: np.random.Generator) -> Ten
     mirrored = torch.from_numpy(rng.random(n) < 0.5).reshape(n, 1, 1, 1)
     small = torch.where(mirrored, small.flip(3), small)
     noise = torch.from_numpy(rng.uniform(-1, 1, size=(n, 2, REFERENCE_SIDE, REFERENCE_SIDE)).astype(np.float32))
-    # Blurred unit noise is about 0.01 of the half-width; alpha 4 moves pixels by some 3 of 128, smoothly.
+    # Blurred, the noise has a deviation of 0.02 half-widths; times alpha that moves pixels by some 5 of 128, smoothly.
     return elastic_transform2d(
         small, noise, kernel_size=(31, 31), sigma=(8.0, 8.0), alpha=(4.0, 4.0), padding_mode="reflection"
     ).clamp(0, 1)

@@ -79,5 +79,6 @@ def load_photographs(
     if skipped:
         warn(f"skipped {len(skipped)} of {len(files)} files")
     if not paths:
-        raise InputError(f"{', '.join(map(str, folders))}: no usable photograph; name a folder of PNG, JPEG, WebP or TIFF")
+        where = ", ".join(map(str, folders))
+        raise InputError(f"{where}: no usable photograph; name a folder of PNG, JPEG, WebP or TIFF")
     return Photographs(paths, cached, skipped)

@@ -8,17 +8,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """softmax(Q^T K / sqrt(C)) V for query (n, c, h, w), key (n, c, hr, wr), value (n, v, hr, wr) -> (n, v, h, w)."""
+def _attend(query: Tensor, key: Tensor, value: Tensor, sharpness: float) -> Tensor:
+    """softmax(sharpness Q^T K) V: query (n, c, h, w), key (n, c, hr, wr), value (n, v, hr, wr) -> (n, v, h, w)."""
     n, c, h, w = query.shape
     v = value.shape[1]
-    scores = torch.bmm(query.reshape(n, c, h * w).transpose(1, 2), key.reshape(n, c, -1)) * c**-0.5
+    scores = torch.bmm(query.reshape(n, c, h * w).transpose(1, 2), key.reshape(n, c, -1)) * sharpness
     gathered = torch.bmm(torch.softmax(scores, dim=-1), value.reshape(n, v, -1).transpose(1, 2))
     return gathered.transpose(1, 2).reshape(n, v, h, w)
 
 
 class SelfAttention(nn.Module):
-    """SAGAN self-attention (Zhang et al. 2019b; SCSNet 3): ``x + out(attend(q(x), k(x), v(x)))``.
+    """Self-attention (after SAGAN, Zhang et al. 2019b; SCSNet 3): ``x + out(attend(q(x), k(x), v(x)))``.
+
+    Scores are scaled by 1/sqrt(key_channels), and the output convolution takes the place of SAGAN's gamma.
 
     Shapes: (n, channels, h, w) -> the same.
     """
@@ -31,19 +33,22 @@ class SelfAttention(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(_attend(self.query(x), self.key(x), self.value(x)))
+        return x + self.out(_attend(self.query(x), self.key(x), self.value(x), self.query.out_channels**-0.5))
 
 
 class ValveCrossAttention(nn.Module):
-    """Valve cross-attention, lite (SCSNet 3.1, Fig. 4): reference features go where they match, as far as two valves let them.
+    """Valve cross-attention, lite (SCSNet 3.1, Fig. 4): the reference goes where it matches, as two valves let it.
 
-    Differences from the paper: query and key share one projection (source and reference pass one tied encoder, so
-    equal content gives equal keys from the first step on), and the reference's chroma joins the values, because the
-    tied encoder itself sees luma only.
+    Differences from the paper: query and key share one projection, centred and scaled to unit length, so that the
+    scores are cosines (source and reference pass one tied encoder: equal content matches itself from the first step
+    on, and no long key wins everywhere); and the reference's chroma joins the values, because the tied encoder sees
+    luma only.
 
     Shapes: source (n, channels, h, w), reference (n, channels, hr, wr), chroma (n, 2, hr, wr) in [-0.5, 0.5]
     -> (n, channels, h, w).
     """
+
+    SHARPNESS = 20.0  # of the softmax over cosines: exp(20) between a perfect match and none
 
     def __init__(self, channels: int, key_channels: int, valve_channels: int = 32):
         super().__init__()
@@ -58,6 +63,11 @@ class ValveCrossAttention(nn.Module):
 
     def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> Tensor:
         value = self.value(torch.cat([reference, chroma], dim=1))
-        warped = _attend(self.match(source), self.match(reference), value)
+        warped = _attend(self._key(source), self._key(reference), value, self.SHARPNESS)
         valves = torch.sigmoid(self.valve2(F.relu(self.valve1(torch.cat([source, warped], dim=1)))))
         return valves[:, 0:1] * source + valves[:, 1:2] * warped
+
+    def _key(self, x: Tensor) -> Tensor:
+        x = self.match(x)
+        x = x - x.mean((2, 3), keepdim=True)
+        return x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-6)

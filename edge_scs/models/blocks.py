@@ -16,7 +16,7 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1, groups: int = 
 
 
 class ResidualBlock(nn.Module):
-    """``x + conv(relu(conv(x)))``; with ``groups > 1`` PCARN-M's EResidual body (eq. 9): a pointwise convolution follows.
+    """``x + conv(relu(conv(x)))``; with ``groups > 1`` PCARN-M's EResidual (eq. 9): a pointwise convolution follows.
 
     Shapes: (n, channels, h, w) -> the same. ``final_relu`` is PCARN's ReLU after the addition; plain residual blocks
     leave it out.

@@ -41,6 +41,7 @@ class EdgeSCSConfig:
     tied: bool = True
     continuous_channels: int = 16
     reference: bool = True
+    temperature: float = 1.0
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -60,7 +61,7 @@ def to_colour_grid(x: Tensor, side: int = COLOUR_SIDE) -> Tensor:
     """
     h, w = x.shape[-2:]
     factor = side / (h * w) ** 0.5
-    size = (max(1, round(h * factor)), max(1, round(w * factor)))
+    size = (min(side**2, max(1, round(h * factor))), min(side**2, max(1, round(w * factor))))
     shrink = int(1 / factor)
     if shrink >= 2:
         kernel = (min(shrink, h), min(shrink, w))
@@ -136,8 +137,9 @@ class ColourBranch(nn.Module):
         luma, chroma = luma_chroma(to_colour_grid(reference, self.side))
         _, r8, r16 = self.encoder(luma)
         r8, r16 = self.lateral8(r8), self.lateral16(r16)
-        chroma8 = F.interpolate(chroma, r8.shape[-2:], mode="bilinear", align_corners=False)
-        chroma16 = F.interpolate(chroma8, r16.shape[-2:], mode="bilinear", align_corners=False)
+        # ceil_mode: the same number of cells as the encoder's levels.
+        chroma8 = F.avg_pool2d(chroma, 8, ceil_mode=True, count_include_pad=False)
+        chroma16 = F.avg_pool2d(chroma, 16, ceil_mode=True, count_include_pad=False)
         return self.cross8(x8, r8, chroma8), self.cross16(x16, r16, chroma16)
 
 
@@ -180,7 +182,7 @@ class EdgeSCS(nn.Module):
     def __init__(self, config: EdgeSCSConfig | None = None):
         super().__init__()
         self.config = config or EdgeSCSConfig()
-        self.colour = ColourBranch(self.config.reference)
+        self.colour = ColourBranch(self.config.reference, self.config.temperature)
         self.texture = TextureBranch(self.config)
         self.heads = nn.ModuleDict(
             {str(scale): PixelShuffleHead(self.config.channels, scale) for scale in SHUFFLE_SCALES}
@@ -191,12 +193,12 @@ class EdgeSCS(nn.Module):
 
     @property
     def halo(self) -> int:
-        """LR pixels around a tile that its features and pixels depend on: one per 3x3 convolution, one to interpolate."""
+        """LR pixels around a tile that its pixels depend on: one per 3x3 convolution, one to interpolate."""
         per_block = 2 * self.config.repeats
         return 1 + self.config.blocks * per_block + 1 + 1 + 1
 
     def forward(self, gray: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
-        """gray (n, 1, h, w) in [0, 1], size (H, W), reference (n, 3, hr, wr) in [0, 1] -> RGB (n, 3, H, W) in [0, 1]."""
+        """gray (n, 1, h, w), size (H, W), reference (n, 3, hr, wr) -> RGB (n, 3, H, W), all in [0, 1]."""
         chroma = enlarge_chroma(self.colour(gray, reference), gray.shape[-2:])
         return self.rgb(self.render(gray, chroma, size))
 

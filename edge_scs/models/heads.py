@@ -15,7 +15,7 @@ YCC_TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
 def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
-    """PixelShuffle in view form (what int8 quantisers see through): (n, c * scale^2, h, w) -> (n, c, h * scale, w * scale)."""
+    """PixelShuffle in view form, which int8 quantisers see through: (n, c scale^2, h, w) -> (n, c, h scale, w scale)."""
     n, c, h, w = x.shape
     x = x.reshape(n, c // scale**2, scale, scale, h, w).permute(0, 1, 4, 2, 5, 3)
     return x.reshape(n, c // scale**2, h * scale, w * scale)
@@ -66,8 +66,9 @@ class ContinuousHead(nn.Module):
 
     The paper's mapping is a perceptron on [interpolated features, Z_rel] at every HR point. Interpolation is linear, so
     the feature part of the first layer may act before it: W [interp(F), Z] = interp(W_F F) + W_Z Z, exactly, on
-    scale^2 times fewer points. Here W_F sees the 3x3 neighbourhood of each LR point (LIIF's feature unfolding), and Z is
-    eq. 3's relative coordinate, with x the HR pixel's centre, plus LIIF's cell: (Z_y, Z_x, LR/HR rows, LR/HR columns).
+    scale^2 times fewer points. Here W_F sees the 3x3 neighbourhood of each LR point (LIIF's feature unfolding), and Z
+    is eq. 3's relative coordinate, with x the HR pixel's centre, plus LIIF's cell: LR / HR, per axis. Two more readings
+    of ours: three linear layers, not four, and pixel centres, not aligned corners (SCSNet itself keeps its own).
 
     Shapes: features (n, channels, h, w), base (n, 3, h, w), size (H, W) -> (n, 3, H, W).
     """
@@ -108,7 +109,8 @@ class ContinuousHead(nn.Module):
 
         Z_rel is in [-1, 1), -1 at the near edge of the LR pixel; the cell is LR / HR.
         """
-        z = (coordinates + 0.5).remainder(1.0) * 2 - 1
+        # 1e-9: a centre on the edge of two LR pixels belongs to the next one, also where hr / lr rounds below it.
+        z = (coordinates + (0.5 + 1e-9)).remainder(1.0) * 2 - 1
         return torch.stack([z, torch.full_like(z, 1 / ratio)])
 
     def map(self, grid: Tensor, row_positions: Tensor, col_positions: Tensor, base: Tensor) -> Tensor:

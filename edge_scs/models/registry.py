@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from edge_scs.models import pcarn
 from edge_scs.models.edge_scs import MAX_SCALE, SHUFFLE_SCALES, EdgeSCS, EdgeSCSConfig
+from edge_scs.models.pcarn import PCARN, PCARNConfig
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,20 @@ class Description:
     halo: int
     reference: bool
     published: dict[str, object] = field(default_factory=dict)
+
+    def enlarges(self, scale: float) -> bool:
+        """Whether the network has a way to magnify by ``scale``."""
+        if scale in self.scales:
+            return True
+        return self.continuous is not None and self.continuous[0] <= scale <= self.continuous[1]
+
+    @property
+    def magnifications(self) -> str:
+        """What it can do, in words: "x2, x3 or x4", "anything from 1 to 8"."""
+        if self.continuous is not None:
+            return f"anything from {self.continuous[0]:g} to {self.continuous[1]:g}"
+        *others, last = (f"x{scale}" for scale in self.scales)
+        return f"{', '.join(others)} or {last}" if others else last
 
 
 @dataclass(frozen=True)
@@ -49,9 +65,25 @@ def _describe_edge_scs(name: str, model: nn.Module) -> Description:
     )
 
 
+def _describe_pcarn(name: str, model: nn.Module) -> Description:
+    assert isinstance(model, PCARN)
+    return Description(
+        name=name,
+        variant=name.removeprefix("pcarn").removeprefix("_") or "full",
+        input="rgb",
+        scales=pcarn.SCALES,
+        continuous=None,
+        halo=model.halo,
+        reference=False,
+        published=pcarn.PUBLISHED.get(name, {}),
+    )
+
+
 MODELS: dict[str, Entry] = {
     "edge_scs_m": Entry(EdgeSCSConfig(), EdgeSCS, _describe_edge_scs),
     "edge_scs_s": Entry(EdgeSCSConfig(channels=16, blocks=2, repeats=2), EdgeSCS, _describe_edge_scs),
+    "pcarn": Entry(PCARNConfig(), PCARN, _describe_pcarn),
+    "pcarn_m": Entry(PCARNConfig(groups=4, tied=True), PCARN, _describe_pcarn),
 }
 
 

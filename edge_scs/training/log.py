@@ -43,24 +43,16 @@ class MetricsLog:
         with open(self.path, "w", newline="") as file:
             csv.writer(file).writerows([HEADER, *keep])
 
-    def step(self, number: int, stage: str, step: int, losses: dict[str, float], rate: float) -> None:
+    def write(self, number: int, stage: str, step: int, figures: dict[str, float]) -> None:
+        """Append one row per figure of a step."""
         if self.enabled:
-            self._write([(number, stage, step, key, f"{value:.9g}") for key, value in losses.items()])
-            self._write([(number, stage, step, "learning_rate", f"{rate:.9g}")])
-
-    def validation(self, stage: str, step: int, figures: dict[str, float], say: Callable[[str], None]) -> None:
-        number = self._number
-        self._write([(number, stage, step - 1, key, f"{value:.6g}") for key, value in figures.items()])
-        say(f"{stage} {step}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
-
-    _number = 0
+            self._write([(number, stage, step, key, f"{value:.9g}") for key, value in figures.items()])
 
     def _write(self, rows: list[tuple[int, str, int, str, str]]) -> None:
         with open(self.path, "a", newline="") as file:
             csv.writer(file).writerows(rows)
-        for number, stage, step, name, value in rows:
-            self._number = number
-            if self.writer is not None:
+        if self.writer is not None:
+            for _, stage, step, name, value in rows:
                 self.writer.add_scalar(f"{stage}/{name}", float(value), step)
 
 

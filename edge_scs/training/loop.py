@@ -32,12 +32,11 @@ class Outcome:
     """``weights`` is the averaged network's file; None if the run was interrupted before the end."""
 
     weights: Path | None
-    steps: int
     interrupted: bool
 
 
 def learning_rate(stage: Stage, step: int) -> float:
-    """Linear warm-up, then a cosine from ``learning_rate`` down to ``final_rate`` of it. A function of the step alone."""
+    """Linear warm-up, then a cosine down to ``final_rate`` of the peak. A function of the step alone."""
     if step < stage.warmup:
         return stage.learning_rate * (step + 1) / stage.warmup
     done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
@@ -66,7 +65,7 @@ def train(
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
     if state is not None and state["recipe"] != asdict(recipe):
-        raise InputError(f"{out}: was started with another recipe or other --set values; use the same, or another --out")
+        raise InputError(f"{out}: was started with another recipe or other --set values; use those, or another --out")
 
     set_seed(recipe.seed)
     model = registry.create(recipe.model, recipe.config)
@@ -91,18 +90,20 @@ def train(
                 whole = step == run.stage.steps
                 if accelerator.is_main_process and (whole or step % recipe.validate_every == 0):
                     with run.averaged():
-                        log.validation(name, step, validate(run.model, validation), say)
+                        figures = validate(run.model, validation)
                         contact_sheet(run.model, validation, out / "sheets" / f"{name}-{step:07d}.png")
+                    log.write(number, name, step - 1, figures)
+                    say(f"{name} {step}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
                 if accelerator.is_main_process and (whole or stopping() or step % recipe.checkpoint_every == 0):
                     save_checkpoint(out, run.state(number, step))
             if stopping():
                 say(f"interrupted in stage {name}; go on with --resume --out {out}")
-                return Outcome(None, position["step"], interrupted=True)
+                return Outcome(None, interrupted=True)
             run.finish()
     path = out / "weights.safetensors"
     if accelerator.is_main_process:
         loading.save(path, recipe.model, model, {"stages": ",".join(recipe.stages), "seed": str(recipe.seed)})
-    return Outcome(path, sum(recipe.stage[name].steps for name in recipe.stages), interrupted=False)
+    return Outcome(path, interrupted=False)
 
 
 class _StageRun:
@@ -150,7 +151,7 @@ class _StageRun:
             for step in range(start, self.stage.steps):
                 begun = time.perf_counter()
                 losses, pictures = self._step(loader, step)
-                log.step(self.number, self.name, step, losses, self.optimizer.param_groups[0]["lr"])
+                log.write(self.number, self.name, step, losses | {"learning_rate": learning_rate(self.stage, step)})
                 progress.advance(losses["loss"], pictures, time.perf_counter() - begun)
                 yield step + 1
                 if stopping():
@@ -178,14 +179,11 @@ class _StageRun:
     def averaged(self) -> Iterator[None]:
         """The network with its averaged weights, in eval mode, and back."""
         current = [p.detach().clone() for p in self.parameters]
-        side = getattr(self.model.colour, "side", None) if hasattr(self.model, "colour") else None
         self._put(self.ema)
         self.model.eval()
         yield
         self._put(current)
         self.model.train()
-        if side is not None:
-            self.model.colour.side = side
 
     def finish(self) -> None:
         """The stage's result is the average."""

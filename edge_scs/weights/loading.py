@@ -1,4 +1,4 @@
-"""Weights in safetensors, with the spec that rebuilds their network in the metadata. Nothing is ever unpickled blindly."""
+"""Weights in safetensors, with the spec that rebuilds their network in the metadata. No pickle is opened blindly."""
 
 import difflib
 import json
@@ -16,6 +16,7 @@ from edge_scs.models.registry import Description
 
 SHIPPED = Path(__file__).parent
 MAX_BYTES = 2 << 30
+MAX_WIDTH = 1024
 
 
 @dataclass
@@ -92,8 +93,12 @@ def _load_file(path: Path, expected: str | None) -> Loaded:
     if expected is not None and name != expected:
         raise InputError(f"{path}: holds weights of {name}, not of {expected}; load it as {name}")
     try:
-        model = registry.create(name, json.loads(spec.get("config", "{}")))
-    except (TypeError, ValueError) as error:
+        config = json.loads(spec.get("config", "{}"))
+        # Before anything is allocated: a hostile spec must not ask for a network of terabytes.
+        if not isinstance(config, dict) or any(isinstance(v, int) and v > MAX_WIDTH for v in config.values()):
+            raise ValueError(f"a field is over {MAX_WIDTH}, or it is no table")
+        model = registry.create(name, config)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: its spec does not fit {name} ({error}); convert or train it again") from error
     load_state(model, state, path)
     return Loaded(name, model.eval(), registry.describe(name, model), str(path))
@@ -108,6 +113,8 @@ def load_state(model: nn.Module, state: dict[str, Tensor], path: Path | str) -> 
         if own[key].shape != state[key].shape:
             shapes = f"{tuple(state[key].shape)}, expected {tuple(own[key].shape)}"
             raise InputError(f"{path}: {key} has shape {shapes}; it belongs to another network")
+        if not state[key].is_floating_point() or not bool(state[key].isfinite().all()):
+            raise InputError(f"{path}: {key} holds no finite floats; the file is damaged, or its training diverged")
     for key in state:
         if key not in own:
             raise InputError(f"{path}: has {key}, which the network lacks; it belongs to another network")
@@ -137,7 +144,8 @@ def squeezenet_state(path: Path) -> dict[str, Tensor]:
                 for kind in ("weight", "bias"):
                     state[f"{name}.{part}.{kind}"] = raw[f"features.{index}.{part}.{kind}"].float()
     except Exception as error:
-        raise InputError(f"{path}: not SqueezeNet 1.1 weights in torchvision's key names ({error})") from error
+        why = type(error).__name__
+        raise InputError(f"{path}: not SqueezeNet 1.1 weights in torchvision's key names ({why})") from error
     return state
 
 
@@ -159,4 +167,4 @@ def load_encoder(encoder: nn.Module, init: str) -> None:
                 " set encoder_init to a file, or to an empty string to start from random weights"
             )
         path = found[0]
-    encoder.load_state_dict(squeezenet_state(path))
+    load_state(encoder, squeezenet_state(path), path)

@@ -1,0 +1,267 @@
+"""The command line: every command a few lines that call what is below. Heavy imports stay inside the commands."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge_scs import __version__
+from edge_scs.errors import InputError
+
+app = typer.Typer(
+    name="edge-scs",
+    help="A small grey photograph in, a large colour one out: restore, train, export, prove and measure.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else.")]
+Model = Annotated[str, typer.Argument(help="A name from `edge-scs models`, or a checkpoint (.safetensors).")]
+Weights = Annotated[Path | None, typer.Option(help="Weights for a model given by name.")]
+
+
+def say(text: str) -> None:
+    """Progress and remarks go to stderr; stdout is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def emit(result: dict[str, Any]) -> None:
+    print(json.dumps(result, indent=2))
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    if show:
+        print(f"edge-scs {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Where everything goes.")] = Path("demo")) -> None:
+    """The main job on embedded photographs: restore three, export both targets, verify them, report."""
+    from edge_scs.demo import run_demo
+
+    run_demo(out, say)
+
+
+@app.command()
+def enhance(
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures or folders of pictures.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A picture's name, or a folder.")],
+    scale: Annotated[float | None, typer.Option(help="Magnification, 1 to 8, decimals included. Default 4.")] = None,
+    size: Annotated[str | None, typer.Option(help="Target size instead of a magnification, as 1280x720.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="A colour picture that leads the colours.")] = None,
+    keep_colour: Annotated[bool, typer.Option(help="Keep the picture's own colours; enlarge only.")] = False,
+    runtime: Annotated[str, typer.Option(help="torch or executorch.")] = "torch",
+    artifact: Annotated[Path | None, typer.Option(help="The .pte for --runtime executorch.")] = None,
+    model: Annotated[str, typer.Option(help="A name or a checkpoint.")] = "edge_scs_m",
+    weights: Weights = None,
+    tile: Annotated[int, typer.Option(help="Tile side in LR pixels; 0: the whole picture at once.")] = 256,
+) -> None:
+    """Restore pictures or folders: grey to colour, small to large."""
+    from edge_scs.enhance.folder import enhance_files
+    from edge_scs.enhance.predictor import make_predictor
+
+    predictor = make_predictor(model, weights, runtime, artifact, tile or None)
+    summary = enhance_files(inputs, out, predictor, scale, size, reference, keep_colour)
+    for path, reason in summary.failed:
+        say(f"skipped: {reason if str(path) in reason else f'{path}: {reason}'}")
+    say(f"{len(summary.done)} done, {len(summary.failed)} skipped, in {out}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m.toml.")],
+    data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/run"),
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
+    init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: stage.texture.steps=100.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch likes.")] = 0,
+) -> None:
+    """Train by a recipe. Many GPUs: accelerate launch -m edge_scs train RECIPE ..."""
+    import torch
+
+    from edge_scs.data.photographs import load_photographs
+    from edge_scs.recipes import load_recipe
+    from edge_scs.training.loop import train as fit
+
+    if threads:
+        torch.set_num_threads(threads)
+    plan = load_recipe(recipe, set_)
+    if not data:
+        raise InputError("train: give a folder of photographs with --data")
+    photographs = load_photographs(data, cache_mb=plan.cache_mb, warn=say)
+    outcome = fit(plan, photographs, out, resume, init, say)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    print(outcome.weights)
+
+
+@app.command()
+def export(
+    model: Model,
+    target: Annotated[str, typer.Option(help="executorch, coreml, or a preset: a name or a TOML file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the artifacts.")] = Path("out"),
+    weights: Weights = None,
+    scale: Annotated[float | None, typer.Option(help="Magnification instead of the preset's.")] = None,
+    lr: Annotated[str | None, typer.Option(help="LR size instead of the preset's, as 320x180.")] = None,
+    json_: Json = False,
+) -> None:
+    """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
+    from edge_scs.export.pipeline import export_targets
+    from edge_scs.weights.loading import load
+
+    manifests = export_targets(load(model, weights), target, out, scale=scale, lr=lr, progress=say)
+    if json_:
+        emit({"artifacts": [manifest.to_dict() for manifest in manifests]})
+        return
+    for manifest in manifests:
+        print(f"{manifest.path}  {manifest.summary()}")
+
+
+@app.command()
+def verify(
+    artifact: Annotated[Path, typer.Argument(help="A .pte or .mlpackage with its manifest beside it.")],
+    weights: Annotated[Path | None, typer.Option(help="The weights it was made from, if not the shipped ones.")] = None,
+    json_: Json = False,
+) -> None:
+    """Prove an artifact again, anywhere: on real photographs, in dB against the eager model."""
+    from edge_scs.export.verify import verify as prove
+
+    parity = prove(artifact, weights=weights)
+    if json_:
+        emit(parity.to_dict())
+    else:
+        print(f"{artifact}: {parity.verdict}, {parity.psnr_db:.1f} dB against {parity.reference}")
+    if parity.verdict != "pass":
+        raise InputError(f"{artifact}: does not equal its model ({parity.psnr_db:.1f} dB); export it again")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Annotated[Path, typer.Option(help="A benchmark folder of colour pictures.")],
+    scale: Annotated[float, typer.Option(help="Magnification, 1 to 8.")] = 4.0,
+    weights: Weights = None,
+    json_: Json = False,
+) -> None:
+    """PSNR and SSIM by the published protocols, with bicubic beside them."""
+    from edge_scs.evaluate import evaluate as measure
+    from edge_scs.weights.loading import load
+
+    result = measure(load(model, weights), data, scale, say=say)
+    if json_:
+        emit(result)
+        return
+    bicubic = result["bicubic"]
+    print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} pictures")
+    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "colourfulness"):
+        beside = "" if bicubic.get(key) is None else f"  bicubic {bicubic[key]:.4f}"
+        print(f"  {key:14s} " + ("-" if result[key] is None else f"{result[key]:.4f}") + beside)
+
+
+@app.command()
+def bench(
+    subjects: Annotated[list[str], typer.Argument(metavar="MODEL|ARTIFACT...", help="Timed in turn, A B A B.")],
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    lr: Annotated[str, typer.Option(help="LR size.")] = "320x180",
+    scale: Annotated[int, typer.Option(help="Magnification.")] = 4,
+    threads: Annotated[list[int] | None, typer.Option(help="CPU threads; may be given again. Default 1.")] = None,
+    runs: Annotated[int, typer.Option(help="Timed runs of each subject.")] = 20,
+    json_: Json = False,
+) -> None:
+    """Latency with warm-up: median, p90, minimum, memory growth in a fresh process, and ratios within this call."""
+    from edge_scs.enhance.sizes import parse_size
+    from edge_scs.report.latency import bench as measure
+
+    result = measure(subjects, device, parse_size(lr), scale, tuple(threads or [1]), runs=runs, say=say)
+    if json_:
+        emit(result)
+        return
+    for row in result["results"]:
+        print(
+            f"{row['subject']:40s} {row['runtime']:10s} {row['threads']} threads"
+            f"  median {row['median_ms']:8.1f} ms  p90 {row['p90_ms']:8.1f} ms"
+        )
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.md, report.json, report.html.")] = Path(
+        "report"
+    ),
+    device_results: Annotated[list[Path] | None, typer.Option(help="Latency JSON of a phone.")] = None,
+    quick: Annotated[bool, typer.Option(help="Fewer runs: a look, not a measurement.")] = False,
+    json_: Json = False,
+) -> None:
+    """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
+    from edge_scs.report.page import make_report
+
+    result = make_report(out, device_results or [], quick=quick, say=say)
+    if json_:
+        emit(result.to_dict())
+    else:
+        print(result.markdown)
+        say(f"written to {out}")
+
+
+@app.command()
+def models(json_: Json = False) -> None:
+    """Every network: parameters, MultAdds at 720p, receptive field, weights, published figures beside ours."""
+    from edge_scs.report.mult_adds import models_table
+
+    rows = models_table()
+    if json_:
+        emit({"models": rows})
+        return
+    print(f"{'model':12s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
+    for row in rows:
+        adds = row["mult_adds_720p"]
+        giga = " ".join(f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
+        print(f"{row['name']:12s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
+
+
+@app.command("import-weights")
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="An official checkpoint.")],
+    as_: Annotated[str, typer.Option("--as", help="Which network it is, such as pcarn_m.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: the name with .safetensors.")] = None,
+) -> None:
+    """Convert an official checkpoint to safetensors, loaded without running any of its code."""
+    from edge_scs.weights.importing import import_weights as convert
+
+    path = out or Path(f"{as_}.safetensors")
+    convert(file, as_, path)
+    print(path)
+
+
+# typer carries click inside it or beside it, as its version will: this finds the class either way.
+_ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def main() -> None:
+    """Run; every expected failure is one line on stderr and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error))
+    except _ClickException as error:
+        _fail(error.format_message())
+    except (typer.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print("edge-scs: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

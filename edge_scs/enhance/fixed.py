@@ -1,0 +1,181 @@
+"""An exported artifact of one fixed size applied to pictures of any size.
+
+The artifact contains the whole network, colour included, and sees one tile at a time: unlike ``predictor.Predictor``
+it cannot compute chroma once for the whole picture. Tiles therefore overlap and are blended linearly, which hides the
+seams but not that two distant tiles may have chosen different colours for one wall. For a picture of exactly the
+artifact's size there is one tile, and nothing of this applies.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_scs.color import rgb_to_ycc, ycc_to_rgb
+from edge_scs.enhance.pictures import (
+    Picture,
+    as_grey,
+    as_rgb,
+    check_picture,
+    enlarge_part,
+    shrink_reference,
+    to_picture,
+    to_tensor,
+)
+from edge_scs.enhance.predictor import Progress
+from edge_scs.enhance.tiles import blend_weights, fixed_starts
+from edge_scs.errors import InputError
+from edge_scs.export.executorch import PteProgram
+from edge_scs.export.manifest import read_manifest
+from edge_scs.models import registry
+
+# LR pixels over which neighbouring tiles fade into each other, between the halos that saw padding.
+FADE = 16
+_CPU = torch.device("cpu")
+
+
+class FixedPredictor:
+    """Runs a .pte (its manifest lies beside it) by ExecuTorch. The same calls as ``Predictor``; one scale only.
+
+    Raises InputError for a file that is no such artifact, or when executorch is not installed. ``threads`` sets
+    ExecuTorch's pool, for the whole process.
+    """
+
+    def __init__(self, artifact: Path, threads: int | None = None):
+        manifest = read_manifest(artifact)
+        if manifest.target != "executorch":
+            raise InputError(f"{artifact}: is a {manifest.target} artifact; give one exported for executorch")
+        if manifest.model not in registry.MODELS:
+            raise InputError(
+                f"{artifact}: made from {manifest.model}, which this version does not know; export it again"
+            )
+        self.artifact, self.network = artifact, manifest.model
+        self.program = PteProgram(artifact, threads)
+        try:
+            (_, self.channels, *lr), *rest = self.program.inputs
+            (_, three, *hr), *_ = self.program.outputs
+            self.lr, self.hr = (lr[0], lr[1]), (hr[0], hr[1])
+        except (ValueError, IndexError) as error:
+            raise InputError(f"{artifact}: does not take and return pictures; export a model of ours") from error
+        if self.channels not in (1, 3) or three != 3 or len(rest) > 1:
+            raise InputError(f"{artifact}: does not turn one picture into an RGB picture; export a model of ours")
+        self.takes_reference = bool(rest)
+        self.reference_size = (rest[0][-2], rest[0][-1]) if rest else None
+        self.ratios = (Fraction(self.hr[0], self.lr[0]), Fraction(self.hr[1], self.lr[1]))
+
+    @cached_property
+    def halo(self) -> int:
+        """Of the network that was exported, in LR pixels. Only pictures larger than the artifact's ask for it."""
+        with torch.random.fork_rng(devices=[]):
+            return registry.describe(self.network, registry.create(self.network)).halo
+
+    @property
+    def default_scale(self) -> float:
+        return float(self.ratios[0])
+
+    @torch.inference_mode()
+    def enhance(
+        self,
+        picture: Picture,
+        size: tuple[int, int],
+        reference: Picture | None = None,
+        keep_colour: bool = False,
+        progress: Progress | None = None,
+    ) -> Picture:
+        """uint8 grey (h, w) or RGB (h, w, 3), size (H, W) -> uint8 RGB (H, W, 3).
+
+        Options as in ``Predictor.enhance``; with ``keep_colour`` the luma of the artifact's answer is taken. A picture
+        smaller than the artifact's is continued by its border pixels. Raises InputError for a size that is not the
+        artifact's own magnification of the picture, and for a reference that it does not take or misses.
+        """
+        check_picture(picture)
+        if reference is not None:
+            check_picture(reference)
+        self.check_options(reference is not None, keep_colour)
+        self._check_size((picture.shape[0], picture.shape[1]), size)
+        seen = as_grey(picture) if self.channels == 1 or not keep_colour else as_rgb(picture)
+        seen = seen if self.channels == 1 else as_rgb(seen)
+        guide = []
+        if reference is not None and self.reference_size is not None:
+            guide = [to_tensor(shrink_reference(reference, self.reference_size), _CPU)]
+        own: list[Image.Image] = []
+        if keep_colour and self.channels == 1:
+            chroma = rgb_to_ycc(to_tensor(as_rgb(picture), _CPU))[0, 1:]
+            own = [Image.fromarray(plane) for plane in chroma.numpy()]
+        out = np.empty((*size, 3), np.uint8)
+        ratios = (size[0] / picture.shape[0], size[1] / picture.shape[1])
+        for start, strip in self._strips(seen, size, guide, progress):
+            rows = slice(start, min(start + strip.shape[0], size[0]))
+            rgb = torch.from_numpy(strip[: rows.stop - start, : size[1]]).permute(2, 0, 1)[None]
+            if own:
+                parts = [enlarge_part(plane, rows, slice(0, size[1]), ratios) for plane in own]
+                rgb = ycc_to_rgb(torch.cat([rgb_to_ycc(rgb)[:, :1], torch.stack(parts)[None]], dim=1))
+            out[rows] = to_picture(rgb)
+        return out
+
+    def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None:
+        """Raise InputError for what this artifact cannot do with any picture."""
+        if reference and keep_colour:
+            raise InputError("keep-colour and reference exclude each other: the colours are kept or borrowed")
+        if reference and not self.takes_reference:
+            raise InputError(f"{self.artifact}: was exported without a reference input; drop --reference")
+        if self.takes_reference and not reference:
+            raise InputError(f"{self.artifact}: was exported with a reference input; give --reference")
+        if scale is not None and any(abs(scale - ratio) > 0.005 for ratio in self.ratios):
+            raise self._other_scale()
+
+    def _check_size(self, lr: tuple[int, int], size: tuple[int, int]) -> None:
+        own = (round(lr[0] * self.ratios[0]), round(lr[1] * self.ratios[1]))
+        if size != own:
+            raise self._other_scale()
+
+    def _other_scale(self) -> InputError:
+        down, across = (f"x{float(ratio):.4g}" for ratio in self.ratios)
+        way = down if down == across else f"{across} across and {down} down"
+        return InputError(f"{self.artifact}: only magnifies by {way}, the scale it was exported for")
+
+    def _strips(
+        self, seen: Picture, size: tuple[int, int], guide: list[torch.Tensor], progress: Progress | None
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Finished HR rows from top to bottom: (first row, RGB (rows, at least W, 3) in [0, 1])."""
+        (tops, weights_y), (lefts, weights_x) = self._axis(seen.shape[0], 0), self._axis(seen.shape[1], 1)
+        reach = (tops[-1] + self.lr[0], lefts[-1] + self.lr[1])
+        strip = np.zeros((self.hr[0], int(reach[1] * self.ratios[1]), 3), np.float32)
+        for i, top in enumerate(tops):
+            if i:
+                done = int((top - tops[i - 1]) * self.ratios[0])
+                yield int(tops[i - 1] * self.ratios[0]), strip[:done]
+                strip = np.concatenate([strip[done:], np.zeros((done, *strip.shape[1:]), np.float32)])
+            for j, left in enumerate(lefts):
+                part = _continued(seen[top : top + self.lr[0], left : left + self.lr[1]], self.lr)
+                rgb = self.program.run([to_tensor(part, _CPU), *guide])[0][0].permute(1, 2, 0).numpy()
+                x = int(left * self.ratios[1])
+                strip[:, x : x + self.hr[1]] += rgb * weights_y[i][:, None, None] * weights_x[j][None, :, None]
+                if progress is not None:
+                    progress(i * len(lefts) + j + 1, len(tops) * len(lefts))
+        yield int(tops[-1] * self.ratios[0]), strip
+
+    def _axis(self, length: int, axis: int) -> tuple[list[int], NDArray[np.float32]]:
+        """Tile starts in LR pixels, whose HR positions are whole, and the tiles' HR weights."""
+        tile, step = self.lr[axis], self.ratios[axis].denominator
+        if length <= tile:
+            return [0], np.ones((1, self.hr[axis]), np.float32)
+        overlap = min(2 * self.halo + FADE, tile // 2)
+        if overlap + step >= tile:
+            h, w = self.lr
+            raise InputError(f"{self.artifact}: only takes pictures up to {w}x{h} at this scale; export a whole scale")
+        starts = fixed_starts(length, tile, overlap, step)
+        margin = max(0, min(self.halo, (overlap - FADE) // 2))
+        placed = [int(start * self.ratios[axis]) for start in starts]
+        return starts, blend_weights(placed, self.hr[axis], int(margin * self.ratios[axis]))
+
+
+def _continued(part: Picture, size: tuple[int, int]) -> Picture:
+    """Repeat the last row and column until the picture has this size."""
+    missing = ((0, size[0] - part.shape[0]), (0, size[1] - part.shape[1]), (0, 0))
+    return np.pad(part, missing[: part.ndim], mode="edge")

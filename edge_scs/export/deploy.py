@@ -1,0 +1,190 @@
+"""From an eager network to the module that is lowered: sizes fixed, constants folded, delegable operations only.
+
+The eager network answers any size; an artifact answers one. Fixing the size turns much of the arithmetic into
+constants: the YCC -> RGB matrix disappears into the heads, the repeated base pixel becomes a 1x1 convolution, the
+continuous head's positions become two thin buffers. ``verify`` always measures against the eager network, so whatever
+is folded here is proven there.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_scs.models.edge_scs import ColourBranch, EdgeSCS, enlarge_chroma, shuffle_scale
+from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, pixel_shuffle
+
+
+def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], reference: bool = False) -> nn.Module:
+    """The module to lower for LR pictures of ``lr`` = (h, w) and HR pictures of ``size`` = (H, W).
+
+    ``forward(gray)`` (``forward(rgb)`` for RGB networks), or ``forward(gray, reference)``, -> RGB (n, 3, H, W) in
+    [0, 1]. Works on a deep copy, which keeps tied blocks tied. Raises ValueError when ``reference`` is asked of a
+    network that has no reference branch.
+    """
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    if not isinstance(model, EdgeSCS):
+        if reference:
+            raise ValueError(f"{type(model).__name__} has no reference branch")
+        return FixedSize(_without_idle_parts(model, lr, size), size)
+    if reference and model.colour.cross8 is None:
+        raise ValueError("this network was built without its reference branch")
+    return DeployedEdgeSCS(model, lr, size, reference)
+
+
+class FixedSize(nn.Module):
+    """Any other network with its output size decided: forward(x) -> model(x, size), clamped to [0, 1]."""
+
+    def __init__(self, model: nn.Module, size: tuple[int, int]):
+        super().__init__()
+        self.model, self.size = model, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x, self.size).clamp(0, 1)
+
+
+def _without_idle_parts(model: nn.Module, lr: tuple[int, int], size: tuple[int, int]) -> nn.Module:
+    """Drop the modules that an RGB network does not call for these sizes, such as the tails for other scales.
+
+    One forward pass on the meta device, where shapes are all there is, tells which are called.
+    """
+    called: set[str] = set()
+    probe = copy.deepcopy(model).to("meta")
+    for name, module in probe.named_modules():
+        module.register_forward_pre_hook(lambda _, __, name=name: called.add(name))
+    probe(torch.empty(1, 3, *lr, device="meta"), size)
+    needed = {name[:end] for name in called for end in range(len(name) + 1)}  # with every parent
+    for name in [name for name, _ in model.named_modules() if name not in needed]:
+        parent, _, child = name.rpartition(".")
+        if parent in needed:
+            del model.get_submodule(parent)._modules[child]
+    return model
+
+
+class DeployedEdgeSCS(nn.Module):
+    """EdgeSCS for one size. forward(gray (n, 1, h, w)[, reference (n, 3, hr, wr)]) -> RGB (n, 3, H, W) in [0, 1]."""
+
+    def __init__(self, model: EdgeSCS, lr: tuple[int, int], size: tuple[int, int], reference: bool):
+        super().__init__()
+        self.lr = lr
+        self.colour = DeployedColour(model.colour, reference)
+        self.texture = model.texture
+        self.head = fold_head(model, lr, size)
+
+    def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+        chroma = enlarge_chroma(self.colour(gray, reference), self.lr)
+        return self.head(self.texture(gray, chroma), torch.cat([gray, chroma], dim=1)).clamp(0, 1)
+
+
+class DeployedColour(nn.Module):
+    """The colour branch with its annealed mean over the last axis, the only one over which XNNPACK takes softmax.
+
+    Three axes, not four: after a convolution ``softmax(x.permute(0, 2, 3, 1), -1)`` is delegated too, and silently
+    normalises over the wrong axis, because XNNPACK's lowering keeps four-dimensional tensors channels-last.
+
+    The temperature is folded into the classifier: softmax((Wx + b) / T) = softmax((W / T) x + b / T).
+    """
+
+    def __init__(self, colour: ColourBranch, reference: bool):
+        super().__init__()
+        _scale(colour.classify, 1 / colour.temperature)
+        colour.temperature = 1.0
+        if not reference:
+            colour.cross8 = colour.cross16 = None
+        self.register_buffer("centres", colour.centres.reshape(2, -1).clone())  # (2, classes)
+        self.centres: Tensor
+        del colour.centres  # lowering refuses buffers that nothing reads
+        self.branch = colour
+
+    def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+        logits = self.branch.logits(gray, reference)
+        n, classes, h, w = logits.shape
+        shares = torch.softmax(logits.reshape(n, classes, h * w).transpose(1, 2), dim=-1)
+        return F.linear(shares, self.centres).transpose(1, 2).reshape(n, 2, h, w)
+
+
+def fold_head(model: EdgeSCS, lr: tuple[int, int], size: tuple[int, int]) -> nn.Module:
+    """The head for these sizes with every constant folded in: (features, base) -> RGB, not clamped.
+
+    Both heads end in linear maps, so with M the YCC -> RGB matrix:
+
+    * PixelShuffle: M (conv(f) + repeat(b)) = (M conv)(f) + (M repeat)(b), the repetition being a 1x1 convolution whose
+      weight for output channel (colour, phase) and input channel c is M[colour, c], whatever the phase;
+    * continuous: M (out(x) + interp(b)) = (M out)(x) + interp(M b), because interpolation does not mix channels.
+    """
+    matrix = model.to_rgb.reshape(3, 3)
+    scale = shuffle_scale(lr, size)
+    if scale is None:
+        to_rgb = _constant_conv(matrix)
+        return FoldedContinuousHead(model.continuous, _mix_outputs(model.continuous.out, matrix), to_rgb, lr, size)
+    head = model.heads[str(scale)]
+    assert isinstance(head, PixelShuffleHead)
+    return FoldedShuffleHead(
+        _mix_outputs(head.conv, matrix), _constant_conv(matrix.repeat_interleave(scale**2, dim=0)), scale
+    )
+
+
+class FoldedShuffleHead(nn.Module):
+    """features (n, channels, h, w), base YCC (n, 3, h, w) -> RGB (n, 3, h * scale, w * scale)."""
+
+    def __init__(self, conv: nn.Conv2d, base: nn.Conv2d, scale: int):
+        super().__init__()
+        self.conv, self.base, self.scale = conv, base, scale
+
+    def forward(self, features: Tensor, base: Tensor) -> Tensor:
+        return pixel_shuffle(self.conv(features) + self.base(base), self.scale)
+
+
+class FoldedContinuousHead(nn.Module):
+    """features (n, channels, h, w), base YCC (n, 3, h, w) -> RGB (n, 3, H, W).
+
+    Rows and columns are added one after the other: their sum would be a constant of hidden * H * W numbers, which Core
+    ML's constant folding would happily store.
+    """
+
+    def __init__(
+        self, head: ContinuousHead, out: nn.Conv2d, base: nn.Conv2d, lr: tuple[int, int], size: tuple[int, int]
+    ):
+        super().__init__()
+        self.on_features, self.hidden, self.out, self.base, self.size = head.on_features, head.hidden, out, base, size
+        ratios = (size[0] / lr[0], size[1] / lr[1])
+        rows = head.positions(lr_coordinates(size[0], ratios[0]), ratios[0]).float()
+        cols = head.positions(lr_coordinates(size[1], ratios[1]), ratios[1]).float()
+        with torch.no_grad():
+            self.register_buffer("rows", head.on_rows(rows[None, :, :, None]))  # (1, hidden, H, 1)
+            self.register_buffer("cols", head.on_cols(cols[None, :, None, :]))  # (1, hidden, 1, W)
+        self.rows: Tensor
+        self.cols: Tensor
+
+    def forward(self, features: Tensor, base: Tensor) -> Tensor:
+        x = self._enlarge(self.on_features(features)) + self.rows + self.cols
+        return self.out(F.relu(self.hidden(F.relu(x)))) + self._enlarge(self.base(base))
+
+    def _enlarge(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, self.size, mode="bilinear", align_corners=False)
+
+
+def _mix_outputs(conv: nn.Conv2d, matrix: Tensor) -> nn.Conv2d:
+    """M after a convolution whose outputs are (3 colours x phases): a copy with the colours mixed, in float64."""
+    mixed = copy.deepcopy(conv)
+    with torch.no_grad():
+        for parameter in (mixed.weight, mixed.bias):
+            assert parameter is not None
+            colours = parameter.double().reshape(3, -1)
+            parameter.copy_((matrix.double() @ colours).reshape(parameter.shape))
+    return mixed
+
+
+def _constant_conv(weight: Tensor) -> nn.Conv2d:
+    """weight (out, in) -> a frozen 1x1 convolution without bias."""
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False).requires_grad_(False)
+    conv.weight.copy_(weight[:, :, None, None])
+    return conv
+
+
+def _scale(conv: nn.Conv2d, factor: float) -> None:
+    with torch.no_grad():
+        conv.weight.mul_(factor)
+        assert conv.bias is not None
+        conv.bias.mul_(factor)

@@ -1,0 +1,175 @@
+"""The manifest beside every artifact: what it is, what it was made from, and what was proven about it."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from edge_scs.errors import InputError
+from edge_scs.files import write_atomically
+
+# Identical pictures have infinite PSNR, which JSON cannot say: 200 dB, far beyond float32, stands for it.
+MAX_PSNR_DB = 200.0
+
+
+@dataclass(frozen=True)
+class Parity:
+    """An artifact against the eager network on photographs. PSNR over RGB in [0, 1], peak 1, in dB.
+
+    ``psnr_db`` is the worst photograph's (at most MAX_PSNR_DB; None when the artifact gave NaN or infinity),
+    ``max_abs`` the largest difference anywhere, ``images`` their number, ``verdict`` "pass" or "fail".
+    """
+
+    reference: str
+    psnr_db: float | None
+    max_abs: float | None
+    images: int
+    verdict: str
+    min_psnr_db: float
+    per_image: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict == "pass"
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def summary(self) -> str:
+        """One line: verdict, dB, number of photographs."""
+        measured = "NaN or infinity" if self.psnr_db is None else f"{self.psnr_db:.1f} dB"
+        return f"parity {self.verdict}: {measured} on {self.images} photographs, {self.min_psnr_db:g} dB needed"
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output tensor: shape (n, c, h, w), values in [0, 1]."""
+
+    name: str
+    shape: list[int]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``bytes``: of the file, or of all files of a package. ``delegated_share``: 0 to 1, None where nothing delegates.
+
+    ``mult_adds``: of the eager network on one input of this size. ``params``: numbers stored once however often called,
+    only those that this artifact needs. ``weights``: "shipped", "untrained" or the file; ``weights_sha256``: of the
+    network's tensors, so that verification never compares with another network unnoticed. ``path``: where the artifact
+    lies now, which the file does not record.
+    """
+
+    artifact: str
+    target: str
+    model: str
+    scale: float
+    inputs: list[Port]
+    outputs: list[Port]
+    bytes: int
+    sha256: str
+    delegated_share: float | None
+    parity: Parity | None
+    versions: dict[str, str]
+    mult_adds: int
+    params: int
+    preset: str
+    precision: str
+    weights: str
+    weights_sha256: str
+    min_psnr_db: float
+    non_delegated: list[str] = field(default_factory=list)
+    arena_bytes: int | None = None
+    path: Path | None = field(default=None, compare=False)
+
+    def summary(self) -> str:
+        """One line: size, sizes in and out, delegated share, parity."""
+        sizes = " -> ".join(f"{port.shape[3]}x{port.shape[2]}" for port in (self.inputs[0], self.outputs[0]))
+        delegated = "" if self.delegated_share is None else f", {self.delegated_share:.0%} delegated"
+        parity = "not verified" if self.parity is None else self.parity.summary()
+        return f"{self.bytes / 1e6:.2f} MB, {sizes}{delegated}, {parity}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-safe, spec order; a whole scale is an integer."""
+        table = dataclasses.asdict(self)
+        del table["path"]
+        table["scale"] = int(self.scale) if self.scale == int(self.scale) else self.scale
+        return table
+
+    def write(self, artifact: Path) -> Path:
+        """Write ``<artifact>.json`` beside the artifact, whole or not at all; returns its path."""
+        path = manifest_path(artifact)
+        write_atomically(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+        return path
+
+
+def manifest_path(artifact: Path) -> Path:
+    return artifact.with_name(artifact.name + ".json")
+
+
+def read_manifest(artifact: Path) -> Manifest:
+    """The manifest beside an artifact. Raises InputError when it is missing, damaged or lacks a key."""
+    path = manifest_path(artifact)
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); keep the manifest beside its artifact") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); export again") from error
+    try:
+        known = {f.name for f in dataclasses.fields(Manifest)} - {"path"}
+        table = {key: value for key, value in table.items() if key in known}
+        for key in ("inputs", "outputs"):
+            table[key] = [Port(**port) for port in table[key]]
+        table["parity"] = Parity(**table["parity"]) if table["parity"] else None
+        return Manifest(**table, path=artifact)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a manifest of ours ({error}); export again") from error
+
+
+def _files(artifact: Path) -> Iterator[tuple[str, Path]]:
+    if artifact.is_dir():
+        for path in sorted(p for p in artifact.rglob("*") if p.is_file()):
+            yield path.relative_to(artifact).as_posix(), path
+    else:
+        yield "", artifact
+
+
+def artifact_bytes(artifact: Path) -> int:
+    """Size of a file, or of all files of a folder."""
+    return sum(path.stat().st_size for _, path in _files(artifact))
+
+
+def artifact_sha256(artifact: Path) -> str:
+    """Of a file's content (what ``sha256sum`` prints); of a folder's relative paths and contents, sorted by path."""
+    if not artifact.exists():
+        raise InputError(f"{artifact}: no such artifact; name a .pte file or an .mlpackage folder")
+    digest = hashlib.sha256()
+    for name, path in _files(artifact):
+        content = path.read_bytes()
+        if name:
+            digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Of a network's tensors, by name, shape and content: the same wherever the weights were loaded from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name}\0{tuple(value.shape)}\0{value.dtype}\0".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def capped_psnr(mse: float) -> float | None:
+    """PSNR in dB for peak 1, at most MAX_PSNR_DB; None for a mean squared error that is no number."""
+    if not math.isfinite(mse):
+        return None
+    return min(MAX_PSNR_DB, -10 * math.log10(mse)) if mse > 0 else MAX_PSNR_DB

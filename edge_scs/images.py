@@ -1,0 +1,170 @@
+"""Reading and writing pictures: PNG, JPEG, WebP and TIFF, as uint8 arrays and nothing else.
+
+What a file may hold, and what becomes of it: the EXIF orientation is applied; 16-bit (and 12-bit) grey is scaled to
+8 bits; transparency is laid over white, the colour of the paper; palettes, CMYK and YCbCr become RGB; of several
+frames or pages the first is read. 32-bit and LAB pictures are refused, because their range is anyone's guess.
+"""
+
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edge_scs.errors import InputError
+from edge_scs.files import atomic_path
+
+# Suffix -> Pillow's format and how it is written. JPEG at 95 with whole chroma: colour is what we add.
+SAVE: dict[str, tuple[str, dict[str, object]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".webp": ("WEBP", {"quality": 95}),
+    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+}
+SUFFIXES = tuple(SAVE)
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
+# What a side may measure in each format. Others hold more than MAX_WRITE_PIXELS allows anyway.
+MAX_SIDE = {"WEBP": 16383, "JPEG": 65500}
+MAX_READ_PIXELS = 100_000_000
+MAX_WRITE_PIXELS = 500_000_000
+MAX_MEGABYTES = 2048
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+
+
+def read_rgb(path: Path | str) -> NDArray[np.uint8]:
+    """The picture as uint8 RGB (h, w, 3); a grey one has three equal planes.
+
+    Raises InputError, one line with the file and the mend, for whatever cannot be read whole.
+    """
+    return np.array(_open(Path(path)).convert("RGB"))
+
+
+def read_grey(path: Path | str) -> NDArray[np.uint8]:
+    """The picture as uint8 luma (h, w): Pillow's ``convert("L")``, BT.601. Raises InputError like ``read_rgb``."""
+    return np.array(_open(Path(path)).convert("L"))
+
+
+def write_image(path: Path | str, array: NDArray[np.uint8]) -> None:
+    """Write uint8 (h, w) or (h, w, 3) in the format that the suffix names, whole or not at all.
+
+    Raises InputError for an unknown suffix, a picture too big for the format, or a place that cannot be written.
+    """
+    path = Path(path)
+    check_writable(path, array.shape[:2])
+    name, options = SAVE[path.suffix.lower()]
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(array)).save(temporary, name, **options)
+
+
+def check_writable(path: Path, size: tuple[int, ...]) -> None:
+    """Raise InputError if a picture of size (h, w) cannot become this file, before hours go into making it."""
+    if path.suffix.lower() not in SAVE:
+        raise InputError(f"{path}: unknown picture format {path.suffix!r}; use one of {', '.join(SUFFIXES)}")
+    name = SAVE[path.suffix.lower()][0]
+    h, w = size
+    if max(h, w) > MAX_SIDE.get(name, max(h, w)):
+        raise InputError(f"{path}: {w}x{h} is more than {name} holds ({MAX_SIDE[name]} a side); write .png or .tif")
+    if h * w > MAX_WRITE_PIXELS:
+        limit = MAX_WRITE_PIXELS // 1_000_000
+        raise InputError(f"{path}: would be {w}x{h}, above {limit} megapixels; choose a smaller scale")
+
+
+def find_images(paths: Iterable[Path | str]) -> list[Path]:
+    """Pictures under the given files and folders, each once, sorted by path.
+
+    Files are taken as given; folders are searched recursively for known suffixes, without hidden files and without
+    following links to folders. Raises InputError for a path that does not exist, or a folder that cannot be listed or
+    holds no picture.
+    """
+    found: set[Path] = set()
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = _walk(path)
+            if not inside:
+                raise InputError(f"{path}: no pictures in this folder; it should hold {', '.join(SUFFIXES)} files")
+            found.update(inside)
+        elif path.exists():
+            found.add(path)
+        else:
+            raise InputError(f"{path}: no such file or folder; check the path")
+    return sorted(found)
+
+
+def _walk(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); check its permissions") from error
+
+    inside = []
+    for root, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside += [Path(root, name) for name in files if not name.startswith(".")]
+    return [path for path in inside if path.suffix.lower() in SAVE]
+
+
+def _open(path: Path) -> Image.Image:
+    """The file as a loaded picture of mode L or RGB, upright."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a picture; give a file")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError(f"{path}: is empty (0 bytes); copy it again")
+    if size > MAX_MEGABYTES << 20:
+        raise InputError(f"{path}: larger than {MAX_MEGABYTES} MB; crop or shrink it first")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged EXIF and the like: the pixels decide
+            with Image.open(path, formats=FORMATS) as image:
+                _check_size(path, image.size)
+                return _to_eight_bits(path, ImageOps.exif_transpose(image), dict(getattr(image, "tag_v2", {})))
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: not a PNG, JPEG, WebP or TIFF picture; convert it to one of them") from error
+    except Image.DecompressionBombError as error:
+        limit = MAX_READ_PIXELS // 1_000_000
+        raise InputError(f"{path}: claims far more than {limit} megapixels; crop or shrink it first") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    except Exception as error:  # decoders meet arbitrary bytes and raise arbitrary types
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: damaged or cut off ({reason}); copy or export it again") from error
+
+
+def _check_size(path: Path, size: tuple[int, int]) -> None:
+    w, h = size
+    if w < 1 or h < 1:
+        raise InputError(f"{path}: has no pixels ({w}x{h}); export it again")
+    if w * h > MAX_READ_PIXELS:
+        limit = MAX_READ_PIXELS // 1_000_000
+        raise InputError(f"{path}: {w}x{h} is above {limit} megapixels; crop or shrink it first")
+
+
+def _to_eight_bits(path: Path, image: Image.Image, tags: dict[int, object]) -> Image.Image:
+    """Mode L or RGB from any mode with a known range; ``tags`` are a TIFF's own."""
+    if image.mode.startswith("I;16"):
+        return _from_sixteen_bits(image, tags)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    if image.mode in ("P", "RGB", "CMYK", "YCbCr", "RGBX", "RGBA", "LA", "PA"):
+        return image.convert("RGB")
+    raise InputError(f"{path}: pixels of type {image.mode} have no known range; save it as 8 or 16 bits a channel")
+
+
+def _from_sixteen_bits(image: Image.Image, tags: dict[int, object]) -> Image.Image:
+    top = 4095 if tags.get(_TIFF_BITS) == (12,) else 65535
+    values = np.asarray(image).astype(np.uint32)
+    grey = ((values * 255 + top // 2) // top).astype(np.uint8)
+    if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts such pictures at 8 bits only
+        grey = 255 - grey
+    return Image.fromarray(grey)

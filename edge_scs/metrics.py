@@ -1,0 +1,103 @@
+"""PSNR, SSIM and colourfulness, by the conventions of the super-resolution tables.
+
+Pictures are uint8 RGB (h, w, 3): what a file would hold, so rounding and clamping are part of every figure. All
+arithmetic is float64. ``crop`` pixels on each side are left out (the tables use the scale), because zero padding and
+resampling make borders a matter of taste.
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt8 = NDArray[np.uint8]
+Float64 = NDArray[np.float64]
+
+# BT.601 studio range, as MATLAB's rgb2ycbcr has it: luma in [16, 235] from R, G, B in [0, 255].
+_STUDIO_LUMA = np.array([65.481, 128.553, 24.966]) / 255
+_STUDIO_BLACK = 16.0
+_PEAK = 255.0
+_SSIM_WINDOW, _SSIM_SIGMA, _SSIM_K1, _SSIM_K2 = 11, 1.5, 0.01, 0.03
+
+
+def to_uint8(picture: NDArray[np.floating]) -> UInt8:
+    """[0, 1] -> uint8, rounded and clamped."""
+    return np.clip(np.rint(np.asarray(picture, np.float64) * _PEAK), 0, _PEAK).astype(np.uint8)
+
+
+def studio_luma(rgb: UInt8) -> Float64:
+    """uint8 RGB (h, w, 3) -> luma (h, w), float64 in [16, 235], not rounded."""
+    return _STUDIO_BLACK + rgb.astype(np.float64) @ _STUDIO_LUMA
+
+
+def psnr(a: Float64, b: Float64, crop: int = 0) -> float:
+    """Peak signal-to-noise ratio in dB at peak 255, over all planes at once (h, w, ...); infinite for equal pictures.
+
+    Raises ValueError when the shapes differ or nothing is left inside the border.
+    """
+    a, b = _inside(a, b, crop)
+    error = float(np.mean((a - b) ** 2))
+    return math.inf if error == 0 else 10 * math.log10(_PEAK**2 / error)
+
+
+def psnr_y(a: UInt8, b: UInt8, crop: int) -> float:
+    """PSNR of the studio-range luma of two RGB pictures, dB: the figure of the published tables."""
+    return psnr(studio_luma(a), studio_luma(b), crop)
+
+
+def psnr_rgb(a: UInt8, b: UInt8, crop: int) -> float:
+    """PSNR over the three colour planes, dB, on uint8 with the same border as ``psnr_y``."""
+    return psnr(a.astype(np.float64), b.astype(np.float64), crop)
+
+
+def ssim_y(a: UInt8, b: UInt8, crop: int) -> float:
+    """Structural similarity of the studio-range luma, at most 1 (Wang et al. 2004, its reference settings).
+
+    An 11x11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, weighted moments, averaged over the valid area.
+    Raises ValueError when less than a window is left inside the border.
+    """
+    x, y = _inside(studio_luma(a), studio_luma(b), crop)
+    if min(x.shape) < _SSIM_WINDOW:
+        raise ValueError(f"SSIM needs {_SSIM_WINDOW} pixels a side, the picture has {min(x.shape)} inside its border")
+    c1, c2 = (_SSIM_K1 * _PEAK) ** 2, (_SSIM_K2 * _PEAK) ** 2
+    mean_x, mean_y = _blur(x), _blur(y)
+    var_x = _blur(x * x) - mean_x**2
+    var_y = _blur(y * y) - mean_y**2
+    covariance = _blur(x * y) - mean_x * mean_y
+    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    similarity /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+    return float(similarity.mean())
+
+
+def colourfulness(rgb: UInt8) -> float:
+    """Hasler and Suesstrunk 2003, M3: 0 for grey, about 33 "moderately" and 59 "quite" colourful. Not SCSNet's CN."""
+    red, green, blue = np.moveaxis(rgb.astype(np.float64), -1, 0)
+    rg, yb = red - green, (red + green) / 2 - blue
+    spread = math.hypot(float(rg.std()), float(yb.std()))
+    return spread + 0.3 * math.hypot(float(rg.mean()), float(yb.mean()))
+
+
+def _inside(a: Float64, b: Float64, crop: int) -> tuple[Float64, Float64]:
+    if a.shape != b.shape:
+        raise ValueError(f"pictures of shapes {a.shape} and {b.shape} cannot be compared")
+    h, w = a.shape[:2]
+    if min(h, w) <= 2 * crop:
+        raise ValueError(f"nothing is left of {w}x{h} pixels without a border of {crop}")
+    window = (slice(crop, h - crop), slice(crop, w - crop))
+    return a[window], b[window]
+
+
+@cache
+def _gaussian() -> Float64:
+    offsets = np.arange(_SSIM_WINDOW) - _SSIM_WINDOW // 2
+    weights = np.exp(-(offsets**2) / (2 * _SSIM_SIGMA**2))
+    return weights / weights.sum()
+
+
+def _blur(plane: Float64) -> Float64:
+    """The Gaussian window over the valid area, one axis after the other: (h, w) -> (h - 10, w - 10)."""
+    weights = _gaussian()
+    h, w = (side - _SSIM_WINDOW + 1 for side in plane.shape)
+    rows = sum(weight * plane[start : start + h] for start, weight in enumerate(weights))
+    return sum(weight * rows[:, start : start + w] for start, weight in enumerate(weights))  # type: ignore[call-overload, index]

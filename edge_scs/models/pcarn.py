@@ -1,0 +1,140 @@
+"""PCARN and PCARN-M: RGB in, RGB out, one network for x2, x3 and x4.
+
+The generators of Ahn, Kang, Sohn, "Photo-realistic image super-resolution with fast and lightweight cascading residual
+network" (arXiv 1903.02240), section 3.
+
+Readings that the paper leaves open, settled by the official checkpoints (which then reproduce the printed figures):
+
+* eq. 2 as printed gathers the *outputs of the 1x1 convolutions*; the published networks gather the outputs of the
+  residual blocks, i.e. the 1x1 convolution after unit u sees [input, R1, ..., Ru];
+* both residual blocks end in ReLU after the addition;
+* in PCARN-M the upsampling convolutions are grouped too, the exit convolution is not;
+* the mean colour of DIV2K is taken off before the first convolution and added after the last.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_scs.models.blocks import ResidualBlock, conv3x3
+from edge_scs.models.heads import pixel_shuffle
+
+SCALES = (2, 3, 4)
+# Mean R, G, B of the DIV2K training pictures, in [0, 1], as the official checkpoints store it.
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+# The shuffles that make up each scale: x4 is x2 twice.
+_STEPS = {2: (2,), 3: (3,), 4: (2, 2)}
+
+# As printed: parameters and MultAdds in Table 4 (x4 only), GAN-trained PSNR at x4 in Table 4, L1-trained Set14 x4 in
+# Table 2 and, "0.20 dB" below it for PCARN-M, in section 4.3. Figures the paper does not print are None.
+PUBLISHED: dict[str, dict[str, object]] = {
+    "pcarn": {
+        "source": "arXiv 1903.02240, Tables 2 and 4",
+        "params": 1.6e6,
+        "mult_adds_720p": {"2": None, "3": None, "4": 90.9e9},
+        "psnr_y": {"Set5": {"4": 29.75}, "Set14": {"4": 26.57}, "B100": {"4": 25.56}, "Urban100": {"4": 24.17}},
+        "psnr_y_l1": {"Set14": {"4": 28.50}},
+    },
+    "pcarn_m": {
+        "source": "arXiv 1903.02240, Table 4 and section 4.3",
+        "params": 0.4e6,
+        "mult_adds_720p": {"2": None, "3": None, "4": 32.5e9},
+        "psnr_y": {"Set5": {"4": 29.38}, "Set14": {"4": 26.31}, "B100": {"4": 25.48}, "Urban100": {"4": 23.73}},
+        "psnr_y_l1": {"Set14": {"4": 28.30}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class PCARNConfig:
+    """What a checkpoint needs to rebuild its network. The defaults are PCARN; ``groups=4, tied=True`` is PCARN-M."""
+
+    channels: int = 64
+    blocks: int = 3
+    repeats: int = 3
+    groups: int = 1
+    tied: bool = False
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class Cascade(nn.Module):
+    """Units in a cascade (eq. 1 to 3, Fig. 2b, 4b): after each, a 1x1 convolution over the input and all outputs yet.
+
+    The network uses it twice: over residual blocks (local) and over such cascades (global). One unit for several calls
+    is the recursive scheme of 3.3: the same module called again, so its parameters exist once.
+
+    Shapes: (n, channels, h, w) -> the same.
+    """
+
+    def __init__(self, units: list[nn.Module], calls: int, channels: int):
+        super().__init__()
+        self.units = nn.ModuleList(units)
+        self.gathers = nn.ModuleList(nn.Conv2d((call + 2) * channels, channels, 1) for call in range(calls))
+
+    def forward(self, x: Tensor) -> Tensor:
+        gathered = [x]
+        for call, gather in enumerate(self.gathers):
+            gathered.append(self.units[call % len(self.units)](x))
+            x = gather(torch.cat(gathered, dim=1))
+        return x
+
+
+class Upsampler(nn.Module):
+    """Grouped 3x3 convolution, ReLU, PixelShuffle; twice for x4 (section 3.1, modification 2).
+
+    Shapes: (n, channels, h, w) -> (n, channels, h * scale, w * scale).
+    """
+
+    def __init__(self, channels: int, scale: int, groups: int):
+        super().__init__()
+        self.steps = _STEPS[scale]
+        self.convs = nn.ModuleList(conv3x3(channels, channels * step**2, groups=groups) for step in self.steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for step, conv in zip(self.steps, self.convs, strict=True):
+            x = pixel_shuffle(F.relu(conv(x)), step)
+        return x
+
+
+class PCARN(nn.Module):
+    """The generator: ``forward(rgb_lr, size)`` -> RGB HR. PyTorch's default init is the best of the paper's Table 3."""
+
+    def __init__(self, config: PCARNConfig | None = None):
+        super().__init__()
+        self.config = config = config or PCARNConfig()
+        c = config.channels
+
+        def local() -> Cascade:
+            units = 1 if config.tied else config.repeats
+            blocks: list[nn.Module] = [ResidualBlock(c, config.groups, final_relu=True) for _ in range(units)]
+            return Cascade(blocks, config.repeats, c)
+
+        self.entry = conv3x3(3, c)
+        self.body = Cascade([local() for _ in range(config.blocks)], config.blocks, c)
+        self.upsamplers = nn.ModuleDict({str(scale): Upsampler(c, scale, config.groups) for scale in SCALES})
+        self.exit = conv3x3(c, 3)
+        self.register_buffer("mean", torch.tensor(DIV2K_MEAN).reshape(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+
+    @property
+    def halo(self) -> int:
+        """Radius of the receptive field in LR pixels: entry, two a residual block, and under two for the x4 tail."""
+        return 1 + 2 * self.config.repeats * self.config.blocks + 2
+
+    def forward(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
+        """rgb (n, 3, h, w) in [0, 1], size (H, W) = x2, x3 or x4 of it -> RGB (n, 3, H, W).
+
+        In eval mode clamped to [0, 1]; in training not, so that no gradient is lost. Raises ValueError for other sizes.
+        """
+        h, w = rgb.shape[-2:]
+        scale = next((scale for scale in SCALES if (h * scale, w * scale) == tuple(size)), None)
+        if scale is None:
+            raise ValueError(f"PCARN enlarges {w}x{h} by 2, 3 or 4, not to {size[1]}x{size[0]}")
+        x = self.entry(rgb - self.mean)
+        x = self.body(x) + x
+        out = self.exit(self.upsamplers[str(scale)](x)) + self.mean
+        return out if self.training else out.clamp(0, 1)

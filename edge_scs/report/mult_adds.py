@@ -1,0 +1,111 @@
+"""What a network costs on paper: parameters, MultAdds for one 1280x720 picture, receptive field.
+
+MultAdds are multiply-accumulates of convolutions, linear layers and matrix products (PCARN, section 4); interpolation
+and element-wise arithmetic count as nothing. A tied block counts once for every time it runs, its
+parameters once. Counting happens on PyTorch's meta device, where a forward pass moves shapes and no numbers.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from edge_scs.models import registry
+from edge_scs.models.registry import Description
+from edge_scs.weights.loading import Loaded, load, shipped_file
+
+SCALES_720P = (2, 3, 4)
+_WIDTH, _HEIGHT = 1280, 720
+# Products of two activations: the attention share. Everything else multiplies by weights.
+_ATTENTION = ("bmm", "baddbmm", "scaled_dot_product")
+
+
+@dataclass(frozen=True)
+class MultAdds:
+    """Multiply-accumulates; ``attention`` is the part of ``total`` in products of activations with activations."""
+
+    total: int
+    attention: int
+
+
+def parameters(model: nn.Module) -> int:
+    """Unique parameters: what is tied counts once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def receptive_field(description: Description) -> int:
+    """Side of the square of LR pixels that one output pixel's texture depends on.
+
+    Coarse colour comes from the whole picture where a network has a colour branch; that is not counted here.
+    """
+    return 2 * description.halo + 1
+
+
+def sizes_720p(scale: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """LR (h, w) and HR (H, W) of the 720p job: 360x640, 240x426, 180x320. At x3 HR is 720x1278, a multiple of LR."""
+    lr = (_HEIGHT // scale, _WIDTH // scale)
+    return lr, (lr[0] * scale, lr[1] * scale)
+
+
+def count(
+    model: nn.Module,
+    input_channels: int,
+    lr: tuple[int, int],
+    hr: tuple[int, int],
+    reference: tuple[int, int] | None = None,
+    device: str = "meta",
+) -> MultAdds:
+    """MultAdds of one forward pass from LR (h, w) to HR (H, W), with a ``reference`` picture of (h, w) if given.
+
+    Works on a copy on ``device``; only "cpu" computes anything.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    copied = copy.deepcopy(model).to(device).eval()
+    inputs: list[object] = [torch.zeros(1, input_channels, *lr, device=device), hr]
+    if reference is not None:
+        inputs.append(torch.zeros(1, 3, *reference, device=device))
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        copied(*inputs)
+    by_operator = counter.get_flop_counts().get("Global", {})
+    attention = sum(flops for operator, flops in by_operator.items() if any(n in str(operator) for n in _ATTENTION))
+    return MultAdds(counter.get_total_flops() // 2, attention // 2)
+
+
+def mult_adds_720p(model: nn.Module, description: Description) -> dict[int, MultAdds | None]:
+    """MultAdds at 720p for x2, x3, x4, without a reference; None for a scale that the network does not have."""
+    channels = 3 if description.input == "rgb" else 1
+    return {
+        scale: count(model, channels, *sizes_720p(scale)) if description.enlarges(scale) else None
+        for scale in SCALES_720P
+    }
+
+
+def models_table() -> list[dict[str, Any]]:
+    """Every network with its costs, its weights and the figures its authors printed, in the registry's order.
+
+    A row: {"name", "variant", "input", "params", "mult_adds_720p": {"2", "3", "4"} (None for a scale it does not have),
+    "attention_720p": the part of them in attention products, "receptive_field" (LR pixels a side, texture only),
+    "weights": name of the shipped file or None, "published": what the paper prints, {} for our own}.
+    """
+    return [model_row(load(name, allow_untrained=True)) for name in registry.names()]
+
+
+def model_row(loaded: Loaded) -> dict[str, Any]:
+    """One row of ``models_table``."""
+    counted = mult_adds_720p(loaded.model, loaded.description)
+    shipped = shipped_file(loaded.name)
+    return {
+        "name": loaded.name,
+        "variant": loaded.description.variant,
+        "input": loaded.description.input,
+        "params": parameters(loaded.model),
+        "mult_adds_720p": {str(scale): cost.total if cost else None for scale, cost in counted.items()},
+        "attention_720p": {str(scale): cost.attention if cost else None for scale, cost in counted.items()},
+        "receptive_field": receptive_field(loaded.description),
+        "weights": shipped.name if shipped else None,
+        "published": loaded.description.published,
+    }

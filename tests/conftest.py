@@ -1,0 +1,55 @@
+"""Shared fixtures: real photographs, optional assets, and networks whose every layer speaks."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+ROOT = Path(__file__).parents[1]
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test draws the same numbers alone, in any order and in any worker."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of photographs and foreign weights that the product cannot ship."""
+    path = Path(os.environ.get("EDGE_SCS_ASSETS") or ROOT.parent / "shared" / "data")
+    if not path.is_dir():
+        pytest.skip(f"no assets at {path}; set EDGE_SCS_ASSETS")
+    return path.resolve()
+
+
+@pytest.fixture(scope="session")
+def photograph() -> NDArray[np.uint8]:
+    """A real colour photograph (512, 512, 3), embedded in scikit-image: no download."""
+    from skimage import data
+
+    photo = data.astronaut()
+    photo.setflags(write=False)
+    return photo
+
+
+@pytest.fixture(scope="session")
+def lively() -> Callable[..., nn.Module]:
+    """Add seeded noise to ALL parameters of a network: fresh output layers are zero and would hide the rest."""
+
+    def perturb(module: nn.Module, seed: int = 0, noise: float = 0.05) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=generator).to(parameter) * noise)
+        return module.eval().requires_grad_(False)
+
+    return perturb

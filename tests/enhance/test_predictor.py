@@ -1,0 +1,283 @@
+"""The predictor: tiled equals whole, colours asked for or kept, and refusals that say what would work."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_scs.enhance import predictor as predictor_module
+from edge_scs.enhance.pictures import as_grey, shrink_reference, to_picture, to_tensor
+from edge_scs.enhance.predictor import Predictor
+from edge_scs.errors import InputError
+from edge_scs.models import registry
+from edge_scs.models.registry import Description
+from edge_scs.weights.loading import Loaded
+
+
+def noisy(model: nn.Module, seed: int = 1) -> nn.Module:
+    """Noise in every parameter and filters twice as strong: fresh heads are zero, and every tiling would look right."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2 if parameter.ndim == 4 else 1)
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Loaded:
+    torch.manual_seed(0)
+    model = noisy(registry.create("edge_scs_s"))
+    return Loaded("edge_scs_s", model, registry.describe("edge_scs_s", model), "noise")
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    return skimage.data.chelsea()[60:150, 120:230]
+
+
+def whole(loaded: Loaded, picture: np.ndarray, size: tuple[int, int], reference: np.ndarray | None = None) -> Tensor:
+    """``forward`` itself."""
+    guide = None if reference is None else to_tensor(shrink_reference(reference), torch.device("cpu"))
+    with torch.inference_mode():
+        return loaded.model(to_tensor(as_grey(picture), torch.device("cpu")), size, guide)
+
+
+def assembled(predictor: Predictor, picture: np.ndarray, size: tuple[int, int], **options: object) -> Tensor:
+    """The predictor's answer before rounding; pixels that no piece makes stay nan."""
+    out = torch.full((1, 3, *size), torch.nan)
+    with torch.inference_mode():
+        for rows, cols, rgb in predictor.pieces(picture, size, **options):
+            assert torch.isnan(out[..., rows, cols]).all()  # none is made twice
+            out[..., rows, cols] = rgb
+    return out
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4, 1.37, 2.5, 5])
+def test_tiled_equals_forward(loaded: Loaded, photo: np.ndarray, times: float) -> None:
+    lr = photo[:83, :97]
+    size = (round(83 * times), round(97 * times))
+    expected = whole(loaded, lr, size)
+    assert expected.std() > 0.05
+    for tile in (None, 1000, 48, 31):
+        assert (assembled(Predictor(loaded, tile), lr, size) - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 13), (13, 1), (2, 3), (9, 14)])
+@pytest.mark.parametrize("times", [2, 1.5, 8])
+def test_tiny_pictures_and_tiny_tiles_equal_forward(
+    loaded: Loaded, photo: np.ndarray, times: float, shape: tuple[int, int]
+) -> None:
+    lr = photo[: shape[0], : shape[1]]
+    size = (max(1, round(shape[0] * times)), max(1, round(shape[1] * times)))
+    expected = whole(loaded, lr, size)
+    for tile in (1, 3, None):
+        assert (assembled(Predictor(loaded, tile), lr, size) - expected).abs().max() < 1e-4
+
+
+def test_the_larger_network_tiles_as_well(photo: np.ndarray) -> None:
+    model = noisy(registry.create("edge_scs_m"))
+    larger = Loaded("edge_scs_m", model, registry.describe("edge_scs_m", model), "noise")
+    size = (photo.shape[0] * 2, photo.shape[1] * 2)
+    assert (assembled(Predictor(larger, 60), photo, size) - whole(larger, photo, size)).abs().max() < 1e-4
+
+
+def test_unequal_magnification_equals_forward(loaded: Loaded, photo: np.ndarray) -> None:
+    size = (2 * photo.shape[0], 3 * photo.shape[1] + 1)
+    assert (assembled(Predictor(loaded, 40), photo, size) - whole(loaded, photo, size)).abs().max() < 1e-4
+
+
+def test_narrow_bands_equal_forward(loaded: Loaded, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictor_module, "BAND_PIXELS", 400)
+    size = (int(photo.shape[0] * 2.7), int(photo.shape[1] * 2.7))
+    assert (assembled(Predictor(loaded, 50), photo, size) - whole(loaded, photo, size)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("times", [2, 2.5])
+def test_the_comparison_sees_a_missing_halo(loaded: Loaded, photo: np.ndarray, times: float) -> None:
+    about = Description(**{**vars(loaded.description), "halo": 8})
+    blind = Predictor(Loaded(loaded.name, loaded.model, about, loaded.source), 30)
+    size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
+    assert (assembled(blind, photo, size) - whole(loaded, photo, size)).abs().max() > 1e-3
+
+
+def test_reference_reaches_every_tile(loaded: Loaded, photo: np.ndarray) -> None:
+    reference = skimage.data.coffee()[::3, ::4]
+    size = (photo.shape[0] * 2, photo.shape[1] * 2)
+    expected = whole(loaded, photo, size, reference)
+    assert (expected - whole(loaded, photo, size)).abs().max() > 1e-3
+    assert (assembled(Predictor(loaded, 40), photo, size, reference=reference) - expected).abs().max() < 1e-4
+
+
+def test_enhance_rounds_to_nearest_and_reports_progress(loaded: Loaded, photo: np.ndarray) -> None:
+    size = (photo.shape[0] * 2, photo.shape[1] * 2)
+    seen: list[tuple[int, int]] = []
+    out = Predictor(loaded, 50).enhance(photo, size, progress=lambda done, total: seen.append((done, total)))
+    assert out.dtype == np.uint8
+    assert out.shape == (*size, 3)
+    exact = whole(loaded, photo, size)[0].permute(1, 2, 0).numpy() * 255
+    assert np.abs(out - exact).max() < 0.5 + 0.03
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def test_colour_is_computed_once_whatever_the_tiles(
+    loaded: Loaded, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    forward = type(loaded.model.colour).forward
+
+    def counted(self: nn.Module, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+        calls.append(tuple(gray.shape))
+        return forward(self, gray, reference)
+
+    monkeypatch.setattr(type(loaded.model.colour), "forward", counted)
+    Predictor(loaded, 20).enhance(photo, (photo.shape[0] * 2, photo.shape[1] * 2))
+    assert calls == [(1, 1, *photo.shape[:2])]
+
+
+def test_colour_input_is_reduced_as_pillow_reduces_it(loaded: Loaded, photo: np.ndarray) -> None:
+    grey = np.array(Image.fromarray(photo).convert("L"))
+    assert np.array_equal(as_grey(photo), grey)
+    size = (photo.shape[0] * 2, photo.shape[1] * 2)
+    predictor = Predictor(loaded)
+    assert np.array_equal(predictor.enhance(photo, size), predictor.enhance(grey, size))
+
+
+@pytest.mark.parametrize("times", [2, 2.3])
+def test_kept_chroma_is_the_pictures_own(loaded: Loaded, photo: np.ndarray, times: float) -> None:
+    size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
+    kept = Predictor(loaded, 40).enhance(photo, size, keep_colour=True)
+    bicubic = np.array(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC))
+
+    def chroma(rgb: np.ndarray) -> np.ndarray:
+        inside = ((rgb > 0) & (rgb < 255)).all(axis=2)
+        return np.where(inside[..., None], np.array(Image.fromarray(rgb).convert("YCbCr"))[..., 1:].astype(int), -1)
+
+    a, b = chroma(kept), chroma(bicubic)
+    both = (a >= 0) & (b >= 0)
+    assert both.mean() > 0.5
+    assert np.abs(a - b)[both].max() <= 2
+    predicted = chroma(Predictor(loaded, 40).enhance(photo, size))
+    assert np.abs(predicted - b)[(predicted >= 0) & (b >= 0)].mean() > 2
+    assert np.abs(a - b)[both].mean() < 0.6
+    luma = np.abs(np.array(Image.fromarray(kept).convert("L")).astype(int) - as_grey(bicubic))
+    assert luma.max() > 8  # and luma is the network's, not bicubic's
+
+
+@pytest.mark.parametrize("times", [3, 1.7])
+def test_kept_colour_is_the_same_for_any_tile(loaded: Loaded, photo: np.ndarray, times: float) -> None:
+    size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
+    expected = assembled(Predictor(loaded, None), photo, size, keep_colour=True)
+    assert (assembled(Predictor(loaded, 33), photo, size, keep_colour=True) - expected).abs().max() < 1e-4
+
+
+def test_what_has_no_colour_keeps_none(loaded: Loaded, photo: np.ndarray) -> None:
+    out = Predictor(loaded).enhance(as_grey(photo), (photo.shape[0] * 2, photo.shape[1] * 2), keep_colour=True)
+    assert np.ptp(out.astype(int), axis=2).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(89, 110), (90, 881), (1000, 110)])
+def test_magnification_out_of_range_is_refused(loaded: Loaded, photo: np.ndarray, size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="supports x2, x3, x4, anything from x1 to x8"):
+        Predictor(loaded).enhance(photo, size)
+
+
+def test_other_input_errors(loaded: Loaded, photo: np.ndarray) -> None:
+    size = (photo.shape[0] * 2, photo.shape[1] * 2)
+    for wrong in (photo.astype(np.float32), photo[..., :2], photo[:0], photo[None]):
+        with pytest.raises(InputError, match="must be uint8"):
+            Predictor(loaded).enhance(wrong, size)
+    with pytest.raises(InputError, match="exclude each other"):
+        Predictor(loaded).enhance(photo, size, reference=photo, keep_colour=True)
+    with pytest.raises(InputError, match="tile 0"):
+        Predictor(loaded, 0)
+
+
+def test_network_without_reference_branch_refuses_one(photo: np.ndarray) -> None:
+    model = registry.create("edge_scs_s", {"reference": False}).eval()
+    plain = Loaded("edge_scs_s", model, registry.describe("edge_scs_s", model), "noise")
+    with pytest.raises(InputError, match="edge_scs_s: has no reference branch"):
+        Predictor(plain).enhance(photo, (photo.shape[0] * 2, photo.shape[1] * 2), reference=photo)
+
+
+class Shuffler(nn.Module):
+    """An RGB network by the contract: x2 and x3, two 3x3 convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.tails = nn.ModuleDict({str(s): nn.Conv2d(8, 3 * s * s, 3, padding=1) for s in (2, 3)})
+
+    def forward(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
+        scale = size[0] // rgb.shape[-2]
+        assert size == (rgb.shape[-2] * scale, rgb.shape[-1] * scale)
+        return F.pixel_shuffle(self.tails[str(scale)](self.stem(rgb)), scale).sigmoid()
+
+
+@pytest.fixture(scope="module")
+def rgb_network() -> Loaded:
+    torch.manual_seed(0)
+    about = Description("shuffler", "", "rgb", (2, 3), None, halo=2, reference=False)
+    return Loaded("shuffler", noisy(Shuffler()), about, "noise")
+
+
+@pytest.mark.parametrize("keep_colour", [False, True])
+@pytest.mark.parametrize(("times", "tile"), [(2, 32), (3, 17), (3, None)])
+def test_rgb_network_tiled_equals_forward(
+    rgb_network: Loaded, photo: np.ndarray, times: int, tile: int | None, keep_colour: bool
+) -> None:
+    size = (photo.shape[0] * times, photo.shape[1] * times)
+    seen = photo if keep_colour else np.repeat(as_grey(photo)[..., None], 3, axis=2)
+    with torch.inference_mode():
+        expected = rgb_network.model(to_tensor(seen, torch.device("cpu")), size)
+    got = assembled(Predictor(rgb_network, tile), photo, size, keep_colour=keep_colour)
+    assert (got - expected).abs().max() < 1e-5
+
+
+def test_rgb_network_refuses_scales_it_lacks(rgb_network: Loaded, photo: np.ndarray) -> None:
+    for times in (4, 2.5):
+        size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
+        with pytest.raises(InputError, match=r"shuffler: cannot magnify by x.*; it supports x2, x3$"):
+            Predictor(rgb_network).enhance(photo, size)
+    assert Predictor(rgb_network).default_scale == 3
+
+
+def test_grey_network_by_contract_runs_whole(photo: np.ndarray) -> None:
+    class Grey(nn.Module):
+        def forward(self, gray: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
+            shift = 0 if reference is None else reference.mean() / 10
+            return (F.interpolate(gray, size) + shift).clamp(0, 1).expand(-1, 3, -1, -1)
+
+    about = Description("grey", "", "grey", (), (1.0, 8.0), halo=0, reference=True)
+    predictor = Predictor(Loaded("grey", Grey(), about, "none"), 16)
+    size = (photo.shape[0] * 2, photo.shape[1] * 2)
+    plain = predictor.enhance(photo, size)
+    assert np.array_equal(plain[::2, ::2, 0], as_grey(photo))
+    white = np.full((5, 5, 3), 255, np.uint8)
+    assert predictor.enhance(photo, size, reference=white).mean() > plain.mean() + 20
+    with pytest.raises(InputError, match="cannot keep it"):
+        predictor.enhance(photo, size, keep_colour=True)
+
+
+def test_rounding_covers_the_whole_range() -> None:
+    values = torch.tensor([-0.1, 0.0, 0.49 / 255, 0.51 / 255, 254.4 / 255, 1.0, 1.2])
+    assert to_picture(values.expand(1, 3, 1, -1))[0, :, 0].tolist() == [0, 0, 0, 1, 254, 255, 255]
+
+
+def test_reference_is_shrunk_without_aliasing() -> None:
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = shrink_reference(stripes)
+    assert small.shape == (128, 128, 3)
+    assert np.abs(small.astype(int) - 127).max() < 20
+
+
+def test_device_is_where_the_network_goes(loaded: Loaded) -> None:
+    moved = SimpleNamespace(to=lambda device: SimpleNamespace(eval=lambda: ("moved", device)))
+    predictor = Predictor(Loaded("x", moved, loaded.description, "none"), device="meta")
+    assert predictor.model == ("moved", torch.device("meta"))

@@ -1,0 +1,307 @@
+"""The whole network: the reference switch, any size, what a pixel depends on, and the budgets."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from edge_scs.models import registry
+from edge_scs.models.edge_scs import (
+    CHROMA_LIMIT,
+    CHROMA_STEPS,
+    SHUFFLE_SCALES,
+    ColourBranch,
+    EdgeSCS,
+    EdgeSCSConfig,
+    TextureBranch,
+    chroma_classes,
+    enlarge_chroma,
+    shuffle_scale,
+    to_colour_grid,
+)
+
+SMALL = EdgeSCSConfig(channels=8, blocks=1, repeats=2, continuous_channels=6)
+
+
+@pytest.fixture(scope="module")
+def small(lively) -> EdgeSCS:
+    """A narrow network on a small colour grid."""
+    torch.manual_seed(0)
+    model = lively(EdgeSCS(SMALL))
+    model.colour.side = 48
+    return model
+
+
+# The reference switch
+
+
+@pytest.mark.parametrize("size", [(60, 84), (41, 50)])
+def test_automatic_mode_is_bit_identical_without_the_reference_branch(lively, size: tuple[int, int]) -> None:
+    both = lively(registry.create("edge_scs_s"))
+    automatic = registry.create("edge_scs_s", {"reference": False}).eval()
+    missing = automatic.load_state_dict(both.state_dict(), strict=False)
+    assert not missing.missing_keys
+    assert all(".cross" in key for key in missing.unexpected_keys)
+    gray = torch.rand(1, 1, 20, 28)
+    with torch.no_grad():
+        assert torch.equal(both(gray, size), automatic(gray, size))
+
+
+def test_a_reference_changes_the_picture_s_colour_and_each_reference_differently(small: EdgeSCS) -> None:
+    gray = torch.rand(1, 1, 20, 28)
+    red = torch.tensor([0.9, 0.1, 0.1]).reshape(1, 3, 1, 1).expand(1, 3, 16, 24)
+    outs = [small(gray, (40, 56), reference) for reference in (None, red, red.flip(1))]
+    for a, b in ((0, 1), (1, 2), (0, 2)):
+        assert (outs[a] - outs[b]).abs().max() > 1e-4
+
+
+def test_a_reference_without_its_branch_is_refused() -> None:
+    model = EdgeSCS(EdgeSCSConfig(channels=8, blocks=1, repeats=1, reference=False))
+    with pytest.raises(ValueError, match="without its reference branch"):
+        model(torch.rand(1, 1, 4, 4), (8, 8), torch.rand(1, 3, 8, 8))
+
+
+def test_the_reference_passes_the_same_encoder(small: EdgeSCS) -> None:
+    calls = []
+    hook = small.colour.encoder.register_forward_hook(lambda *_: calls.append(1))
+    small.colour(torch.rand(1, 1, 20, 28))
+    assert len(calls) == 1
+    small.colour(torch.rand(1, 1, 20, 28), torch.rand(1, 3, 9, 31))
+    hook.remove()
+    assert len(calls) == 3
+
+
+# Batches, sizes, ranges
+
+
+@pytest.mark.parametrize("size", [(46, 62), (32, 43)])
+def test_a_picture_does_not_depend_on_its_batch(lively, size: tuple[int, int]) -> None:
+    """Exact mathematics (float64), but not bit-equal: kernels sum in another order for another batch size."""
+    model = lively(registry.create("edge_scs_s")).double()
+    model.colour.side = 64
+    gray, reference = torch.rand(3, 1, 23, 31).double(), torch.rand(3, 3, 20, 20).double()
+    together = model(gray, size, reference)
+    alone = torch.cat([model(gray[i : i + 1], size, reference[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-11)
+    single = model.float()(gray[:1].float(), size, reference[:1].float())
+    torch.testing.assert_close(single.double(), together[:1], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("magnification", [1, 1.3, 2, 2.5, 3, 4, 7.9, 8])
+@pytest.mark.parametrize("lr", [(1, 1), (1, 7), (33, 2), (13, 17)])
+def test_any_size_at_any_magnification(small: EdgeSCS, lr: tuple[int, int], magnification: float) -> None:
+    size = (max(1, round(lr[0] * magnification)), max(1, round(lr[1] * magnification)))
+    rgb = small(torch.rand(2, 1, *lr), size, torch.rand(2, 3, lr[1], lr[0]))
+    assert rgb.shape == (2, 3, *size)
+    assert rgb.isfinite().all()
+    assert rgb.min() >= 0
+    assert rgb.max() <= 1
+    assert rgb.std() > 0
+
+
+def test_extreme_pictures_stay_finite(small: EdgeSCS) -> None:
+    for gray in (torch.zeros(1, 1, 9, 9), torch.ones(1, 1, 9, 9)):
+        assert small(gray, (27, 27)).isfinite().all()
+
+
+def test_fresh_network_enlarges_the_luma_it_was_given() -> None:
+    """Zero output layers: the first step starts from nearest-neighbour (x2-x4) and bilinear (elsewhere) luma."""
+    model, gray, chroma = EdgeSCS(SMALL).eval(), torch.rand(1, 1, 5, 7), torch.rand(1, 2, 5, 7) - 0.5
+    base = torch.cat([gray, chroma], 1)
+    assert torch.equal(model.render(gray, chroma, (15, 21)), F.interpolate(base, scale_factor=3, mode="nearest"))
+    bilinear = F.interpolate(base, (12, 18), mode="bilinear", align_corners=False)
+    assert torch.equal(model.render(gray, chroma, (12, 18)), bilinear)
+
+
+def test_shuffle_scale_needs_the_same_whole_factor_on_both_axes() -> None:
+    for scale in SHUFFLE_SCALES:
+        assert shuffle_scale((5, 7), (5 * scale, 7 * scale)) == scale
+    for hr in ((5, 7), (10, 21), (10, 15), (11, 14), (25, 35), (40, 56)):
+        assert shuffle_scale((5, 7), hr) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "head"), [((10, 14), "2"), ((15, 21), "3"), ((20, 28), "4"), ((12, 18), "continuous")]
+)
+def test_each_size_runs_its_own_head_and_no_other(small: EdgeSCS, size: tuple[int, int], head: str) -> None:
+    ran = []
+    modules = {**small.heads, "continuous": small.continuous.out}
+    hooks = [module.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, module in modules.items()]
+    small(torch.rand(1, 1, 5, 7), size)
+    for hook in hooks:
+        hook.remove()
+    assert ran == [head]
+
+
+def test_render_and_rgb_make_up_forward(small: EdgeSCS) -> None:
+    gray = torch.rand(1, 1, 9, 11)
+    ycc = small.render(gray, enlarge_chroma(small.colour(gray), (9, 11)), (18, 22))
+    y, cb, cr = ycc.unbind(1)
+    rgb = torch.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], 1).clamp(0, 1)
+    torch.testing.assert_close(small(gray, (18, 22)), rgb, rtol=0, atol=1e-6)
+
+
+def test_render_at_is_a_part_of_render(small: EdgeSCS) -> None:
+    from edge_scs.models.heads import lr_coordinates
+
+    gray, chroma = torch.rand(1, 1, 9, 11), torch.rand(1, 2, 9, 11) - 0.5
+    whole = small.render(gray, chroma, (21, 27))
+    rows, cols = lr_coordinates(6, 21 / 9, 4), lr_coordinates(5, 27 / 11, 20)
+    part = small.render_at(gray, chroma, rows, cols, (21 / 9, 27 / 11))
+    torch.testing.assert_close(part, whole[..., 4:10, 20:25], rtol=0, atol=1e-5)
+
+
+# The colour branch
+
+
+def test_chroma_classes_cover_the_grid_once() -> None:
+    classes = chroma_classes()
+    assert len(classes.unique(dim=0)) == CHROMA_STEPS**2
+    assert classes.abs().max() == pytest.approx(CHROMA_LIMIT)
+    assert classes[CHROMA_STEPS**2 // 2].abs().max() < 1e-6, "neutral grey is a class"
+    assert classes[0].tolist() == pytest.approx([-CHROMA_LIMIT, -CHROMA_LIMIT])
+    assert classes[1, 0] == classes[0, 0], "Cb slow, Cr fast"
+
+
+@pytest.mark.parametrize("temperature", [0.38, 1.0])
+def test_annealed_mean_is_the_tempered_expectation(temperature: float) -> None:
+    """Zhang et al. 2016, eq. 5: f_T(z) = exp(log(z) / T) / sum exp(log(z) / T), then the mean."""
+    branch, logits = ColourBranch(reference=False, temperature=temperature), torch.randn(2, CHROMA_STEPS**2, 3, 4)
+    z = torch.softmax(logits.double(), 1).log() / temperature
+    weights = z.exp() / z.exp().sum(1, keepdim=True)
+    expected = torch.einsum("nkhw,kc->nchw", weights, chroma_classes().double())
+    torch.testing.assert_close(branch.annealed_mean(logits).double(), expected, rtol=0, atol=1e-5)
+
+
+def test_annealed_mean_of_a_certain_class_is_its_centre() -> None:
+    logits = torch.zeros(1, CHROMA_STEPS**2, 1, 1)
+    logits[0, 20] = 100
+    chroma = ColourBranch(reference=False).annealed_mean(logits).flatten()
+    torch.testing.assert_close(chroma, chroma_classes()[20], rtol=0, atol=1e-5)
+
+
+def test_chroma_is_a_quarter_of_the_colour_grid_whatever_the_picture() -> None:
+    branch = ColourBranch(reference=False).eval()
+    with torch.no_grad():
+        assert branch(torch.rand(1, 1, 180, 320)).shape == (1, 2, 45, 80)
+        assert branch(torch.rand(1, 1, 30, 30)).shape == (1, 2, 60, 60)
+        assert branch(torch.rand(1, 1, 700, 700)).shape == (1, 2, 60, 60)
+
+
+def test_the_colour_grid_leaves_its_own_size_untouched() -> None:
+    for size in ((180, 320), (240, 240), (320, 180)):
+        x = torch.rand(1, 1, *size)
+        assert to_colour_grid(x) is x
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (100, 101), (481, 321), (1080, 1920), (50, 3000)])
+def test_the_colour_grid_has_its_pixels_and_the_picture_s_aspect(size: tuple[int, int]) -> None:
+    h, w = to_colour_grid(torch.rand(1, 2, *size)).shape[-2:]
+    assert h * w == pytest.approx(240**2, rel=0.02)
+    assert h / w == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+@pytest.mark.parametrize("size", [(1, 500), (1, 9000), (9000, 1), (2, 40000)])
+def test_the_colour_grid_takes_strips(size: tuple[int, int]) -> None:
+    grid = to_colour_grid(torch.full((1, 1, *size), 0.25))
+    assert 0.5 < grid.shape[-2] * grid.shape[-1] / 240**2 < 2
+    assert (grid - 0.25).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("factor", [2, 3, 12])
+def test_whole_factors_are_averaged_exactly(factor: int) -> None:
+    x = torch.rand(1, 1, 180 * factor, 320 * factor)
+    torch.testing.assert_close(to_colour_grid(x), F.avg_pool2d(x, factor), rtol=0, atol=1e-6)
+
+
+def test_shrinking_averages_pixels_instead_of_picking_them() -> None:
+    """A one-pixel checkerboard is grey to whoever averages, and black or white to whoever picks."""
+    board = (torch.arange(1000)[:, None] + torch.arange(1300)) % 2
+    assert (to_colour_grid(board[None, None].float()) - 0.5).abs().max() < 0.1
+
+
+def test_texture_gathers_every_block_once_and_adds_the_stem() -> None:
+    branch = TextureBranch(EdgeSCSConfig(channels=8, blocks=2, repeats=2)).eval()
+    gray, chroma = torch.rand(1, 1, 6, 7), torch.rand(1, 2, 6, 7)
+    h0 = branch.stem(gray)
+    h1 = branch.blocks[0](h0)
+    h2 = branch.blocks[1](h1)
+    gathered = branch.gather(torch.cat([h0, h1, h2], 1)) + h0
+    assert torch.equal(branch(gray, chroma), F.relu(branch.fuse(torch.cat([gathered, chroma], 1))))
+
+
+# What a pixel depends on
+
+CONFIGS = {
+    "m": registry.MODELS["edge_scs_m"].config,
+    "s": registry.MODELS["edge_scs_s"].config,
+    "m-grouped": EdgeSCSConfig(channels=8, blocks=2, repeats=3, groups=4, cascade=True, tied=False),
+}
+
+
+def touched(model: EdgeSCS, scale: float, gray: Tensor, chroma: Tensor, at: tuple[int, int]) -> Tensor:
+    """LR pixels (h, w) any of whose rendered HR pixels change, in any bit, with LR pixel ``at``."""
+    h, w = gray.shape[-2:]
+    size = (round(h * scale), round(w * scale))
+    other = gray.clone()
+    other[..., at[0], at[1]] += 1
+    change = (model.render(gray, chroma, size) != model.render(other, chroma, size)).any(1).float()
+    return F.adaptive_max_pool2d(change, (h, w))[0] > 0
+
+
+def chebyshev(h: int, w: int, at: tuple[int, int]) -> Tensor:
+    return torch.maximum((torch.arange(h) - at[0]).abs()[:, None], (torch.arange(w) - at[1]).abs()[None])
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize(("scale", "beyond_features"), [(2, 0), (4, 0), (5, 1)])
+def test_halo_is_exactly_the_receptive_field(config: str, scale: int, beyond_features: int) -> None:
+    """All weights positive, no bias, a black picture: nothing cancels, so every path shows, however thin."""
+    model = EdgeSCS(CONFIGS[config]).double().eval().requires_grad_(False)
+    for name, parameter in (*model.texture.named_parameters(), *model.heads.named_parameters()):
+        parameter.fill_(0 if name.endswith("bias") else 1 / parameter[0].numel())
+    for name, parameter in model.continuous.named_parameters():
+        silent = name.endswith("bias") or name.startswith(("on_rows", "on_cols"))
+        parameter.fill_(0 if silent else 1 / parameter[0].numel())
+    at, side = (model.halo + 2, model.halo + 1), 2 * model.halo + 4
+    gray = torch.zeros(1, 1, side, side, dtype=torch.float64)
+    seen = touched(model, scale, gray, gray.expand(-1, 2, -1, -1), at)
+    # PixelShuffle heads interpolate nothing, so their pixels see one LR pixel less than the halo allows for.
+    radius = model.halo - 1 + beyond_features
+    assert torch.equal(seen, chebyshev(side, side, at) <= radius)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 2.5])
+def test_pixels_beyond_the_halo_keep_every_bit(lively, scale: float) -> None:
+    model = lively(registry.create("edge_scs_s"), noise=0.1)
+    side, at = 2 * (model.halo + 4), (6, 5)
+    gray, chroma = torch.rand(1, 1, side, side), torch.rand(1, 2, side, side) - 0.5
+    seen = touched(model, scale, gray, chroma, at)
+    assert not seen[chebyshev(side, side, at) > model.halo].any()
+    assert seen[chebyshev(side, side, at) <= 4].all()
+
+
+# Budgets
+
+
+@pytest.mark.parametrize(("name", "mult_adds", "params"), [("edge_scs_m", 10e9, 1.5e6), ("edge_scs_s", 3e9, 1.5e6)])
+def test_budgets_at_720p(name: str, mult_adds: float, params: float) -> None:
+    with torch.device("meta"):
+        model, gray = registry.create(name), torch.empty(1, 1, 180, 320)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(gray, (720, 1280))
+    assert 0.5 * mult_adds < counter.get_total_flops() / 2 <= mult_adds
+    assert sum(parameter.numel() for parameter in model.parameters()) <= params
+
+
+def test_every_parameter_learns_from_one_loss_or_another(lively) -> None:
+    """No dead weight: each parameter has a gradient in at least one mode."""
+    model = lively(EdgeSCS(SMALL)).requires_grad_(True)
+    model.colour.side = 48
+    gray, reference = torch.rand(1, 1, 6, 8), torch.rand(1, 3, 8, 8)
+    loss = sum(model(gray, size, reference).square().sum() for size in ((12, 16), (18, 24), (24, 32), (9, 11)))
+    loss.backward()
+    # The shared key bias adds one number to all scores of a pixel for keys, but not for queries: it learns too.
+    idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+    assert not idle

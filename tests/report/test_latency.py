@@ -1,0 +1,161 @@
+"""Timing: honest subjects in processes of their own, taking turns; figures by hand; failures in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_scs.errors import InputError
+from edge_scs.report import latency
+from edge_scs.report.latency import bench, pairwise, summary
+from edge_scs.report.latency_worker import Subject, memory_mb
+
+KEYS = {
+    "subject", "runtime", "device", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms",
+    "rss_growth_mb", "peak_growth_mb",
+}  # fmt: skip
+
+
+def test_summary_by_hand():
+    assert summary([3.0, 1.0, 2.0]) == {"runs": 3, "median_ms": 2.0, "p90_ms": 3.0, "min_ms": 1.0}
+    assert summary([float(i) for i in range(1, 21)]) == {"runs": 20, "median_ms": 10.5, "p90_ms": 18.0, "min_ms": 1.0}
+
+
+def test_ratios_are_taken_turn_by_turn():
+    # The machine slowed down threefold in the last turn; the ratio did not change.
+    assert pairwise([10.0, 10.0, 30.0], [5.0, 5.0, 15.0]) == {"median": 2.0, "min": 2.0, "max": 2.0}
+    assert pairwise([1.0, 2.0, 9.0], [1.0, 1.0, 3.0]) == {"median": 2.0, "min": 1.0, "max": 3.0}
+
+
+class FakeWorker:
+    """Answers without a process; ``log`` keeps the order of runs."""
+
+    log: list[str] = []  # noqa: RUF012
+
+    def __init__(self, subject: str):
+        self.subject, self.waiting = subject, {}
+
+    def send(self, request: dict) -> None:
+        runtime, lr = ("executorch", [18, 32]) if self.subject.endswith("pte") else ("eager", request["lr"])
+        self.waiting = {"runtime": runtime, "lr": lr, "hr": [720, 1280] if "other" not in self.subject else [1, 1]}
+
+    def receive(self) -> dict:
+        return self.waiting
+
+    def ask(self, request: dict) -> dict:
+        if request["do"] == "threads":
+            return {"rss_growth_mb": 1.0, "peak_growth_mb": 2.0}
+        FakeWorker.log.append(self.subject)
+        return {"ms": float(len(self.subject))}
+
+    def close(self) -> None:
+        FakeWorker.log.append(f"closed {self.subject}")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(latency, "_Worker", FakeWorker)
+    monkeypatch.setattr(FakeWorker, "log", [])
+    return FakeWorker.log
+
+
+def test_subjects_take_turns_and_are_closed(fake):
+    bench(["a", "b"], runs=3)
+    assert FakeWorker.log == ["a", "b", "a", "b", "a", "b", "closed a", "closed b"]
+
+
+def test_results_come_in_the_order_given(fake):
+    result = bench(["b", "a"], threads=(1, 2), runs=2)
+    assert [(r["subject"], r["threads"]) for r in result["results"]] == [("b", 1), ("b", 2), ("a", 1), ("a", 2)]
+    assert all(set(r) == KEYS for r in result["results"])
+    assert result["results"][0]["lr"] == [180, 320]
+
+
+def test_ratios_are_to_the_first_and_to_the_first_of_the_runtime(fake):
+    ratios = bench(["a", "bb", "c.pte", "dd.pte", "other"], runs=1)["ratios"]
+    assert [(r["subject"], r["to"], r["median"]) for r in ratios] == [
+        ("bb", "a", 2.0),
+        ("c.pte", "a", 5.0),
+        ("dd.pte", "a", 6.0),
+        ("dd.pte", "c.pte", 1.2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"subjects": []}, "nothing to time"),
+        ({"subjects": ["edge_scs_s"], "device": "adb"}, "cpu or cuda"),
+        ({"subjects": ["edge_scs_s"], "threads": (0,)}, "at least 1"),
+        ({"subjects": ["edge_scs_s"], "runs": 0}, "at least 1"),
+        ({"subjects": ["edge_scs_s"], "lr": (0, 3)}, "at least 1"),
+        ({"subjects": ["a.mlpackage"]}, r"a\.mlpackage"),
+    ],
+)
+def test_bad_requests(arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        bench(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_cuda(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match="no CUDA device"):
+        bench(["edge_scs_s"], "cuda")
+
+
+def test_memory_is_seen():
+    before, _ = memory_mb()
+    block = bytearray(b"x" * 150_000_000)
+    now, peak = memory_mb()
+    assert now - before > 100
+    assert peak >= now
+    del block
+
+
+@pytest.mark.parametrize(
+    ("subject", "scale", "message"),
+    [("pcarn_m", 2.5, "x2, x3 or x4"), ("pcarn_x", 4, "did you mean"), ("nowhere.pte", 4, "export it first")],
+)
+def test_subjects_that_cannot_be_loaded(subject, scale, message):
+    with pytest.raises(InputError, match=message):
+        Subject().load(subject, "cpu", [8, 8], scale)
+
+
+def test_a_real_subject_in_a_process_of_its_own():
+    result = bench(["edge_scs_s"], lr=(8, 12), scale=2.5, warmup=1, runs=2)
+    (row,) = result["results"]
+    assert set(row) == KEYS
+    assert (row["runtime"], row["lr"], row["hr"], row["runs"]) == ("eager", [8, 12], [20, 30], 2)
+    assert 0 < row["min_ms"] <= row["median_ms"] <= row["p90_ms"]
+    assert row["peak_growth_mb"] > 1
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_an_error_in_the_process_arrives_in_one_line(tmp_path: Path):
+    broken = tmp_path / "broken.pte"
+    broken.write_bytes(b"no program at all" * 10)
+    with pytest.raises(InputError, match=r"broken\.pte") as caught:
+        bench([str(broken)], runs=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_process_that_dies(monkeypatch):
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(InputError, match=r"edge_scs_s: stopped .*exit 1"):
+        bench(["edge_scs_s"], runs=1)
+
+
+def test_an_artifact(tmp_path: Path):
+    exir = pytest.importorskip("executorch.exir")
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 12, 3, padding=1), torch.nn.PixelShuffle(2)).eval()
+    program = torch.export.export(net, (torch.rand(1, 1, 6, 8),), strict=False)
+    edge = exir.to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    path = tmp_path / "toy.pte"
+    path.write_bytes(edge.to_executorch().buffer)
+    (row,) = bench([str(path)], threads=(1,), runs=3)["results"]
+    assert (row["runtime"], row["lr"], row["hr"]) == ("executorch", [6, 8], [12, 16])
+    assert row["median_ms"] > 0

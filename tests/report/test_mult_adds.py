@@ -1,0 +1,98 @@
+"""Counting: the meta device says what a real pass says, ties count as they should, attention is told apart."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from edge_scs.models import registry
+from edge_scs.models.registry import Description
+from edge_scs.report import mult_adds
+from edge_scs.report.mult_adds import count, models_table, mult_adds_720p, parameters, receptive_field, sizes_720p
+from edge_scs.weights.loading import load
+
+
+class Toy(nn.Module):
+    """One 3x3 convolution, called twice, and one product of activations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        x = self.conv(self.conv(x)).flatten(2)
+        x = torch.bmm(x, x.transpose(1, 2))
+        return nn.functional.interpolate(x[:, :, :, None], size)
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_by_hand(device):
+    convolution = 4 * 5 * 3 * 3 * 9
+    product = 3 * 3 * 4 * 5
+    cost = count(Toy(), 3, (4, 5), (8, 10), device=device)
+    assert cost.attention == product
+    assert cost.total == 2 * convolution + product
+    assert parameters(Toy()) == 3 * 3 * 9 + 3
+
+
+@pytest.mark.parametrize("name", ["edge_scs_s", "pcarn_m"])
+def test_meta_equals_real(name):
+    network = load(name, allow_untrained=True)
+    channels = 3 if network.description.input == "rgb" else 1
+    real = count(network.model, channels, (20, 24), (60, 72), device="cpu")
+    assert real == count(network.model, channels, (20, 24), (60, 72))
+    assert real.total > 0
+    assert next(network.model.parameters()).device.type == "cpu"
+
+
+def test_a_reference_costs_more():
+    network = load("edge_scs_s", allow_untrained=True)
+    alone = count(network.model, 1, (180, 320), (720, 1280))
+    led = count(network.model, 1, (180, 320), (720, 1280), reference=(128, 128))
+    assert led.total > alone.total
+    assert led.attention > alone.attention > 0
+
+
+def test_sizes():
+    assert sizes_720p(2) == ((360, 640), (720, 1280))
+    assert sizes_720p(3) == ((240, 426), (720, 1278))
+    assert sizes_720p(4) == ((180, 320), (720, 1280))
+
+
+def test_pcarn_m_at_720p():
+    network = load("pcarn_m", allow_untrained=True)
+    costs = mult_adds_720p(network.model, network.description)
+    assert costs[4].total == 32_480_870_400
+    assert costs[4].attention == 0
+    assert costs[2].total > costs[3].total > costs[4].total
+
+
+def test_scales_that_do_not_exist():
+    costs = mult_adds_720p(Toy(), Description("toy", "", "rgb", (4,), None, 2, False))
+    assert costs[2] is None
+    assert costs[3] is None
+    assert costs[4] is not None
+
+
+def test_receptive_field():
+    assert receptive_field(load("pcarn_m", allow_untrained=True).description) == 43
+
+
+def test_models_table(monkeypatch):
+    monkeypatch.setattr(mult_adds, "shipped_file", lambda name: None)
+    rows = models_table()
+    assert [row["name"] for row in rows] == registry.names()
+    for row in rows:
+        assert {"name", "variant", "params", "mult_adds_720p", "receptive_field", "weights", "published"} <= set(row)
+        assert set(row["mult_adds_720p"]) == {"2", "3", "4"}
+        assert row["params"] > 1000
+    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+
+
+def test_budgets_of_the_phone_sizes():
+    """Design budgets at x4: 10 G and 1.5 M for m, 3 G for s."""
+    medium, small = (load(name, allow_untrained=True) for name in ("edge_scs_m", "edge_scs_s"))
+    assert mult_adds_720p(medium.model, medium.description)[4].total <= 10e9
+    assert parameters(medium.model) <= 1.5e6
+    assert mult_adds_720p(small.model, small.description)[4].total <= 3e9

@@ -1,0 +1,127 @@
+"""The house: which module may import which, how big a module may be, and what training must not need."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "edge_scs"
+# Arrows run downwards in this list only.
+ORDER = (
+    "cli", "demo", "evaluate", "enhance", "quantization", "export", "training", "report", "data", "metrics", "recipes",
+    "weights", "models", "color", "images",
+)  # fmt: skip
+# Anyone may import these; they import nothing of ours but each other.
+COMMON = ("errors", "files")
+NEVER = ("executorch", "coremltools", "torchao")
+
+
+def part(module: str) -> str:
+    """The first name below the package: "edge_scs.models.blocks" -> "models"."""
+    return [*module.split("."), ""][1]
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a module or folder of ours, not something inside one."""
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imports(path: Path) -> set[str]:
+    """Our modules that a file imports, anywhere in it, inside functions too."""
+    package = dotted(path) if path.name == "__init__.py" else dotted(path).rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
+            source = ".".join(name for name in (base, node.module) if name)
+            ours = {f"{source}.{alias.name}" for alias in node.names}
+            found |= {name if is_module(name) else source for name in ours}
+    return {name for name in found if name.split(".")[0] == PACKAGE.name}
+
+
+def arrows() -> list[tuple[Path, str, str]]:
+    """(file, its part, a part that it imports), of different parts."""
+    found = {(path, part(dotted(path)), part(name)) for path in modules() for name in imports(path)}
+    return sorted((path, source, target) for path, source, target in found if source != target)
+
+
+def test_imports_are_seen_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    for name in ("data/a.py", "models/m.py", "color.py"):
+        (tmp_path / "edge_scs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "edge_scs" / name).touch()
+    path = tmp_path / "edge_scs" / "data" / "a.py"
+    path.write_text("import torch, edge_scs.cli\nfrom edge_scs import __version__, color\nfrom .b import f\n")
+    assert imports(path) == {"edge_scs.cli", "edge_scs", "edge_scs.color", "edge_scs.data.b"}
+    path.write_text("def f():\n    if f:\n        from ..models import m, Thing\n")
+    assert imports(path) == {"edge_scs.models.m", "edge_scs.models"}
+
+
+def test_every_part_has_its_place_in_the_list() -> None:
+    parts = {part(dotted(path)) for path in modules()} - {"", "__main__"}
+    assert parts <= {*ORDER, *COMMON}
+
+
+def test_arrows_run_downwards() -> None:
+    wrong = []
+    for path, source, target in arrows():
+        if source == "__main__" or target in ("", *COMMON):  # "" is the package: its version
+            continue
+        if source not in ORDER or target not in ORDER or ORDER.index(source) > ORDER.index(target):
+            wrong.append(f"{path.relative_to(ROOT)} imports {target}")
+    assert not wrong
+
+
+def test_the_networks_are_mathematics_only() -> None:
+    assert not [f"{path.name} imports {target}" for path, source, target in arrows() if source == "models"]
+
+
+def test_enhance_export_and_evaluate_load_through_weights() -> None:
+    users = ("enhance", "export", "evaluate")
+    assert not [str(path) for path, source, target in arrows() if source in users and target == "training"]
+
+
+def test_no_drawers() -> None:
+    drawers = {"utils", "util", "helpers", "misc", "common"}
+    assert not [str(path) for path in PACKAGE.rglob("*") if path.stem in drawers]
+
+
+def test_modules_stay_readable() -> None:
+    long = {str(path): count for path in modules() if (count := len(path.read_text("utf-8").splitlines())) > 350}
+    assert not long
+
+
+def test_training_needs_no_exporter() -> None:
+    """A GPU box has torch and little else. A fresh process, where whoever imports an exporter fails."""
+    if not any((PACKAGE / "training").glob("[a-z]*.py")):
+        pytest.skip("no training modules yet")
+    code = f"""
+import importlib, pkgutil, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {NEVER!r}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Refuse())
+import edge_scs.training as package
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    importlib.import_module(module.name)
+    print(module.name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()

@@ -108,9 +108,9 @@ def _walk(folder: Path) -> list[Path]:
 
 def _open(path: Path) -> Image.Image:
     """The file as a loaded picture of mode L or RGB, upright."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path}: is a folder, not a picture; give a file")
-    if not path.is_file():
+    if not os.path.isfile(path):  # false, not an exception, in a folder that may not be entered
         raise InputError(f"{path}: no such file; check the path")
     size = path.stat().st_size
     if size == 0:

@@ -40,6 +40,7 @@ class Stage:
     ema: float = 0.999
     chroma_weight: float = 0.5  # L1 on chroma against L1 on luma (texture), or on the mean chroma (colour)
     rebalance: float = 0.5  # Zhang et al. 2016: how uniform the class weights' prior is; 1: no rebalancing
+    slow: dict[str, float] = field(default_factory=dict)  # learning rate of a submodule relative to the others
     encoder_init: str = ""  # "squeezenet1_1", or a file in torchvision's key names
     colour_side: int = 240  # grid of the colour branch in this stage
 

@@ -121,6 +121,15 @@ def test_palette_bilevel_and_cmyk_become_rgb(tmp_path: Path, photo: np.ndarray) 
     assert np.abs(read_rgb(tmp_path / "c.tif").astype(int) - photo).max() <= 1
 
 
+def test_of_several_frames_the_first_is_read(tmp_path: Path, photo: np.ndarray) -> None:
+    first, second = Image.fromarray(photo), Image.fromarray(255 - photo)
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
+    assert np.array_equal(read_rgb(tmp_path / "pages.tif"), photo)
+    first.save(tmp_path / "phone.mpo", save_all=True, append_images=[second], quality=95)
+    (tmp_path / "phone.mpo").rename(tmp_path / "phone.jpg")  # what many telephones write
+    assert np.abs(read_rgb(tmp_path / "phone.jpg").astype(int) - photo).mean() < 6
+
+
 def test_ranges_nobody_knows_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / "f.tif")
     refused(read_grey, tmp_path / "f.tif", "8 or 16 bits")

@@ -118,10 +118,20 @@ def _into_folder(sources: list[Path], folders: list[Path], out: Path) -> list[tu
 
 def _refuse_sources(jobs: list[tuple[Path, Path]]) -> None:
     """Raise InputError if a target is one of the sources, under whatever name."""
-    identities = {(stat.st_dev, stat.st_ino): source for source, _ in jobs for stat in [source.stat()]}
+    present: dict[tuple[int, int] | None, Path] = {_identity(source): source for source, _ in jobs}
+    present.pop(None, None)
     for _, target in jobs:
-        if target.exists() and (source := identities.get((target.stat().st_dev, target.stat().st_ino))):
+        if source := present.get(_identity(target)):
             raise InputError(f"{target}: would replace its source {source}; choose another output")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The same for all names of one file; None where there is none, or a dangling link."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _refuse_closed_folder(folder: Path) -> None:

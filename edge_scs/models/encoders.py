@@ -26,6 +26,11 @@ class SqueezeEncoder(nn.Module):
         self.fire6, self.fire7 = Fire(256, 48, 192), Fire(384, 48, 192)
         self.fire8, self.fire9 = Fire(384, 64, 256), Fire(512, 64, 256)
 
+    def layers(self) -> list[list[nn.Conv2d]]:
+        """The convolutions in the order of the data; those side by side, whose outputs are joined, in one list."""
+        fires = [getattr(self, f"fire{number}") for number in range(2, 10)]
+        return [[self.conv1]] + [part for f in fires for part in ([f.squeeze1x1], [f.expand1x1, f.expand3x3])]
+
     def forward(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = F.max_pool2d(F.relu(self.conv1(luma)), 3, 2, 1)
         quarter = self.fire3(self.fire2(x))

@@ -35,13 +35,14 @@ def bench(
     warmup: int = 2,
     runs: int = 20,
     min_seconds: float = 0.0,
+    max_seconds: float = math.inf,
     say: Say = lambda line: None,
 ) -> dict[str, list[dict[str, Any]]]:
     """Time subjects side by side on one picture: ``lr`` = (h, w) pixels, enlarged by ``scale``.
 
     A subject is a model's name (eager; untrained where no weights are shipped, which costs the same), a checkpoint, or
-    a .pte artifact (ExecuTorch, at the size it was exported for). There are at least ``runs`` turns, and more until
-    ``min_seconds`` are over.
+    a .pte artifact (ExecuTorch, at the size it was exported for). For each thread count there are ``runs``
+    turns, more until ``min_seconds`` are over, and fewer, but at least two, once ``max_seconds`` are over.
 
     Returns {"results": [...], "ratios": [...]}, in the order given, thread counts within subjects:
     results have {"subject", "runtime", "device", "threads", "lr": [h, w], "hr": [H, W], "warmup", "runs", "median_ms",
@@ -65,7 +66,7 @@ def bench(
         for count in threads:
             memory = [worker.ask({"do": "threads", "count": count, "warmup": warmup}) for worker in workers]
             say(f"timing {len(workers)} subjects in turn, {count} thread{'' if count == 1 else 's'}")
-            turns = _take_turns(workers, runs, min_seconds)
+            turns = _take_turns(workers, runs, min_seconds, max_seconds)
             for index, subject in enumerate(subjects):
                 row = {"subject": subject, "device": device, "threads": count, "warmup": warmup}
                 rows[index].append(row | loaded[index] | summary(turns[index]) | memory[index])
@@ -121,13 +122,14 @@ def _check(
             raise InputError(f"{subject}: Core ML runs on Apple devices only; time it in the iOS sample app")
 
 
-def _take_turns(workers: "list[_Worker]", runs: int, min_seconds: float) -> list[list[float]]:
+def _take_turns(workers: "list[_Worker]", runs: int, min_seconds: float, max_seconds: float) -> list[list[float]]:
     """Milliseconds per worker and turn."""
     turns: list[list[float]] = [[] for _ in workers]
-    start = time.monotonic()
-    while len(turns[0]) < runs or time.monotonic() - start < min_seconds:
+    start, elapsed = time.monotonic(), 0.0
+    while (len(turns[0]) < runs or elapsed < min_seconds) and (len(turns[0]) < 2 or elapsed < max_seconds):
         for worker, times in zip(workers, turns, strict=True):
             times.append(worker.ask({"do": "run"})["ms"])
+        elapsed = time.monotonic() - start
     return turns
 
 

@@ -152,10 +152,10 @@ def make_report(
     for path, manifest in manifests:
         rows.append(artifact_row(path, manifest))
         subjects.append(str(path))
-    runs, warmup = (3, 1) if quick else (15, 2)
-    _measure(rows, subjects, "cpu", threads, warmup, runs, say)
+    effort = {"runs": 3, "warmup": 1, "max_seconds": 10.0} if quick else {"runs": 15, "warmup": 2}
+    _measure(rows, subjects, "cpu", threads, effort, say)
     if machine["cuda"]:
-        _measure(rows[: len(models)], list(models), "cuda", (1,), warmup, runs, say)
+        _measure(rows[: len(models)], list(models), "cuda", (1,), effort, say)
     for row in rows:
         row.psnr_grey = next(
             (q["psnr_grey"] for q in quality if (q["weights"], q["scale"]) == (row.weights, SCALE)), None
@@ -170,11 +170,10 @@ def _measure(
     subjects: list[str],
     device: str,
     threads: Sequence[int],
-    warmup: int,
-    runs: int,
+    effort: dict[str, Any],
     say: Callable[[str], None],
 ) -> None:
-    measured = bench(subjects, device, LR, SCALE, threads, warmup=warmup, runs=runs, say=say)
+    measured = bench(subjects, device, LR, SCALE, threads, **effort, say=say)
     pairs = list(zip(rows, subjects, strict=True))
     # Runtime -> the baseline network in it: the first subject of that runtime, if it is that network.
     baselines = {row.runtime: subject for row, subject in reversed(pairs)}

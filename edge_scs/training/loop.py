@@ -126,10 +126,9 @@ class _StageRun:
                 raise InputError(f"stage.{name}.parts: {recipe.model} has no part {part!r}; it has {', '.join(known)}")
             known[part].requires_grad_(True)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        if stage.encoder_init:
-            loading.load_encoder(self.model.colour.encoder, stage.encoder_init)
         task = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
-        optimizer = torch.optim.AdamW(self.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
+        groups = _parameter_groups(self.model, stage)
+        optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, weight_decay=stage.weight_decay)
         # Without a reference in the batch some parts of the colour branch get no gradient: DDP has to know.
         self.task, self.optimizer = accelerator.prepare(torch.compile(task) if recipe.compile else task, optimizer)
         self.ema = [p.detach().clone() for p in self.parameters]
@@ -159,7 +158,7 @@ class _StageRun:
 
     def _step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.stage, step)
+            group["lr"] = group["share"] * learning_rate(self.stage, step)
         pictures = 0
         for _ in range(self.stage.accumulate):
             batch = next(loader).to(self.accelerator.device)
@@ -215,6 +214,19 @@ class _StageRun:
         self.optimizer.load_state_dict(state["optimizer"])
         for own, saved in zip(self.ema, state["ema_list"], strict=True):
             own.copy_(saved)
+
+
+def _parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
+    """One optimizer group for each entry of ``stage.slow``, one for all other parameters that learn."""
+    shares: dict[float, list[nn.Parameter]] = {1.0: []}
+    for prefix in stage.slow:
+        if not any(name.startswith(f"{prefix}.") for name, _ in model.named_parameters()):
+            raise InputError(f"slow: the network has no submodule {prefix!r}")
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            share = next((share for prefix, share in stage.slow.items() if name.startswith(f"{prefix}.")), 1.0)
+            shares.setdefault(share, []).append(parameter)
+    return [{"params": parameters, "share": share} for share, parameters in shares.items() if parameters]
 
 
 @contextmanager

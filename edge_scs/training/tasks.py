@@ -7,14 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_scs.color import rgb_to_ycc
+from edge_scs.color import luma, rgb_to_ycc
 from edge_scs.data.pairs import Batch
 from edge_scs.data.photographs import Photographs
 from edge_scs.models.edge_scs import EdgeSCS, enlarge_chroma
+from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.recipes import Stage
 from edge_scs.training.losses import chroma_cross_entropy, chroma_prior, class_weights
+from edge_scs.weights.loading import load_encoder
 
 PRIOR_PICTURES = 256
+BALANCE_PICTURES = 16
 
 
 class TextureTask(nn.Module):
@@ -35,9 +38,9 @@ class TextureTask(nn.Module):
         coarse_size = (max(1, round(lr[0] / batch.chroma_ratio)), max(1, round(lr[1] / batch.chroma_ratio)))
         coarse = F.interpolate(target[:, 1:], coarse_size, mode="bilinear", antialias=True, align_corners=False)
         out = self.model.render(batch.gray, enlarge_chroma(coarse, lr), batch.hr.shape[-2:])
-        luma = F.l1_loss(out[:, :1].float(), target[:, :1])
+        detail = F.l1_loss(out[:, :1].float(), target[:, :1])
         chroma = F.l1_loss(out[:, 1:].float(), target[:, 1:])
-        return {"loss": luma + self.stage.chroma_weight * chroma, "luma": luma, "chroma": chroma}
+        return {"loss": detail + self.stage.chroma_weight * chroma, "luma": detail, "chroma": chroma}
 
 
 class ColourTask(nn.Module):
@@ -48,6 +51,10 @@ class ColourTask(nn.Module):
         self.model, self.stage = model, stage
         self.model.colour.side = stage.colour_side
         sample = range(0, len(photographs), max(1, len(photographs) // PRIOR_PICTURES))
+        if stage.encoder_init:
+            load_encoder(self.model.colour.encoder, stage.encoder_init)
+            lumas = [luma(photographs[i].float() / 255)[None] for i in sample[:BALANCE_PICTURES]]
+            balance(self.model.colour.encoder, lumas)
         prior = chroma_prior([photographs[i][:, ::4, ::4].float() / 255 for i in sample])
         self.register_buffer("weights", class_weights(prior, stage.rebalance))
         self.weights: Tensor
@@ -59,6 +66,31 @@ class ColourTask(nn.Module):
         classes = chroma_cross_entropy(logits, target, self.weights)
         mean = F.l1_loss(self.model.colour.annealed_mean(logits), target)
         return {"loss": classes + self.stage.chroma_weight * mean, "classes": classes, "chroma": mean}
+
+
+@torch.no_grad()
+def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
+    """Scale every layer to activations of deviation 1 on these pictures (1, 1, h, w), without changing what it computes.
+
+    ImageNet's SqueezeNet has activations of deviation 45 at 1/4 and 10 at 1/16: fresh layers on top would listen to
+    texture five times more than to meaning. ReLU, max-pooling and convolution commute with positive factors, so each
+    layer is divided by its deviation and the next one's weights are multiplied by it.
+    """
+    before = 1.0  # how much smaller the input of the next layer has become
+    seen: list[Tensor] = []
+    for layers in encoder.layers():
+        for layer in layers:
+            layer.weight.mul_(before)
+        hooks = [layer.register_forward_hook(lambda _, __, output: seen.append(output.relu().flatten())) for layer in layers]
+        for picture in lumas:
+            encoder(picture)
+        for hook in hooks:
+            hook.remove()
+        before = float(torch.cat(seen).std())
+        seen.clear()
+        for layer in layers:
+            layer.weight.div_(before)
+            layer.bias.div_(before)  # type: ignore[union-attr]
 
 
 TASKS: dict[str, type[TextureTask] | type[ColourTask]] = {"texture": TextureTask, "colour": ColourTask}

@@ -233,6 +233,7 @@ class Brighten(nn.Module):
         return torch.cat([large, large * 0.5, large * 0.25], dim=1)
 
 
+@pytest.mark.slow  # importing the lowering half of executorch alone takes seconds
 def test_a_real_program_runs_on_any_size(tmp_path: Path, photo: np.ndarray) -> None:
     pytest.importorskip("executorch")
     from edge_scs.export.executorch import lower

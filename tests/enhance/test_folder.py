@@ -112,6 +112,13 @@ def test_broken_pictures_are_skipped_and_named(source: Path, tmp_path: Path) -> 
     assert tree(tmp_path / "out") == ["a.png", "b.jpg", "deep/c.webp"]
 
 
+def test_a_dangling_link_is_skipped_too(source: Path, tmp_path: Path) -> None:
+    (source / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    summary = run([source], tmp_path / "out")
+    assert len(summary.done) == 3
+    assert summary.failed == [(source / "gone.png", "no such file; check the path")]
+
+
 def test_a_single_broken_picture_is_an_error(source: Path, tmp_path: Path) -> None:
     (source / "bad.png").write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"bad\.png: not a PNG"):

@@ -64,6 +64,12 @@ def test_subjects_take_turns_and_are_closed(fake):
     assert FakeWorker.log == ["a", "b", "a", "b", "a", "b", "closed a", "closed b"]
 
 
+def test_turns_end_when_time_is_up_but_not_before_the_second(fake):
+    assert bench(["a"], runs=50, max_seconds=0)["results"][0]["runs"] == 2
+    assert bench(["a"], runs=1, max_seconds=0)["results"][0]["runs"] == 1
+    assert bench(["a"], runs=1, min_seconds=0.05)["results"][0]["runs"] > 1
+
+
 def test_results_come_in_the_order_given(fake):
     result = bench(["b", "a"], threads=(1, 2), runs=2)
     assert [(r["subject"], r["threads"]) for r in result["results"]] == [("b", 1), ("b", 2), ("a", 1), ("a", 2)]

@@ -1,0 +1,136 @@
+"""The main job on photographs that come with scikit-image and scikit-learn: restore, export, prove, report."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from edge_scs.images import write_image
+
+Picture = NDArray[np.uint8]
+MODEL = "edge_scs_m"
+ROW_HEIGHT = 320  # pixels of a row in the sheet
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photograph to restore: made small and grey by ``scale``, restored by the same."""
+
+    name: str
+    scale: float
+    referential: bool
+
+    @property
+    def title(self) -> str:
+        return f"{'led by a reference' if self.referential else 'automatic'}, x{self.scale:g}"
+
+
+JOBS = (Job("china", 4, False), Job("coffee", 2.5, False), Job("astronaut", 4, True))
+
+
+def photograph(name: str) -> Picture:
+    """uint8 RGB (h, w, 3), no download: "china" and "flower" (scikit-learn), others from scikit-image's wheel."""
+    if name in ("china", "flower"):
+        from sklearn.datasets import load_sample_image
+
+        return np.array(load_sample_image(f"{name}.jpg"))
+    from skimage import data
+
+    return np.array(getattr(data, name)())
+
+
+def run_demo(out: Path, say: Callable[[str], None]) -> None:
+    """Write ``out``/pictures, sheet.png, artifacts, report; print where everything lies.
+
+    Raises InputError when ``out`` cannot be written or an artifact is not equal to the network.
+    """
+    from edge_scs.enhance.predictor import Predictor
+    from edge_scs.export.pipeline import export_model
+    from edge_scs.export.presets import load_preset
+    from edge_scs.export.verify import verify
+    from edge_scs.report.page import make_report
+    from edge_scs.weights.loading import load
+
+    begun = time.monotonic()
+    loaded = load(MODEL)
+    predictor = Predictor(loaded)
+    rows = []
+    for job in JOBS:
+        rows.append(restore(job, predictor.enhance, out / "pictures"))
+        say(f"{job.name}: {job.title}")
+    write_image(out / "sheet.png", sheet(rows))
+
+    artifacts = []
+    for preset in ("xnnpack-fp32", "coreml-fp16"):
+        manifest = export_model(loaded, load_preset(preset), out / "artifacts", progress=say)
+        artifact = out / "artifacts" / manifest.artifact
+        say(f"{manifest.artifact}: {verify(artifact).summary()}")
+        artifacts.append(artifact)
+    make_report(out / "report", artifacts=artifacts, quick=True, say=say)
+
+    print(f"restored   {out / 'sheet.png'}  (one by one in {out / 'pictures'})")
+    for artifact in artifacts:
+        print(f"proven     {artifact}")
+    print(f"report     {out / 'report' / 'report.html'}")
+    say(f"{time.monotonic() - begun:.0f} seconds")
+
+
+@dataclass
+class Restored:
+    """One row of the sheet: uint8 grey LR (h, w), and uint8 RGB (H, W, 3) answer and truth."""
+
+    job: Job
+    lr: Picture
+    answer: Picture
+    truth: Picture
+    reference: Picture | None
+
+
+def restore(job: Job, enhance: Callable[..., Picture], folder: Path) -> Restored:
+    """Make a small grey picture of a photograph, restore it, write both."""
+    truth = photograph(job.name)
+    h, w = truth.shape[:2]
+    grey = Image.fromarray(truth).convert("L")
+    lr = np.array(grey.resize((round(w / job.scale), round(h / job.scale)), Image.Resampling.BICUBIC))
+    reference = None
+    if job.referential:
+        # The same scene from the other side: where things are has to be found, not copied.
+        reference = np.array(Image.fromarray(truth[:, ::-1]).resize((128, 128), Image.Resampling.BICUBIC))
+        write_image(folder / f"{job.name}-reference.png", reference)
+    answer = enhance(lr, (h, w), reference)
+    write_image(folder / f"{job.name}-grey.png", lr)
+    write_image(folder / f"{job.name}-x{job.scale:g}.png", answer)
+    return Restored(job, lr, answer, truth, reference)
+
+
+def sheet(rows: list[Restored], height: int = ROW_HEIGHT) -> Picture:
+    """Before and after side by side: what went in (at its own size, and enlarged plainly), what came out, the truth."""
+    gap, caption = 12, 26
+    font = ImageFont.load_default(size=17)
+    bands = []
+    for row in rows:
+        h, w = row.truth.shape[:2]
+        width = round(w * height / h)
+        before = Image.fromarray(row.lr).resize((width, height), Image.Resampling.NEAREST).convert("RGB")
+        if row.reference is not None:
+            inset = Image.fromarray(row.reference).resize((96, 96))
+            before.paste(inset, (width - 104, height - 104))
+        cells = [before, *(Image.fromarray(p).resize((width, height)) for p in (row.answer, row.truth))]
+        captions = (f"in: grey {row.lr.shape[1]}x{row.lr.shape[0]}", f"out: {w}x{h}, {row.job.title}", "the photograph")
+        band = Image.new("RGB", (3 * width + 4 * gap, height + caption + gap), "white")
+        pen = ImageDraw.Draw(band)
+        for column, (cell, text) in enumerate(zip(cells, captions, strict=True)):
+            left = gap + column * (width + gap)
+            band.paste(cell, (left, caption))
+            pen.text((left, 3), text, fill="black", font=font)
+        bands.append(band)
+    page = Image.new("RGB", (max(b.width for b in bands), sum(b.height for b in bands)), "white")
+    top = 0
+    for band in bands:
+        page.paste(band, (0, top))
+        top += band.height
+    return np.array(page)

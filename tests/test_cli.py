@@ -1,0 +1,134 @@
+"""The command line is a contract: stdout is for results, bad input is one line and exit code 2, start-up is light."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_scs import __version__
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "edge_scs_m.toml"
+
+
+def cli(*arguments, **options):
+    command = [sys.executable, "-m", "edge_scs", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
+
+
+def refused(result):
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.fixture
+def picture(tmp_path, photograph):
+    path = tmp_path / "small.png"
+    Image.fromarray(photograph).convert("L").resize((40, 30)).save(path)
+    return path
+
+
+def test_version_and_help():
+    assert cli("--version").stdout.strip() == f"edge-scs {__version__}"
+    commands = cli("--help").stdout
+    for command in ("demo", "enhance", "train", "export", "verify", "evaluate", "bench", "report", "models"):
+        assert f"\n  {command} " in commands
+    assert cli().stdout == commands.replace("--help", "--help")
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, edge_scs.cli; print([m for m in ('torch', 'numpy', 'PIL', 'matplotlib') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_enhance_writes_colour_at_the_size_asked(tmp_path, picture):
+    out = tmp_path / "large.png"
+    result = cli("enhance", picture, "-o", out, "--scale", "2.5")
+    assert result.returncode == 0, result.stderr
+    with Image.open(out) as image:
+        assert (image.size, image.mode) == ((100, 75), "RGB")
+        pixels = np.asarray(image).astype(int)
+    assert np.abs(pixels[..., 0] - pixels[..., 2]).max() > 0, "some colour"
+    assert cli("enhance", picture, "-o", out, "--size", "80x60", "--reference", picture).returncode == 0
+    with Image.open(out) as image:
+        assert image.size == (80, 60)
+
+
+def test_models_json_is_json_alone():
+    result = cli("models", "--json")
+    rows = {row["name"]: row for row in json.loads(result.stdout)["models"]}
+    assert rows["edge_scs_m"]["params"] <= 1.5e6
+    assert rows["edge_scs_m"]["mult_adds_720p"]["4"] <= 10e9
+    assert rows["edge_scs_s"]["mult_adds_720p"]["4"] <= 3e9
+    assert set(rows["edge_scs_m"]) >= {"name", "variant", "params", "mult_adds_720p", "receptive_field", "weights", "published"}
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "99", "abc", "nan"])
+def test_impossible_scales(tmp_path, picture, scale):
+    assert "scale" in refused(cli("enhance", picture, "-o", tmp_path / "x.png", "--scale", scale))
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_pictures_that_are_none(tmp_path):
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.jpg").write_text("no picture")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "torn.png")
+    torn = (tmp_path / "torn.png").read_bytes()
+    (tmp_path / "torn.png").write_bytes(torn[: len(torn) // 2])
+    (tmp_path / "folder").mkdir()
+    for name in ("empty.png", "text.jpg", "torn.png", "missing.png", "folder"):
+        assert name in refused(cli("enhance", tmp_path / name, "-o", tmp_path / "out.png"))
+        assert not (tmp_path / "out.png").exists()
+    assert not [p for p in tmp_path.rglob("*") if "partial" in p.name]
+
+
+@pytest.mark.parametrize("side", [(1, 1), (1, 9)])
+def test_one_pixel_is_a_picture(tmp_path, side):
+    Image.new("L", side, 128).save(tmp_path / "dot.png")
+    assert cli("enhance", tmp_path / "dot.png", "-o", tmp_path / "out.png", "--scale", "3").returncode == 0
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (side[0] * 3, side[1] * 3)
+
+
+def test_output_that_cannot_be_written(tmp_path, picture):
+    (tmp_path / "file").touch()
+    assert "file" in refused(cli("enhance", picture, "-o", tmp_path / "file" / "x.png"))
+
+
+def test_checkpoints_of_another_model(tmp_path, picture):
+    import torch
+
+    from edge_scs.models import registry
+    from edge_scs.weights.loading import save
+
+    torch.manual_seed(0)
+    save(tmp_path / "s.safetensors", "edge_scs_s", registry.create("edge_scs_s"))
+    line = refused(cli("enhance", picture, "-o", tmp_path / "x.png", "--weights", tmp_path / "s.safetensors"))
+    assert "edge_scs_s, not of edge_scs_m" in line
+    assert "did you mean edge_scs_m?" in refused(cli("evaluate", "edge_scs_n", "--data", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", RECIPE], "--data"),
+        (["train", "missing.toml", "--data", "."], "missing.toml"),
+        (["train", RECIPE, "--data", ".", "--set", "sed=1"], "did you mean seed?"),
+        (["train", RECIPE, "--data", ".", "--set", "stage.texture.steps=x"], "must be a int"),
+        (["export", "edge_scs_m", "--target", "toaster"], "toaster"),
+        (["verify", "missing.pte"], "missing.pte"),
+        (["bench", "edge_scs_m", "--device", "toaster"], "toaster"),
+        (["import-weights", "missing.pth", "--as", "pcarn_m"], "missing.pth"),
+        (["nonsense"], "nonsense"),
+        (["enhance", "x.png"], "--out"),
+    ],
+)
+def test_bad_arguments_are_one_line(tmp_path, arguments, says):
+    assert says in refused(cli(*arguments, cwd=tmp_path))

@@ -179,7 +179,8 @@ def bench(
     from edge_scs.enhance.sizes import parse_size
     from edge_scs.report.latency import bench as measure
 
-    result = measure(subjects, device, parse_size(lr), scale, tuple(threads or [1]), runs=runs, say=say)
+    width, height = parse_size(lr)
+    result = measure(subjects, device, (height, width), scale, tuple(threads or [1]), runs=runs, say=say)
     if json_:
         emit(result)
         return
@@ -222,7 +223,7 @@ def models(json_: Json = False) -> None:
     print(f"{'model':12s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
     for row in rows:
         adds = row["mult_adds_720p"]
-        giga = " ".join(f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
+        giga = " ".join("      - " if adds[s] is None else f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
         print(f"{row['name']:12s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
 
 

@@ -66,7 +66,15 @@ def test_models_json_is_json_alone():
     assert rows["edge_scs_m"]["params"] <= 1.5e6
     assert rows["edge_scs_m"]["mult_adds_720p"]["4"] <= 10e9
     assert rows["edge_scs_s"]["mult_adds_720p"]["4"] <= 3e9
-    assert set(rows["edge_scs_m"]) >= {"name", "variant", "params", "mult_adds_720p", "receptive_field", "weights", "published"}
+    assert set(rows["edge_scs_m"]) >= {
+        "name",
+        "variant",
+        "params",
+        "mult_adds_720p",
+        "receptive_field",
+        "weights",
+        "published",
+    }
 
 
 @pytest.mark.parametrize("scale", ["0", "-1", "99", "abc", "nan"])

@@ -54,7 +54,9 @@ def _without_idle_parts(model: nn.Module, lr: tuple[int, int], size: tuple[int, 
     for name, module in probe.named_modules():
         module.register_forward_pre_hook(lambda _, __, name=name: called.add(name))
     probe(torch.empty(1, 3, *lr, device="meta"), size)
-    needed = {".".join(name.split(".")[:depth]) for name in called for depth in range(name.count(".") + 2)}  # and parents
+    needed = {
+        ".".join(name.split(".")[:depth]) for name in called for depth in range(name.count(".") + 2)
+    }  # and parents
     for name in [name for name, _ in model.named_modules() if name not in needed]:
         parent, _, child = name.rpartition(".")
         if parent in needed:

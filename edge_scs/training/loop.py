@@ -69,6 +69,7 @@ def train(
 
     set_seed(recipe.seed)
     model = registry.create(recipe.model, recipe.config)
+    check_stages(recipe, model)
     if init is not None:
         loading.load_state(model, loading.read_safetensors(init)[0], init)
     training, validation = photographs.split()
@@ -114,17 +115,12 @@ class _StageRun:
     ):
         self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
         self.stage = stage = recipe.stage[name]
-        if stage.task not in TASKS:
-            raise InputError(f"stage.{name}.task: no task {stage.task!r}; known: {', '.join(TASKS)}")
         self.model: Any = model.to(accelerator.device)
         if recipe.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.model.train().requires_grad_(False)
-        known = dict(self.model.named_children())
         for part in stage.parts:
-            if part not in known:
-                raise InputError(f"stage.{name}.parts: {recipe.model} has no part {part!r}; it has {', '.join(known)}")
-            known[part].requires_grad_(True)
+            self.model.get_submodule(part).requires_grad_(True)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         task = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
         groups = _parameter_groups(self.model, stage)
@@ -216,12 +212,25 @@ class _StageRun:
             own.copy_(saved)
 
 
+def check_stages(recipe: Recipe, model: nn.Module) -> None:
+    """Refuse what would only come to light after the stages before it. Raises InputError naming the key."""
+    known = {name for name, _ in model.named_modules()}
+    for name in recipe.stages:
+        stage = recipe.stage[name]
+        if stage.task not in TASKS:
+            raise InputError(f"stage.{name}.task: no task {stage.task!r}; known: {', '.join(TASKS)}")
+        for key, parts in (("parts", stage.parts), ("slow", list(stage.slow))):
+            for part in parts:
+                if part not in known:
+                    has = ", ".join(child for child, _ in model.named_children())
+                    raise InputError(f"stage.{name}.{key}: {recipe.model} has no part {part!r}; it has {has}")
+        if stage.encoder_init:
+            loading.find_encoder(stage.encoder_init)
+
+
 def _parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
     """One optimizer group for each entry of ``stage.slow``, one for all other parameters that learn."""
     shares: dict[float, list[nn.Parameter]] = {1.0: []}
-    for prefix in stage.slow:
-        if not any(name.startswith(f"{prefix}.") for name, _ in model.named_parameters()):
-            raise InputError(f"slow: the network has no submodule {prefix!r}")
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             share = next((share for prefix, share in stage.slow.items() if name.startswith(f"{prefix}.")), 1.0)

@@ -70,7 +70,7 @@ class ColourTask(nn.Module):
 
 @torch.no_grad()
 def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
-    """Scale every layer to activations of deviation 1 on these pictures (1, 1, h, w), without changing what it computes.
+    """Scale every layer to activations of deviation 1 on these pictures (1, 1, h, w); what it computes stays.
 
     ImageNet's SqueezeNet has activations of deviation 45 at 1/4 and 10 at 1/16: fresh layers on top would listen to
     texture five times more than to meaning. ReLU, max-pooling and convolution commute with positive factors, so each
@@ -81,7 +81,9 @@ def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
     for layers in encoder.layers():
         for layer in layers:
             layer.weight.mul_(before)
-        hooks = [layer.register_forward_hook(lambda _, __, output: seen.append(output.relu().flatten())) for layer in layers]
+        hooks = [
+            layer.register_forward_hook(lambda _, __, output: seen.append(output.relu().flatten())) for layer in layers
+        ]
         for picture in lumas:
             encoder(picture)
         for hook in hooks:

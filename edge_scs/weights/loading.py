@@ -150,21 +150,28 @@ def squeezenet_state(path: Path) -> dict[str, Tensor]:
 
 
 def load_encoder(encoder: nn.Module, init: str) -> None:
-    """Start a ``SqueezeEncoder`` from ImageNet: ``init`` is a file, or "squeezenet1_1".
+    """Start a ``SqueezeEncoder`` from ImageNet: ``init`` as in ``find_encoder``."""
+    path = find_encoder(init)
+    load_state(encoder, squeezenet_state(path), path)
+
+
+def find_encoder(init: str) -> Path:
+    """The file that ``init`` means: a path, or "squeezenet1_1".
 
     The name is looked up in $EDGE_SCS_ASSETS/peers/features and in the torch hub cache (torchvision's file there).
     Raises InputError that says where it was looked for.
     """
-    path = Path(init)
-    if init == "squeezenet1_1":
-        places = [Path(torch.hub.get_dir()) / "checkpoints"]
-        if assets := os.environ.get("EDGE_SCS_ASSETS"):
-            places.insert(0, Path(assets) / "peers" / "features")
-        found = [file for place in places for file in sorted(place.glob("squeezenet1_1*.pth"))]
-        if not found:
-            raise InputError(
-                f"squeezenet1_1: no squeezenet1_1*.pth in {' or '.join(map(str, places))};"
-                " set encoder_init to a file, or to an empty string to start from random weights"
-            )
-        path = found[0]
-    load_state(encoder, squeezenet_state(path), path)
+    if init != "squeezenet1_1":
+        if not Path(init).is_file():
+            raise InputError(f"encoder_init: {init}: no such feature weights; give a file, or squeezenet1_1")
+        return Path(init)
+    places = [Path(torch.hub.get_dir()) / "checkpoints"]
+    if assets := os.environ.get("EDGE_SCS_ASSETS"):
+        places.insert(0, Path(assets) / "peers" / "features")
+    found = [file for place in places for file in sorted(place.glob("squeezenet1_1*.pth"))]
+    if not found:
+        raise InputError(
+            f"encoder_init: no squeezenet1_1*.pth in {' or '.join(map(str, places))};"
+            " give a file, or an empty string to start from random weights"
+        )
+    return found[0]

@@ -12,7 +12,7 @@ from edge_scs.recipes import DataSection
 
 @pytest.fixture
 def photographs(photograph):
-    pictures = [torch.from_numpy(photograph).permute(2, 0, 1).contiguous()]
+    pictures = [torch.from_numpy(photograph.copy()).permute(2, 0, 1).contiguous()]
     pictures.append(pictures[0][:, 100:260, 40:240].contiguous())
     return Photographs([None] * 2, pictures)
 

@@ -20,6 +20,7 @@ def model(lively: Callable[..., nn.Module]) -> EdgeSCS:
     network = lively(registry.create("edge_scs_m"))
     assert isinstance(network, EdgeSCS)
     network.colour.temperature = 0.38
+    network.colour.side = 96  # cheaper than the shipped 240, folded just the same
     return network
 
 

@@ -53,7 +53,9 @@ def test_replace_checks_again() -> None:
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, words: str) -> None:
     assert old in TEXT
     path = tmp_path / "mine.toml"
-    path.write_text(TEXT.replace(old, new, 1) if old != '"fp32"' else TEXT.replace(f"precision = {old}", f"precision = {new}"))
+    path.write_text(
+        TEXT.replace(old, new, 1) if old != '"fp32"' else TEXT.replace(f"precision = {old}", f"precision = {new}")
+    )
     with pytest.raises(InputError, match=words.replace("(", r"\(")) as caught:
         load_preset(path)
     assert "\n" not in str(caught.value)

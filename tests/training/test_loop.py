@@ -66,6 +66,8 @@ def recipe_file(tmp_path, texture=6, colour=4):
 
 
 def losses(run):
+    if not (run / "metrics.csv").exists():
+        return []
     with open(run / "metrics.csv", newline="") as file:
         return [(r["stage"], r["step"], r["value"]) for r in csv.DictReader(file) if r["name"] == "loss"]
 
@@ -165,13 +167,15 @@ def test_a_run_is_neither_overwritten_nor_mixed(tmp_path, folder):
     [
         ("stage.texture.task=paint", "known: texture, colour"),
         ('stage.texture.parts=["textur"]', "has no part 'textur'"),
-        ("stage.texture.encoder_init=/none.pth", "no such feature weights"),
+        ('stage.colour.slow={"colour.decoder" = 0.1}', "has no part 'colour.decoder'"),
+        ("stage.colour.encoder_init=/none.pth", "no such feature weights"),
     ],
 )
 def test_stages_that_cannot_be(tmp_path, folder, override, says):
     plan = load_recipe(recipe_file(tmp_path), [override])
     with pytest.raises(InputError, match=says):
         train(plan, load_photographs([folder]), tmp_path / "run")
+    assert not losses(tmp_path / "run"), "refused before the first step of the first stage"
 
 
 def test_the_learning_rate_warms_up_and_falls_along_a_cosine():

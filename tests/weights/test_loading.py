@@ -256,7 +256,7 @@ def test_feature_weights_are_found_by_name(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setenv("EDGE_SCS_ASSETS", str(tmp_path))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    with pytest.raises(InputError, match=r"^squeezenet1_1: no .* in .*features or .*hub"):
+    with pytest.raises(InputError, match=r"^encoder_init: no squeezenet1_1.* in .*features or .*hub"):
         loading.load_encoder(SqueezeEncoder(), "squeezenet1_1")
     folder = tmp_path / "peers" / "features"
     folder.mkdir(parents=True)

@@ -151,8 +151,9 @@ class FoldedContinuousHead(nn.Module):
         super().__init__()
         self.on_features, self.hidden, self.out, self.base, self.size = head.on_features, head.hidden, out, base, size
         ratios = (size[0] / lr[0], size[1] / lr[1])
-        rows = head.positions(lr_coordinates(size[0], ratios[0]), ratios[0]).float()
-        cols = head.positions(lr_coordinates(size[1], ratios[1]), ratios[1]).float()
+        dtype = head.on_rows.weight.dtype
+        rows = head.positions(lr_coordinates(size[0], ratios[0]), ratios[0]).to(dtype)
+        cols = head.positions(lr_coordinates(size[1], ratios[1]), ratios[1]).to(dtype)
         with torch.no_grad():
             self.register_buffer("rows", head.on_rows(rows[None, :, :, None]))  # (1, hidden, H, 1)
             self.register_buffer("cols", head.on_cols(cols[None, :, None, :]))  # (1, hidden, 1, W)
@@ -180,7 +181,7 @@ def _mix_outputs(conv: nn.Conv2d, matrix: Tensor) -> nn.Conv2d:
 
 def _constant_conv(weight: Tensor) -> nn.Conv2d:
     """weight (out, in) -> a frozen 1x1 convolution without bias."""
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False).requires_grad_(False)
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False, dtype=weight.dtype).requires_grad_(False)
     conv.weight.copy_(weight[:, :, None, None])
     return conv
 

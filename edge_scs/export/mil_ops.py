@@ -104,6 +104,12 @@ def _resize_bilinear(a: Arguments) -> Tensor:
     return F.interpolate(a["x"], a["shape_of_result"][-2:], mode="bilinear", align_corners=corners[mode])
 
 
+def _crop(a: Arguments) -> Tensor:
+    (top, bottom), (left, right) = _ints(a["crop_height"]), _ints(a["crop_width"])
+    h, w = a["x"].shape[-2:]
+    return a["x"][..., top : h - bottom, left : w - right]
+
+
 def _matmul(a: Arguments) -> Tensor:
     x, y = a["x"], a["y"]
     x = x.transpose(-1, -2) if a.get("transpose_x", False) else x
@@ -225,6 +231,7 @@ def _cast(a: Arguments) -> Tensor:
 OPERATIONS: dict[str, Callable[[Arguments], Any]] = {
     "conv": _conv,
     "conv_transpose": _conv_transpose,
+    "crop": _crop,
     "linear": lambda a: F.linear(a["x"], a["weight"], a.get("bias")),
     "matmul": _matmul,
     "einsum": lambda a: torch.einsum(a["equation"], *a["values"]),
@@ -250,6 +257,7 @@ OPERATIONS: dict[str, Callable[[Arguments], Any]] = {
     "softplus": _unary(F.softplus),
     "sigmoid_hard": lambda a: (float(a.get("alpha", 0.2)) * a["x"] + float(a.get("beta", 0.5))).clamp(0, 1),
     "clip": lambda a: a["x"].clamp(float(a["alpha"]), float(a["beta"])),
+    "thresholded_relu": lambda a: a["x"] * (a["x"] >= float(a["alpha"])),
     "threshold": lambda a: a["x"].clamp(min=float(a["alpha"])),
     "abs": _unary(torch.abs),
     "exp": _unary(torch.exp),

@@ -45,7 +45,8 @@ class ValveCrossAttention(nn.Module):
     luma only.
 
     Shapes: source (n, channels, h, w), reference (n, channels, hr, wr), chroma (n, 2, hr, wr) in [-0.5, 0.5]
-    -> (n, channels, h, w).
+    -> features (n, channels, h, w), the second valve (n, 1, h, w) in [0, 1], and the chroma that was found
+    (n, 2, h, w).
     """
 
     SHARPNESS = 20.0  # of the softmax over cosines: exp(20) between a perfect match and none
@@ -61,11 +62,13 @@ class ValveCrossAttention(nn.Module):
             nn.init.zeros_(self.valve2.weight)
             self.valve2.bias.copy_(torch.tensor([2.0, 0.0]))  # type: ignore[union-attr]
 
-    def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> Tensor:
+    def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         value = self.value(torch.cat([reference, chroma], dim=1))
-        warped = _attend(self._key(source), self._key(reference), value, self.SHARPNESS)
+        value = torch.cat([value, chroma], dim=1)
+        found = _attend(self._key(source), self._key(reference), value, self.SHARPNESS)
+        warped, found_chroma = found[:, :-2], found[:, -2:]
         valves = torch.sigmoid(self.valve2(F.relu(self.valve1(torch.cat([source, warped], dim=1)))))
-        return valves[:, 0:1] * source + valves[:, 1:2] * warped
+        return valves[:, 0:1] * source + valves[:, 1:2] * warped, valves[:, 1:2], found_chroma
 
     def _key(self, x: Tensor) -> Tensor:
         x = self.match(x)

@@ -27,6 +27,7 @@ MAX_SCALE = 8.0
 COLOUR_SIDE = 240
 # Chroma classes: a grid of this many steps from -CHROMA_LIMIT to CHROMA_LIMIT on each axis (Cb, Cr).
 CHROMA_STEPS, CHROMA_LIMIT = 17, 0.4
+VOTE_DEVIATION = 0.05  # one step of that grid
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,17 @@ def chroma_classes() -> Tensor:
     """Class centres (CHROMA_STEPS^2, 2): Cb slow, Cr fast, in [-CHROMA_LIMIT, CHROMA_LIMIT]."""
     axis = torch.linspace(-CHROMA_LIMIT, CHROMA_LIMIT, CHROMA_STEPS)
     return torch.cartesian_prod(axis, axis)
+
+
+def vote_weights() -> Tensor:
+    """Weights (classes, 3, 1, 1) that turn [valve * chroma, valve] into votes for the classes near that chroma.
+
+    A vote is valve * log N(centre; chroma, VOTE_DEVIATION^2) but for a term common to all classes, which softmax drops:
+    valve * (centre . chroma - |centre|^2 / 2) / VOTE_DEVIATION^2.
+    """
+    centres = chroma_classes()
+    votes = torch.cat([centres, -(centres**2).sum(1, keepdim=True) / 2], dim=1) / VOTE_DEVIATION**2
+    return votes[:, :, None, None]
 
 
 def to_colour_grid(x: Tensor, side: int = COLOUR_SIDE) -> Tensor:
@@ -81,7 +93,8 @@ class ColourBranch(nn.Module):
 
     The encoder is SqueezeNet 1.1's (1/4, 1/8, 1/16); a light decoder with self-attention at 1/16 climbs back to 1/4.
     Pyramid valve cross-attention, lite: at 1/16 and 1/8, between the source's features and those of the reference,
-    which passes the same encoder. Without a reference these modules are not called at all: the reference switch.
+    which passes the same encoder. What chroma the attention finds at 1/8 also votes for the classes near it, as far as
+    the valve is open. Without a reference nothing of this is called: the reference switch.
 
     The answer is the annealed mean of the class distribution: softmax(logits / temperature) . centres.
     """
@@ -123,15 +136,17 @@ class ColourBranch(nn.Module):
         """Class logits (n, CHROMA_STEPS^2, hc, wc)."""
         x4, x8, x16 = self.encoder(to_colour_grid(gray, self.side))
         x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(x16)
+        vote = None
         if reference is not None:
-            x8, x16 = self._listen(x8, x16, reference)
+            x8, x16, vote = self._listen(x8, x16, reference)
         x16 = self.block16(self.attention(F.relu(x16)))
         x8 = self.merge8(torch.cat([_enlarge(x16, x8), F.relu(x8)], dim=1))
         x8 = self.block8(F.relu(x8))
         x4 = self.merge4(torch.cat([_enlarge(x8, x4), F.relu(x4)], dim=1))
-        return self.classify(F.relu(self.block4(F.relu(x4))))
+        logits = self.classify(F.relu(self.block4(F.relu(x4))))
+        return logits if vote is None else logits + F.conv2d(_enlarge(vote, logits), vote_weights().to(vote))
 
-    def _listen(self, x8: Tensor, x16: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    def _listen(self, x8: Tensor, x16: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.cross8 is None or self.cross16 is None:
             raise ValueError("this network was built without its reference branch")
         luma, chroma = luma_chroma(to_colour_grid(reference, self.side))
@@ -140,7 +155,9 @@ class ColourBranch(nn.Module):
         # ceil_mode: the same number of cells as the encoder's levels.
         chroma8 = F.avg_pool2d(chroma, 8, ceil_mode=True, count_include_pad=False)
         chroma16 = F.avg_pool2d(chroma, 16, ceil_mode=True, count_include_pad=False)
-        return self.cross8(x8, r8, chroma8), self.cross16(x16, r16, chroma16)
+        x8, valve, found = self.cross8(x8, r8, chroma8)
+        x16, _, _ = self.cross16(x16, r16, chroma16)
+        return x8, x16, torch.cat([valve * found, valve], dim=1)
 
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:

@@ -57,9 +57,11 @@ def train(
     is False, when the run there followed another recipe, or when a stage names parts or a task that do not exist.
     """
     from accelerate import Accelerator
-    from accelerate.utils import set_seed
+    from accelerate.utils import DistributedDataParallelKwargs, set_seed
 
-    accelerator = Accelerator(mixed_precision=recipe.precision, gradient_accumulation_steps=1)
+    # Without a reference in the batch some parts of the colour branch get no gradient: DDP has to expect that.
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(mixed_precision=recipe.precision, kwargs_handlers=[ddp])
     say = say if accelerator.is_main_process else _silent
     state = load_checkpoint(out, say) if resume else None
     if not resume and (out / "checkpoint.pt").exists():
@@ -111,21 +113,20 @@ class _StageRun:
     """One stage under way: its task, optimizer and weight average."""
 
     def __init__(
-        self, accelerator: Any, recipe: Recipe, name: str, number: int, model: nn.Module, photographs: Photographs
+        self, accelerator: Any, recipe: Recipe, name: str, number: int, model: Any, photographs: Photographs
     ):
         self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
         self.stage = stage = recipe.stage[name]
-        self.model: Any = model.to(accelerator.device)
+        self.model = model.to(accelerator.device)
         if recipe.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)
+            self.model.to(memory_format=torch.channels_last)
         self.model.train().requires_grad_(False)
         for part in stage.parts:
             self.model.get_submodule(part).requires_grad_(True)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.parameters: list[torch.Tensor] = [p for p in self.model.parameters() if p.requires_grad]
         task = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
         groups = _parameter_groups(self.model, stage)
         optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, weight_decay=stage.weight_decay)
-        # Without a reference in the batch some parts of the colour branch get no gradient: DDP has to know.
         self.task, self.optimizer = accelerator.prepare(torch.compile(task) if recipe.compile else task, optimizer)
         self.ema = [p.detach().clone() for p in self.parameters]
         self.batches = StepBatches(photographs, stage.data, recipe.seed + 1000 * number, accelerator.process_index)

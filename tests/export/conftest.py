@@ -10,6 +10,7 @@ from torch import nn
 from edge_scs.export.manifest import Manifest
 from edge_scs.export.pipeline import export_model
 from edge_scs.export.presets import load_preset
+from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
 
@@ -19,7 +20,10 @@ def small(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Mod
     """edge_scs_s with noise in every layer, loaded from a checkpoint file."""
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     model = loading.load("edge_scs_s", allow_untrained=True).model
-    loading.save(path, "edge_scs_s", lively(model))
+    assert isinstance(model, EdgeSCS)
+    lively(model)
+    model.colour.classify.weight.mul_(30)  # sure of its colours, as a trained network is; else they would all be grey
+    loading.save(path, "edge_scs_s", model)
     return loading.load(str(path))
 
 

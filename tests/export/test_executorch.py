@@ -40,8 +40,10 @@ def test_the_whole_network_is_delegated_and_exact(pte: Exported) -> None:
     assert pte.manifest.delegated_share == 1.0
     assert pte.manifest.non_delegated == []
     assert pte.manifest.parity is not None
-    assert pte.manifest.parity.psnr_db is not None and pte.manifest.parity.psnr_db >= 100
-    assert pte.manifest.arena_bytes is not None and 0 < pte.manifest.arena_bytes < 10e6
+    assert pte.manifest.parity.psnr_db is not None
+    assert pte.manifest.parity.psnr_db >= 100
+    assert pte.manifest.arena_bytes is not None
+    assert 0 < pte.manifest.arena_bytes < 10e6
 
 
 def test_tied_weights_are_stored_once(pte: Exported) -> None:
@@ -73,7 +75,7 @@ def test_another_size_is_a_message(pte: Exported) -> None:
 
 def test_one_path_may_be_written_and_run_again(tmp_path: Path) -> None:
     path, x = tmp_path / "same.pte", torch.rand(1, 1, 4, 5)
-    for amount in (1.0, 2.0, 3.0):
+    for amount in (1.0, 2.0):
         path.write_bytes(lower(Add(amount), [x]).content)
         torch.testing.assert_close(run_pte(path, [x])[0], x + amount)
 
@@ -112,12 +114,12 @@ def test_what_cannot_be_exported_is_one_line() -> None:
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.pte"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="bad.pte"):
+    with pytest.raises(InputError, match=r"bad\.pte"):
         PteProgram(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.pte: cannot be read"):
+    with pytest.raises(InputError, match=r"none\.pte: cannot be read"):
         PteProgram(tmp_path / "none.pte")
 
 

@@ -57,7 +57,7 @@ def test_round_trip_and_promised_keys(tmp_path: Path, manifest: Manifest) -> Non
     table = json.loads(path.read_text())
     assert set(table) >= PROMISED
     assert set(table["parity"]) >= {"reference", "psnr_db", "max_abs", "images", "verdict"}
-    assert table["scale"] == 4 and isinstance(table["scale"], int)
+    assert repr(table["scale"]) == "4"
     again = read_manifest(tmp_path / "a.pte")
     assert again == manifest
     assert again.path == tmp_path / "a.pte"

@@ -92,7 +92,7 @@ CASES: list[tuple[str, Callable[[], nn.Module], str]] = [
     ("relu, clip", lambda: Graph(lambda x: (F.relu(x) * 2).clamp(0.1, 0.9)), "clip"),
     ("sigmoid, tanh, silu", lambda: Graph(lambda x: torch.sigmoid(x) + torch.tanh(x) * F.silu(x)), "sigmoid"),
     ("leaky, prelu", lambda: Graph(lambda x, p: p(F.leaky_relu(x, 0.3)), nn.PReLU(8, 0.2)), "leaky_relu"),
-    ("gelu", lambda: Graph(lambda x: F.gelu(x) + F.gelu(x, approximate="tanh")), "gelu"),
+    ("gelu", lambda: Graph(lambda x: F.gelu(x) * 2), "gelu"),
     ("hard swish", lambda: Graph(lambda x: F.hardswish(x) + F.relu6(x * 4)), ""),
     ("arithmetic", lambda: Graph(lambda x: (x - 0.3) * x / (x.abs() + 2) + x**2), "real_div"),
     ("roots", lambda: Graph(lambda x: torch.sqrt(x.abs()) + torch.rsqrt(x.abs() + 1) + torch.exp(x)), "sqrt"),
@@ -142,8 +142,11 @@ def test_metadata_and_ports(tmp_path: Path) -> None:
     path = tmp_path / "a.mlpackage"
     program = convert(Graph(lambda x: x * 2), path, "fp16")
     meta, (port,) = program.spec.description.metadata, program.spec.description.output
-    assert meta.license == "Apache-2.0" and meta.author and meta.versionString and meta.shortDescription == "test"
-    assert port.name == "rgb" and "RGB" in port.shortDescription
+    assert (meta.license, meta.shortDescription) == ("Apache-2.0", "test")
+    assert meta.author
+    assert meta.versionString
+    assert port.name == "rgb"
+    assert "RGB" in port.shortDescription
     assert program.inputs == {"x": SHAPE}
     assert sorted(p.name for p in path.iterdir()) == ["Data", "Manifest.json"]
     for wrong in ({"x": torch.rand(1, 8, 10, 6)}, {"y": torch.rand(SHAPE)}, {}):
@@ -168,7 +171,7 @@ def test_int8_weights_are_expanded(tmp_path: Path) -> None:
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such .mlpackage"):
+    with pytest.raises(InputError, match=r"no such \.mlpackage"):
         MilProgram(tmp_path / "none.mlpackage")
     (tmp_path / "empty.mlpackage").mkdir()
     with pytest.raises(InputError, match="not a readable ML program"):

@@ -49,7 +49,8 @@ def test_pte_manifest_says_what_was_made(pte: Exported, small: Loaded) -> None:
     assert manifest.bytes == pte.path.stat().st_size
     assert [(p.name, p.shape) for p in manifest.inputs] == [("gray", [1, 1, 24, 32])]
     assert [(p.name, p.shape) for p in manifest.outputs] == [("rgb", [1, 3, 96, 128])]
-    assert manifest.parity is not None and manifest.parity.images == len(embedded_photographs()) >= 6
+    assert manifest.parity is not None
+    assert manifest.parity.images == len(embedded_photographs()) >= 6
     assert manifest.versions["executorch"]
     assert read_manifest(pte.path) == manifest
     assert sorted(path.name for path in pte.path.parent.iterdir()) == [pte.path.name, pte.path.name + ".json"]
@@ -62,7 +63,8 @@ def test_mlpackage_is_proven_at_half_precision(mlpackage: Exported) -> None:
         ("gray", [1, 1, 24, 32], "float16"),
         ("reference", [1, 3, 64, 64], "float16"),
     ]
-    assert manifest.parity is not None and manifest.parity.psnr_db is not None
+    assert manifest.parity is not None
+    assert manifest.parity.psnr_db is not None
     assert 50 <= manifest.parity.psnr_db < 100  # half precision was really used
     assert 2 * manifest.params < manifest.bytes < 2.1 * manifest.params + 400_000
     assert manifest.delegated_share is None
@@ -75,14 +77,17 @@ def test_verify_anywhere(kind: str, tmp_path: Path, request: pytest.FixtureReque
     (shutil.copytree if exported.path.is_dir() else shutil.copy)(exported.path, moved)
     shutil.copy(f"{exported.path}.json", tmp_path)
     parity = verify(moved, images=embedded_photographs()[:2])
-    assert parity.passed and parity.images == 2
+    assert parity.passed
+    assert parity.images == 2
     assert exported.manifest.parity is not None
     for name, value in parity.per_image.items():
         assert value == pytest.approx(exported.manifest.parity.per_image[name], abs=3)
     # Another network of the same shape is told apart, by its numbers when it is given on purpose.
     foreign = loading.load("edge_scs_s", allow_untrained=True)
     parity = verify(moved, model=foreign, images=embedded_photographs()[:1])
-    assert parity.verdict == "fail" and parity.psnr_db is not None and parity.psnr_db < 50
+    assert parity.verdict == "fail"
+    assert parity.psnr_db is not None
+    assert parity.psnr_db < 50
     # A byte more, anywhere in it.
     victim = moved / "Manifest.json" if moved.is_dir() else moved
     with open(victim, "ab") as file:
@@ -96,7 +101,7 @@ def test_verify_wants_the_weights_it_was_made_from(tmp_path: Path, pte: Exported
     shutil.copy(pte.path, moved)
     table = pte.manifest.to_dict() | {"weights": "gone.safetensors"}
     Path(f"{moved}.json").write_text(json.dumps(table))
-    with pytest.raises(InputError, match="gone.safetensors, are not here; give --weights"):
+    with pytest.raises(InputError, match=r"gone\.safetensors, are not here; give --weights"):
         verify(moved)
     loading.save(tmp_path / "gone.safetensors", "edge_scs_s", small.model)  # beside the artifact will do
     assert verify(moved, images=embedded_photographs()[:1]).passed
@@ -126,9 +131,10 @@ def test_an_interrupted_export_leaves_the_older_artifact(
     def interrupt(*_: object, **__: object) -> Parity:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(pipeline, "measure", interrupt)
-        export_model(small, preset, tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            export_model(small, preset, tmp_path)
     assert (tmp_path / first.artifact).read_bytes() == b"one"
     assert sorted(path.name for path in tmp_path.iterdir()) == [first.artifact, f"{first.artifact}.json"]
     second = export_model(small, preset, tmp_path)
@@ -165,8 +171,9 @@ def test_the_worst_photograph_decides(small: Loaded) -> None:
         return small.model(inputs["gray"], (96, 128)) + next(errors)
 
     parity = measure(run, small, {"gray": (1, 1, 24, 32)}, (96, 128), 50, embedded_photographs()[:3])  # type: ignore[arg-type]
-    assert parity.verdict == "fail" and parity.images == 3
-    assert parity.psnr_db == pytest.approx(20, abs=0.01) and parity.max_abs == pytest.approx(0.1, abs=1e-4)
+    assert (parity.verdict, parity.images) == ("fail", 3)
+    assert parity.psnr_db == pytest.approx(20, abs=0.01)
+    assert parity.max_abs == pytest.approx(0.1, abs=1e-4)
     assert list(parity.per_image.values()) == [200.0, parity.psnr_db, 200.0]
 
 
@@ -175,8 +182,9 @@ def test_photographs_become_inputs() -> None:
     for path in embedded_photographs():
         example = prepare(path, shapes)
         assert {name: tuple(x.shape) for name, x in example.items()} == shapes
-        assert 0 <= example["gray"].min() < example["gray"].max() <= 1 and example["gray"].std() > 0.05
-    with pytest.raises(InputError, match="none.png"):
+        assert 0 <= example["gray"].min() < example["gray"].max() <= 1
+        assert example["gray"].std() > 0.05
+    with pytest.raises(InputError, match=r"none\.png"):
         prepare(Path("none.png"), shapes)
 
 

@@ -305,3 +305,13 @@ def test_every_parameter_learns_from_one_loss_or_another(lively) -> None:
     # The shared key bias adds one number to all scores of a pixel for keys, but not for queries: it learns too.
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert not idle
+
+
+def test_votes_are_log_densities_around_the_found_chroma() -> None:
+    """Up to a term common to all classes: valve * log N(centre; chroma, deviation)."""
+    from edge_scs.models.edge_scs import VOTE_DEVIATION, chroma_classes, vote_weights
+
+    chroma, valve = torch.tensor([0.12, -0.07]), 0.6
+    votes = vote_weights()[:, :, 0, 0] @ torch.cat([valve * chroma, torch.tensor([valve])])
+    densities = -((chroma_classes() - chroma) ** 2).sum(1) / (2 * VOTE_DEVIATION**2) * valve
+    torch.testing.assert_close(votes - votes.max(), densities - densities.max(), rtol=0, atol=1e-4)

@@ -121,7 +121,7 @@ def export(
         emit({"artifacts": [manifest.to_dict() for manifest in manifests]})
         return
     for manifest in manifests:
-        print(f"{manifest.path}  {manifest.summary()}")
+        print(f"{manifest.path}\n  {manifest.summary()}")
 
 
 @app.command()
@@ -193,17 +193,27 @@ def bench(
 
 @app.command()
 def report(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.md, report.json, report.html.")] = Path(
-        "report"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.md, .json and .html.")] = Path("report"),
     device_results: Annotated[list[Path] | None, typer.Option(help="Latency JSON of a phone.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A benchmark folder: adds psnr_grey at x4.")] = None,
     quick: Annotated[bool, typer.Option(help="Fewer runs: a look, not a measurement.")] = False,
     json_: Json = False,
 ) -> None:
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
-    from edge_scs.report.page import make_report
+    from edge_scs.evaluate import evaluate as measure
+    from edge_scs.export.pipeline import export_targets
+    from edge_scs.report.page import MODELS, make_report
+    from edge_scs.weights.loading import load, shipped_file
 
-    result = make_report(out, device_results or [], quick=quick, say=say)
+    loaded = [load(name, allow_untrained=True) for name in MODELS]
+    artifacts = [
+        manifest.path
+        for network in loaded
+        for manifest in export_targets(network, "executorch", out / "artifacts", progress=say)
+        if manifest.path
+    ]
+    quality = [measure(x, data, 4, say=say) for x in loaded if data and shipped_file(x.name)]
+    result = make_report(out, device_results or [], artifacts=artifacts, quality=quality, quick=quick, say=say)
     if json_:
         emit(result.to_dict())
     else:

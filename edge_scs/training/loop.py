@@ -112,9 +112,7 @@ def train(
 class _StageRun:
     """One stage under way: its task, optimizer and weight average."""
 
-    def __init__(
-        self, accelerator: Any, recipe: Recipe, name: str, number: int, model: Any, photographs: Photographs
-    ):
+    def __init__(self, accelerator: Any, recipe: Recipe, name: str, number: int, model: Any, photographs: Photographs):
         self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
         self.stage = stage = recipe.stage[name]
         self.model = model.to(accelerator.device)

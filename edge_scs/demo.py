@@ -67,7 +67,7 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     for preset in ("xnnpack-fp32", "coreml-fp16"):
         manifest = export_model(loaded, load_preset(preset), out / "artifacts", progress=say)
         artifacts.append(out / "artifacts" / manifest.artifact)
-        proofs.append(manifest.parity.summary())
+        proofs.append(manifest.summary())
     executable = [artifact for artifact in artifacts if artifact.suffix == ".pte"]
     make_report(out / "report", artifacts=executable, threads=(1,), quick=True, say=say)
 

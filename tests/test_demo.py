@@ -1,0 +1,49 @@
+"""The demo's photographs come without a download, and its whole run (slow) leaves what it prints."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from edge_scs.demo import JOBS, photograph, restore, sheet
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_jobs_make_a_small_grey_picture_of_a_real_photograph(job, tmp_path):
+    asked = []
+
+    def enhance(grey, size, reference):
+        asked.append((grey.shape, size, reference is not None))
+        return np.zeros((*size, 3), np.uint8)
+
+    row = restore(job, enhance, tmp_path)
+    truth = photograph(job.name)
+    (lr, size, led), h, w = asked[0], *truth.shape[:2]
+    assert truth.std() > 20
+    assert size == (h, w)
+    assert lr == (round(h / job.scale), round(w / job.scale))
+    assert led == job.referential
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {f"{job.name}-grey.png", f"{job.name}-x{job.scale:g}.png"}
+    page = sheet([row, row], height=100)
+    assert page.shape[1] == 3 * round(w * 100 / h) + 48
+    assert page.dtype == np.uint8
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_what_it_prints(tmp_path):
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "edge_scs", "demo", "--out", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert run.returncode == 0, run.stderr
+    print(f"{time.monotonic() - begun:.0f} seconds")
+    manifests = [json.loads(path.read_text()) for path in sorted((tmp_path / "artifacts").glob("*.json"))]
+    parity = {m["target"]: m["parity"] for m in manifests}
+    assert parity["executorch"]["psnr_db"] >= 80
+    assert parity["coreml"]["psnr_db"] >= 50
+    assert all((tmp_path / "artifacts" / m["artifact"]).exists() for m in manifests)
+    assert {p.suffix for p in (tmp_path / "report").iterdir()} >= {".md", ".json", ".html"}
+    assert (tmp_path / "sheet.png").stat().st_size > 100_000

@@ -1,4 +1,4 @@
-"""The quality figures of the model cards: python benchmarks/quality.py --bench DIR [--model edge_scs_m] [--sets B100 Set5]
+"""The quality figures of the model cards: python benchmarks/quality.py --bench DIR [--model edge_scs_m] [--sets B100]
 
 DIR holds the benchmark folders (B100, Set5, Set14). Prints Markdown tables: ``psnr_grey`` by scale beside bicubic, and
 colour at x4, automatic and led by an elastically deformed copy of the picture itself (the paper's self-reference).

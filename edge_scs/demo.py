@@ -29,7 +29,7 @@ class Job:
         return f"{'led by a reference' if self.referential else 'automatic'}, x{self.scale:g}"
 
 
-JOBS = (Job("china", 4, False), Job("coffee", 2.5, False), Job("astronaut", 4, True))
+JOBS = (Job("china", 4, False), Job("flower", 2.5, False), Job("astronaut", 4, True))
 
 
 def photograph(name: str) -> Picture:

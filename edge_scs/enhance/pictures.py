@@ -38,7 +38,7 @@ def shrink_reference(reference: Picture, size: tuple[int, int] = (REFERENCE_SIDE
 def to_tensor(picture: Picture, device: torch.device) -> Tensor:
     """uint8 (h, w) or (h, w, c) -> (1, c, h, w) in [0, 1], contiguous."""
     planes = picture[None] if picture.ndim == 2 else np.moveaxis(picture, 2, 0)
-    return torch.from_numpy(np.ascontiguousarray(planes))[None].to(device).float() / 255
+    return torch.from_numpy(planes.copy())[None].to(device).float() / 255
 
 
 def to_picture(rgb: Tensor) -> Picture:

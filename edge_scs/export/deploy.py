@@ -84,14 +84,11 @@ class DeployedColour(nn.Module):
 
     Three axes, not four: after a convolution ``softmax(x.permute(0, 2, 3, 1), -1)`` is delegated too, and silently
     normalises over the wrong axis, because XNNPACK's lowering keeps four-dimensional tensors channels-last.
-
-    The temperature is folded into the classifier: softmax((Wx + b) / T) = softmax((W / T) x + b / T).
     """
 
     def __init__(self, colour: ColourBranch, reference: bool):
         super().__init__()
-        _scale(colour.classify, 1 / colour.temperature)
-        colour.temperature = 1.0
+        self.sharpness = 1 / colour.temperature
         if not reference:
             colour.cross8 = colour.cross16 = None
         self.register_buffer("centres", colour.centres.reshape(2, -1).clone())  # (2, classes)
@@ -102,7 +99,8 @@ class DeployedColour(nn.Module):
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
         logits = self.branch.logits(gray, reference)
         n, classes, h, w = logits.shape
-        shares = torch.softmax(logits.reshape(n, classes, h * w).transpose(1, 2), dim=-1)
+        logits = logits.reshape(n, classes, h * w).transpose(1, 2)
+        shares = torch.softmax(logits if self.sharpness == 1 else logits * self.sharpness, dim=-1)
         return F.linear(shares, self.centres).transpose(1, 2).reshape(n, 2, h, w)
 
 
@@ -184,10 +182,3 @@ def _constant_conv(weight: Tensor) -> nn.Conv2d:
     conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False, dtype=weight.dtype).requires_grad_(False)
     conv.weight.copy_(weight[:, :, None, None])
     return conv
-
-
-def _scale(conv: nn.Conv2d, factor: float) -> None:
-    with torch.no_grad():
-        conv.weight.mul_(factor)
-        assert conv.bias is not None
-        conv.bias.mul_(factor)

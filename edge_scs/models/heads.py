@@ -15,7 +15,7 @@ YCC_TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
 def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
-    """PixelShuffle in view form, which int8 quantisers see through: (n, c scale^2, h, w) -> (n, c, h scale, w scale)."""
+    """PixelShuffle in view form, which int8 quantisers see through: (n, c s^2, h, w) -> (n, c, h s, w s)."""
     n, c, h, w = x.shape
     x = x.reshape(n, c // scale**2, scale, scale, h, w).permute(0, 1, 4, 2, 5, 3)
     return x.reshape(n, c // scale**2, h * scale, w * scale)

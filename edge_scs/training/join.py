@@ -1,6 +1,6 @@
 """Put together a network whose parts were trained apart, at the same time:
 
-python -m edge_scs.training.join runs/texture/weights.safetensors runs/colour/weights.safetensors=colour -o m.safetensors
+python -m edge_scs.training.join texture/weights.safetensors colour/weights.safetensors=colour -o m.safetensors
 
 The first file gives the network; every further one the parts that stand behind its ``=``.
 """

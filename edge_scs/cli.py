@@ -143,9 +143,9 @@ def verify(
     if json_:
         emit(parity.to_dict())
     else:
-        print(f"{artifact}: {parity.verdict}, {parity.psnr_db:.1f} dB against {parity.reference}")
-    if parity.verdict != "pass":
-        raise InputError(f"{artifact}: does not equal its model ({parity.psnr_db:.1f} dB); export it again")
+        print(f"{artifact}: {parity.summary()}")
+    if not parity.passed:
+        raise InputError(f"{artifact}: does not equal its network any more; export it again")
 
 
 @app.command()

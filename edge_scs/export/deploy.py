@@ -91,9 +91,10 @@ class DeployedColour(nn.Module):
         self.sharpness = 1 / colour.temperature
         if not reference:
             colour.cross8 = colour.cross16 = None
+            del colour.votes  # lowering refuses buffers that nothing reads, hence also below
         self.register_buffer("centres", colour.centres.reshape(2, -1).clone())  # (2, classes)
         self.centres: Tensor
-        del colour.centres  # lowering refuses buffers that nothing reads
+        del colour.centres
         self.branch = colour
 
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:

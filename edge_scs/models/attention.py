@@ -61,6 +61,8 @@ class ValveCrossAttention(nn.Module):
         with torch.no_grad():
             nn.init.zeros_(self.valve2.weight)
             self.valve2.bias.copy_(torch.tensor([2.0, 0.0]))  # type: ignore[union-attr]
+        self.register_buffer("ones", torch.ones(1, key_channels, 1, 1), persistent=False)
+        self.ones: Tensor
 
     def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         value = self.value(torch.cat([reference, chroma], dim=1))
@@ -73,4 +75,5 @@ class ValveCrossAttention(nn.Module):
     def _key(self, x: Tensor) -> Tensor:
         x = self.match(x)
         x = x - x.mean((2, 3), keepdim=True)
-        return x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-6)
+        # The sum over channels as a convolution: XNNPACK takes that, and not a sum over one axis of four.
+        return x * torch.rsqrt(F.conv2d(x * x, self.ones) + 1e-6)

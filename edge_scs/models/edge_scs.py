@@ -77,8 +77,15 @@ def to_colour_grid(x: Tensor, side: int = COLOUR_SIDE) -> Tensor:
     shrink = int(1 / factor)
     if shrink >= 2:
         kernel = (min(shrink, h), min(shrink, w))
-        x = F.avg_pool2d(x, kernel, ceil_mode=True, count_include_pad=False)
+        x = average(x, kernel)
     return x if x.shape[-2:] == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def average(x: Tensor, kernel: tuple[int, int]) -> Tensor:
+    """Mean over cells of ``kernel`` pixels, those at the border cut: as many cells as the encoder's levels have."""
+    # ceil_mode only where it changes something, and an explicit stride: XNNPACK is particular about both.
+    uneven = bool(x.shape[-2] % kernel[0] or x.shape[-1] % kernel[1])
+    return F.avg_pool2d(x, kernel, kernel, ceil_mode=uneven, count_include_pad=False)
 
 
 def luma_chroma(rgb: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,6 +126,8 @@ class ColourBranch(nn.Module):
         self.side = COLOUR_SIDE  # training may start on a smaller grid, which is cheaper
         self.register_buffer("centres", chroma_classes().T.reshape(2, -1, 1, 1), persistent=False)
         self.centres: Tensor
+        self.register_buffer("votes", vote_weights() if reference else None, persistent=False)
+        self.votes: Tensor
 
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
         """gray (n, 1, h, w) in [0, 1], reference (n, 3, hr, wr) RGB in [0, 1] -> chroma (n, 2, hc, wc).
@@ -144,7 +153,7 @@ class ColourBranch(nn.Module):
         x8 = self.block8(F.relu(x8))
         x4 = self.merge4(torch.cat([_enlarge(x8, x4), F.relu(x4)], dim=1))
         logits = self.classify(F.relu(self.block4(F.relu(x4))))
-        return logits if vote is None else logits + F.conv2d(_enlarge(vote, logits), vote_weights().to(vote))
+        return logits if vote is None else logits + F.conv2d(_enlarge(vote, logits), self.votes)
 
     def _listen(self, x8: Tensor, x16: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.cross8 is None or self.cross16 is None:
@@ -152,9 +161,7 @@ class ColourBranch(nn.Module):
         luma, chroma = luma_chroma(to_colour_grid(reference, self.side))
         _, r8, r16 = self.encoder(luma)
         r8, r16 = self.lateral8(r8), self.lateral16(r16)
-        # ceil_mode: the same number of cells as the encoder's levels.
-        chroma8 = F.avg_pool2d(chroma, 8, ceil_mode=True, count_include_pad=False)
-        chroma16 = F.avg_pool2d(chroma, 16, ceil_mode=True, count_include_pad=False)
+        chroma8, chroma16 = average(chroma, (8, 8)), average(chroma, (16, 16))
         x8, valve, found = self.cross8(x8, r8, chroma8)
         x16, _, _ = self.cross16(x16, r16, chroma16)
         return x8, x16, torch.cat([valve * found, valve], dim=1)

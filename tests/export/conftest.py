@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from edge_scs.export.manifest import Manifest
 from edge_scs.export.pipeline import export_model
 from edge_scs.export.presets import load_preset
+from edge_scs.models import registry
 from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
@@ -19,7 +21,8 @@ from edge_scs.weights.loading import Loaded
 def small(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Module]) -> Loaded:
     """edge_scs_s with noise in every layer, loaded from a checkpoint file."""
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    model = loading.load("edge_scs_s", allow_untrained=True).model
+    torch.manual_seed(0)
+    model = registry.create("edge_scs_s")
     assert isinstance(model, EdgeSCS)
     lively(model)
     model.colour.classify.weight.mul_(30)  # sure of its colours, as a trained network is; else they would all be grey

@@ -76,7 +76,7 @@ def evaluate(
     means = _means(row["model"] for row in rows)
     return {
         "model": loaded.name,
-        "weights": loaded.source,
+        "weights": loaded.origin,
         "data": str(data),
         "scale": int(scale) if scale == int(scale) else scale,
         "images": len(rows),

@@ -22,7 +22,7 @@ from edge_scs.export.manifest import Manifest, Port, artifact_bytes, artifact_sh
 from edge_scs.export.presets import Preset, load_preset
 from edge_scs.export.verify import measure, open_artifact
 from edge_scs.models.registry import Description
-from edge_scs.weights.loading import Loaded, shipped_file
+from edge_scs.weights.loading import Loaded
 
 SUFFIXES = {"executorch": ".pte", "coreml": ".mlpackage"}
 PACKAGES = {"executorch": ("torch", "executorch", "torchao"), "coreml": ("torch", "coremltools")}
@@ -86,7 +86,7 @@ def export_model(
             params=sum(p.numel() for p in deployed.parameters()),
             preset=preset.name,
             precision=preset.precision,
-            weights=_weights_source(loaded),
+            weights=loaded.origin,
             weights_sha256=weights_sha256(loaded.model),
             min_psnr_db=preset.min_psnr_db,
             non_delegated=built.non_delegated,
@@ -211,8 +211,3 @@ def _publish(artifact: Path, final: Path) -> None:
             os.replace(aside, final)
         raise
     os.replace(manifest_path(artifact), manifest_path(final))
-
-
-def _weights_source(loaded: Loaded) -> str:
-    shipped = shipped_file(loaded.name)
-    return "shipped" if shipped is not None and loaded.source == str(shipped) else loaded.source

@@ -93,8 +93,15 @@ class Subject:
             raise InputError(f"{path}: ExecuTorch cannot load it ({_line(error)}); export it again") from error
         sizes = [tuple(meta.input_tensor_meta(i).sizes()) for i in range(meta.num_inputs())]
         inputs = [torch.rand(size) for size in sizes]
-        self.run_once = lambda: program.run_method(method, inputs)
-        self.set_threads = bindings._unsafe_reset_threadpool
+
+        def set_threads(count: int) -> None:
+            # XNNPACK keeps the pool that it finds when a method is loaded: a new count needs a new program.
+            bindings._unsafe_reset_threadpool(count)
+            fresh = bindings._load_for_executorch(str(path))
+            self.run_once = lambda: fresh.run_method(method, inputs)
+
+        set_threads(1)
+        self.set_threads = set_threads
         hr = tuple(meta.output_tensor_meta(0).sizes())
         return {"runtime": "executorch", "lr": list(sizes[0][-2:]), "hr": list(hr[-2:])}
 

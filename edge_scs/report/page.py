@@ -198,7 +198,7 @@ def eager_row(loaded: Loaded) -> Row:
         model=loaded.name,
         deployment="PyTorch eager",
         runtime="eager",
-        weights=loaded.source,
+        weights=loaded.origin,
         params=parameters(loaded.model),
         bytes=file.stat().st_size if file.is_file() else None,
         mult_adds_720p=cost.total,

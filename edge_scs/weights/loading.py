@@ -28,6 +28,11 @@ class Loaded:
     description: Description
     source: str
 
+    @property
+    def origin(self) -> str:
+        """What reports and manifests say of the weights: "shipped", "untrained" or the file."""
+        return "shipped" if self.source == str(shipped_file(self.name)) else self.source
+
 
 def shipped_file(name: str) -> Path | None:
     """The shipped weights of a registered model, or None."""

@@ -4,7 +4,6 @@ The random generator of a batch is seeded with (seed, stage, step, rank): a resu
 undisturbed one would have seen, without replaying or storing anything.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,8 +119,3 @@ def draw_references(hr: Tensor, foreign: float, rng: np.random.Generator) -> Ten
     return elastic_transform2d(
         small, noise, kernel_size=(31, 31), sigma=(8.0, 8.0), alpha=(4.0, 4.0), padding_mode="reflection"
     ).clamp(0, 1)
-
-
-def steps_from(start: int, stop: int) -> Iterator[int]:
-    """The sampler of a (resumed) stage."""
-    return iter(range(start, stop))

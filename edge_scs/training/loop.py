@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edge_scs.data.pairs import StepBatches, steps_from
+from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.models import registry
@@ -136,7 +136,7 @@ class _StageRun:
             torch.utils.data.DataLoader(
                 self.batches,
                 batch_size=None,
-                sampler=list(steps_from(start * self.stage.accumulate, self.stage.steps * self.stage.accumulate)),
+                sampler=range(start * self.stage.accumulate, self.stage.steps * self.stage.accumulate),
                 num_workers=workers,
                 prefetch_factor=4 if workers else None,
             )

@@ -156,10 +156,9 @@ def make_report(
     _measure(rows, subjects, "cpu", threads, effort, say)
     if machine["cuda"]:
         _measure(rows[: len(models)], list(models), "cuda", (1,), effort, say)
+    found = {(q["model"], q["weights"]): q["psnr_grey"] for q in quality if q["scale"] == SCALE}
     for row in rows:
-        row.psnr_grey = next(
-            (q["psnr_grey"] for q in quality if (q["weights"], q["scale"]) == (row.weights, SCALE)), None
-        )
+        row.psnr_grey = found.get((row.model, row.weights))
     report = Report(rows, machine, baseline)
     write_report(report, out)
     return report

@@ -73,11 +73,12 @@ def test_without_the_baselines_artifact_there_is_no_ratio(tmp_path, measured):
 
 
 def test_quality_belongs_to_its_weights(tmp_path, measured):
-    mine = {"weights": "untrained", "scale": 4, "psnr_grey": 27.5}
+    mine = {"model": "pcarn_m", "weights": "untrained", "scale": 4, "psnr_grey": 27.5}
     report = make_report(tmp_path / "a", models=("pcarn_m",), quality=[mine | {"scale": 2, "psnr_grey": 1.0}, mine])
     assert report.rows[0].psnr_grey == 27.5
-    report = make_report(tmp_path / "b", models=("pcarn_m",), quality=[mine | {"weights": "other.safetensors"}])
-    assert report.rows[0].psnr_grey is None
+    for other in ({"weights": "other.safetensors"}, {"model": "pcarn"}):
+        report = make_report(tmp_path / "b", models=("pcarn_m",), quality=[mine | other])
+        assert report.rows[0].psnr_grey is None
 
 
 @pytest.mark.parametrize(

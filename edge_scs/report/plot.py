@@ -59,9 +59,8 @@ def scatter(points: Sequence[Point]) -> str:
         axes.grid(True, which="major", color=_INK, alpha=0.15, zorder=0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(_INK)
-        axes.legend(
-            loc="lower right", frameon=False, labelcolor=_INK, fontsize=9
-        )  # few points cost much and take no time
+        legend = axes.legend(loc="lower right", title="runtime", frameon=False, labelcolor=_INK, fontsize=9)
+        legend.get_title().set_color(_INK)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()

@@ -68,7 +68,7 @@ def enhance(
     weights: Weights = None,
     tile: Annotated[int, typer.Option(help="Tile side in LR pixels; 0: the whole picture at once.")] = 256,
 ) -> None:
-    """Restore pictures or folders: grey to colour, small to large."""
+    """Restore pictures or folders: grey to colour, small to large. Exit code 3: some could not be read."""
     from edge_scs.enhance.folder import enhance_files
     from edge_scs.enhance.predictor import make_predictor
 
@@ -77,6 +77,8 @@ def enhance(
     for path, reason in summary.failed:
         say(f"skipped: {reason if str(path) in reason else f'{path}: {reason}'}")
     say(f"{len(summary.done)} done, {len(summary.failed)} skipped, in {out}")
+    if summary.failed:
+        raise typer.Exit(3)
 
 
 @app.command()

@@ -97,6 +97,18 @@ def test_pictures_that_are_none(tmp_path):
     assert not [p for p in tmp_path.rglob("*") if "partial" in p.name]
 
 
+def test_a_folder_with_a_broken_picture_is_finished_and_ends_with_3(tmp_path, picture):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture.rename(folder / "good.png")
+    (folder / "bad.jpg").write_text("no picture")
+    result = cli("enhance", folder, "-o", tmp_path / "out", "--scale", "2")
+    assert result.returncode == 3
+    assert "bad.jpg" in result.stderr
+    assert "1 done, 1 skipped" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+
+
 @pytest.mark.parametrize("side", [(1, 1), (1, 9)])
 def test_one_pixel_is_a_picture(tmp_path, side):
     Image.new("L", side, 128).save(tmp_path / "dot.png")

@@ -2,7 +2,6 @@
 
 import difflib
 import tomllib
-import types
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -58,7 +57,6 @@ class Recipe:
     compile: bool = False
     workers: int = 0
     cache_mb: int = 4096
-    log_every: int = 50
     validate_every: int = 2000
     checkpoint_every: int = 500
     config: dict[str, Any] = field(default_factory=dict)  # overrides of the registered network's fields
@@ -112,8 +110,6 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise InputError(f"{where} must be a table, not {value!r}")
         return build(hint, value, where)  # type: ignore[arg-type]
-    if get_origin(hint) is types.UnionType:
-        return None if value is None else _value(get_args(hint)[0], value, where)
     if get_origin(hint) is list:
         if not isinstance(value, list):
             raise InputError(f"{where} must be a list, not {value!r}")

@@ -24,7 +24,7 @@ class Preset:
 
     ``min_psnr_db`` is the least PSNR of the artifact against the eager network, over every photograph, and
     ``min_delegated_share`` the least share of operators that the delegate takes (ExecuTorch). ``int8`` needs a network
-    that has been quantised (``edge-scs qat``).
+    that has been quantised.
     """
 
     name: str

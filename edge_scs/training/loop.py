@@ -79,7 +79,8 @@ def train(
     position = {"stage": 0, "step": 0} if state is None else state["position"]
     if state is not None:
         model.load_state_dict(state["ema"])
-        log.truncate(position["stage"], position["step"])
+    # Also without a checkpoint: a run killed before its first one has left rows too.
+    log.truncate(position["stage"], position["step"])
 
     with _stop_on_signals() as stopping:
         for number in range(position["stage"], len(recipe.stages)):
@@ -154,12 +155,14 @@ class _StageRun:
     def _step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * learning_rate(self.stage, step)
-        pictures = 0
+        pictures, means = 0, dict[str, float]()
         for _ in range(self.stage.accumulate):
             batch = next(loader).to(self.accelerator.device)
             with self.accelerator.autocast():
                 losses = self.task(batch)
             self.accelerator.backward(losses["loss"] / self.stage.accumulate)
+            for key, value in losses.items():
+                means[key] = means.get(key, 0.0) + float(value.detach()) / self.stage.accumulate
             pictures += len(batch.gray) * self.accelerator.num_processes
         self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip)
         self.optimizer.step()
@@ -167,7 +170,7 @@ class _StageRun:
         # A young average follows closely, else it would remember the initialisation for thousands of steps.
         decay = min(self.stage.ema, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.ema, self.parameters, 1 - decay)
-        return {key: float(value.detach()) for key, value in losses.items()}, pictures
+        return means, pictures
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

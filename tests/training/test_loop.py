@@ -112,6 +112,27 @@ def test_training_lowers_the_loss_and_leaves_what_was_promised(tmp_path, folder)
     assert loaded.name == "edge_scs_s"
 
 
+def test_accumulated_batches_are_averaged(tmp_path, folder):
+    """Two small batches a step: the first step's loss is the mean of what two steps of no learning show apart."""
+    still = ['stages=["texture"]', "stage.texture.learning_rate=0.0"]
+    photographs, path = load_photographs([folder]), recipe_file(tmp_path, texture=2)
+    train(load_recipe(path, still), photographs, tmp_path / "apart", say=lambda text: None)
+    joint = load_recipe(path, [*still, "stage.texture.accumulate=2", "stage.texture.steps=1"])
+    train(joint, photographs, tmp_path / "joint", say=lambda text: None)
+    (one,), apart = losses(tmp_path / "joint"), losses(tmp_path / "apart")
+    assert float(one[2]) == pytest.approx(sum(float(value) for _, _, value in apart) / 2, rel=1e-6)
+    assert apart[0][2] != apart[1][2]
+
+
+def test_resuming_a_run_without_a_checkpoint_starts_a_clean_log(tmp_path, folder):
+    plan, run = load_recipe(recipe_file(tmp_path, texture=2, colour=2)), tmp_path / "run"
+    run.mkdir()
+    (run / "metrics.csv").write_text("stage_number,stage,step,name,value\n0,texture,0,loss,9\n0,texture,1,lo")
+    train(plan, load_photographs([folder]), run, resume=True, say=lambda text: None)
+    assert [(stage, step) for stage, step, _ in losses(run)] == [(s, n) for s in ("texture", "colour") for n in "01"]
+    assert "9" not in [value for _, _, value in losses(run)]
+
+
 def test_a_stage_touches_its_parts_only(tmp_path, folder):
     recipe = load_recipe(recipe_file(tmp_path, texture=2, colour=2), ['stages=["colour"]'])
     train(recipe, load_photographs([folder]), tmp_path / "a", say=lambda text: None)

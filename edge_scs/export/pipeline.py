@@ -47,9 +47,7 @@ def export_model(
     say = progress or (lambda message: None)
     example = example_inputs(loaded.description, preset)
     if module is None and preset.precision == "int8":
-        raise InputError(
-            f"preset {preset.name}: int8 cannot be made yet; use fp32 or fp16"
-        )
+        raise InputError(f"preset {preset.name}: int8 cannot be made yet; use fp32 or fp16")
     deployed = deploy(loaded.model, (preset.lr[0], preset.lr[1]), preset.size, preset.reference)
     final = Path(out_dir) / artifact_name(loaded.name, preset)
     try:

@@ -174,6 +174,23 @@ def evaluate(
 
 
 @app.command()
+def inspect(
+    model: Model,
+    picture: Annotated[Path, typer.Argument(help="The picture to be coloured.")],
+    reference: Annotated[Path, typer.Option(help="The colour picture that leads the colours.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The sheet, such as maps.png.")],
+    at: Annotated[list[str] | None, typer.Option(help="A pixel of the picture, X,Y; may be given again.")] = None,
+    weights: Weights = None,
+) -> None:
+    """Draw what a referential model looks at: attention maps and valves over the pictures."""
+    from edge_scs.inspection import inspect as draw
+    from edge_scs.weights.loading import load
+
+    draw(load(model, weights), picture, reference, at or [], out)
+    print(out)
+
+
+@app.command()
 def bench(
     subjects: Annotated[list[str], typer.Argument(metavar="MODEL|ARTIFACT...", help="Timed in turn, A B A B.")],
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",

@@ -249,7 +249,7 @@ def report(
 @app.command()
 def models(json_: Json = False) -> None:
     """Every network: parameters, MultAdds at 720p, receptive field, weights, published figures beside ours."""
-    from edge_scs.report.mult_adds import models_table
+    from edge_scs.report.mult_adds import models_table, published_line
 
     rows = models_table()
     if json_:
@@ -260,6 +260,10 @@ def models(json_: Json = False) -> None:
         adds = row["mult_adds_720p"]
         giga = " ".join("      - " if adds[s] is None else f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
         print(f"{row['name']:12s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
+        if row["params_automatic"] != row["params"]:
+            print(f"{'':12s} {row['params_automatic']:10,d} without a reference")
+        if published := published_line(row):
+            print(f"{'':12s} published: {published}")
 
 
 @app.command("import-weights")

@@ -110,11 +110,8 @@ def relative_positions(lr: int, hr: int) -> Tensor:
     mod(x, unit) / unit is the fraction of i lr / (hr - 1), taken in whole numbers: a position on the edge of two units
     shall not depend on rounding. The last HR pixel ends the last unit, so it is +1 and not -1 again.
     """
-    if hr == 1:
-        return torch.tensor([-1.0], dtype=torch.float64)
-    z = (torch.arange(hr) * lr).remainder(hr - 1).double() / (hr - 1) * 2 - 1
-    z[-1] = 1
-    return z
+    z = [i * lr % (hr - 1) / (hr - 1) * 2 - 1 for i in range(hr - 1)]
+    return torch.tensor([*z, 1.0 if hr > 1 else -1.0], dtype=torch.float64)
 
 
 class PixelMapping(nn.Module):
@@ -230,7 +227,9 @@ class SCSNet(nn.Module):
         if reference is not None:
             colour = self._pvcattn()(colour, self._encode(reference))
         colour = self.decoder(self.extractor(colour))
-        x = torch.cat([self.texture(initial), colour], dim=1)[..., :h, :w]
+        x = torch.cat([self.texture(initial), colour], dim=1)
+        if x.shape[-2:] != (h, w):
+            x = x[..., :h, :w]
         return self.cpm(x, size).to(gray.dtype)
 
     def attention(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, ...]:

@@ -26,12 +26,14 @@ def inspect(loaded: Loaded, picture: Path, reference: Path, points: Sequence[str
     """Draw what ``loaded`` looks at in ``reference`` while it colours ``picture``, and write it to ``out``.
 
     ``points`` are pixels of the picture, as "X,Y" counted from 0; without any, three on the falling diagonal. Returns
-    the points. Raises InputError: a network without a reference branch, unreadable pictures, an unknown format of
-    ``out``, points that are no pixels of the picture, or too many.
+    the points. Raises InputError: a network without a reference branch, unreadable pictures, an ``out`` of unknown
+    format or that is one of them, points that are no pixels of the picture, or too many.
     """
     if not loaded.description.reference:
         raise InputError(f"{loaded.name}: has no reference branch to look into; choose a referential model")
     check_writable(out, (1, 1))
+    if out.resolve() in (picture.resolve(), reference.resolve()):
+        raise InputError(f"{out}: would replace its source; choose another output")
     grey, guide = read_grey(picture), read_rgb(reference)
     chosen = parse_points(points, (grey.shape[0], grey.shape[1])) if points else diagonal(grey.shape[1], grey.shape[0])
     draw(grey, guide, look(loaded, grey, guide), chosen, loaded.name, out)

@@ -129,6 +129,8 @@ def test_files_that_cannot_be_used(tmp_path: Path, loaded: Loaded, files) -> Non
         inspect(loaded, grey, reference, [], tmp_path / "sheet.xyz")
     with pytest.raises(InputError, match=r"grey\.png"):
         inspect(loaded, grey, reference, [], grey / "sheet.png")
+    with pytest.raises(InputError, match="would replace its source"):
+        inspect(loaded, grey, reference, [], tmp_path / "x" / ".." / "reference.jpg")
     assert {path.name for path in tmp_path.iterdir()} == {"grey.png", "reference.jpg"}
 
 

@@ -1,6 +1,6 @@
 """SCSNet: grey LR in, colour HR out at any magnification, automatic or led by a reference, in one network.
 
-Zhang, Xu, Liu et al., "SCSNet: An efficient paradigm for learning simultaneously image colorization and
+Zhang et al., "SCSNet: An efficient paradigm for learning simultaneously image colorization and
 super-resolution" (AAAI 2022): the layers of Table 8, the attention of section 3.1 (``scsnet_attention.py``), the
 continuous pixel mapping of 3.2. Without a reference nothing of the reference branch is called: the switch of Fig. 3.
 
@@ -233,7 +233,10 @@ class SCSNet(nn.Module):
         return self.cpm(x, size).to(gray.dtype)
 
     def attention(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, ...]:
-        """The three cross-attentions, the finest first, for inspection (Fig. 8): arguments as in ``forward``."""
+        """The three cross-attentions, the finest first, for inspection (Fig. 8): arguments as in ``forward``.
+
+        Their grids lie over the padded pictures: 1/4, 1/8 and 1/16 of them.
+        """
         pvcattn = self._pvcattn()
         return pvcattn.look(self.encoder(self.initial(_lightness(gray))), self._encode(reference))
 

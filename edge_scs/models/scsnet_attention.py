@@ -1,6 +1,6 @@
 """SCSNet's attention: self-attention, valve cross-attention, and the pyramid of them.
 
-Zhang, Xu, Liu et al., "SCSNet: An efficient paradigm for learning simultaneously image colorization and
+Zhang et al., "SCSNet: An efficient paradigm for learning simultaneously image colorization and
 super-resolution" (AAAI 2022), section 3.1 and Figures 4 and 5. Readings that the paper leaves open:
 
 * scores are plain products Q^T K, as in SAGAN (Zhang et al. 2019b), to which section 3.1 refers; Q and K have half the

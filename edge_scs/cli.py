@@ -111,6 +111,49 @@ def train(
 
 
 @app.command()
+def qat(
+    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m_qat.toml.")],
+    weights: Annotated[str, typer.Option(help="The float network: a name with shipped weights, or a checkpoint.")],
+    data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/qat"),
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
+    sensitivity: Annotated[bool, typer.Option(help="Only tell which parts suffer from int8, and stop.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: steps=0 quantises only.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch likes.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Quantisation-aware fine-tuning: a float network into an int8 one for both export targets."""
+    import torch
+
+    from edge_scs.data.photographs import load_photographs
+    from edge_scs.quantization.finetune import finetune
+    from edge_scs.quantization.recipe import load_qat_recipe
+    from edge_scs.quantization.sensitivity import sensitivities, table
+    from edge_scs.weights.loading import load
+
+    if threads:
+        torch.set_num_threads(threads)
+    plan = load_qat_recipe(recipe, set_)
+    if not data:
+        raise InputError("qat: give a folder of photographs with --data")
+    loaded, photographs = load(weights), load_photographs(data, warn=say)
+    if sensitivity:
+        rows = sensitivities(plan, loaded, photographs, say)
+        if json_:
+            emit({"sensitivity": rows})
+        else:
+            print(table(rows))
+        return
+    outcome = finetune(plan, loaded, photographs, out, resume, say)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if json_:
+        emit({"weights": str(outcome.weights)})
+    else:
+        print(outcome.weights)
+
+
+@app.command()
 def export(
     model: Model,
     target: Annotated[str, typer.Option(help="executorch, coreml, or a preset: a name or a TOML file.")],

@@ -74,6 +74,26 @@ def _without_idle_parts(model: nn.Module, lr: tuple[int, int], size: tuple[int, 
     return model
 
 
+def absorb(model: nn.Module, deployed: nn.Module) -> None:
+    """The way back from ``deploy``: a network takes over what its deployed copy has learned since.
+
+    Raises ValueError for a deployed network whose folds cannot be undone (the continuous head's positions).
+    """
+    with torch.no_grad():
+        if not isinstance(deployed, DeployedEdgeSCS):
+            assert isinstance(deployed, FixedSize)
+            model.load_state_dict(deployed.model.state_dict(), strict=False)
+            return
+        assert isinstance(model, EdgeSCS)
+        if not isinstance(deployed.head, FoldedShuffleHead):
+            raise ValueError("a deployed network with the continuous head cannot be taken back")
+        model.colour.load_state_dict(deployed.colour.branch.state_dict(), strict=False)
+        model.texture.load_state_dict(deployed.texture.state_dict())
+        back = torch.linalg.inv(model.to_rgb.reshape(3, 3).double())
+        head = _mix_outputs(deployed.head.conv, back)
+        model.heads[str(deployed.head.scale)].conv.load_state_dict(head.state_dict())  # type: ignore[union-attr]
+
+
 class DeployedEdgeSCS(nn.Module):
     """EdgeSCS for one size. forward(gray (n, 1, h, w)[, reference (n, 3, hr, wr)]) -> RGB (n, 3, H, W) in [0, 1]."""
 

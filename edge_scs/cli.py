@@ -165,9 +165,13 @@ def export(
 ) -> None:
     """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
     from edge_scs.export.pipeline import export_targets
-    from edge_scs.weights.loading import load
+    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.weights.loading import is_quantised, load
 
-    manifests = export_targets(load(model, weights), target, out, scale=scale, lr=lr, progress=say)
+    loaded = (load_int8 if is_quantised(weights or Path(model)) else load)(model, weights)
+    manifests = export_targets(
+        loaded, target, out, scale=scale, lr=lr, progress=say, quantised=lambda: load_int8(loaded.name)
+    )
     if json_:
         emit({"artifacts": [manifest.to_dict() for manifest in manifests]})
         return
@@ -182,9 +186,14 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Prove an artifact again, anywhere: on real photographs, in dB against the eager model."""
+    from edge_scs.export.manifest import read_manifest
+    from edge_scs.export.verify import load_named
     from edge_scs.export.verify import verify as prove
+    from edge_scs.quantization.network import load as load_int8
 
-    parity = prove(artifact, weights=weights)
+    manifest = read_manifest(artifact)
+    model = load_named(artifact, manifest, weights, load_int8) if manifest.precision == "int8" else None
+    parity = prove(artifact, model, weights=weights)
     if json_:
         emit(parity.to_dict())
     else:
@@ -199,13 +208,16 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="A benchmark folder of colour pictures.")],
     scale: Annotated[float, typer.Option(help="Magnification, 1 to 8.")] = 4.0,
     weights: Weights = None,
+    int8: Annotated[bool, typer.Option("--int8", help="The quantised network of that name.")] = False,
     json_: Json = False,
 ) -> None:
     """PSNR and SSIM by the published protocols, with bicubic beside them."""
     from edge_scs.evaluate import evaluate as measure
-    from edge_scs.weights.loading import load
+    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.weights.loading import is_quantised, load
 
-    result = measure(load(model, weights), data, scale, say=say)
+    quantised = int8 or is_quantised(weights or Path(model))
+    result = measure((load_int8 if quantised else load)(model, weights), data, scale, say=say)
     if json_:
         emit(result)
         return

@@ -7,6 +7,8 @@ is folded here is proven there.
 """
 
 import copy
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,16 @@ _SCSNET = (
     "scsnet: is not exported: LAB to sRGB (pow, where) cannot be in its graph, and XNNPACK does not take instance norm "
     "(aten._native_batch_norm_legit_no_stats, 16 of them); run it with --runtime torch, or export edge_scs_m"
 )
+
+
+@runtime_checkable
+class QuantisedNetwork(Protocol):
+    """What exporting needs of a quantised network (``quantization.network``): it answers like an eager one, in int8."""
+
+    network: nn.Module
+
+    def lowered(self, example: Sequence[Tensor], size: tuple[int, int]) -> nn.Module:
+        """The int8 graph for inputs of these shapes, to be lowered in place of a deployed network."""
 
 
 def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], reference: bool = False) -> nn.Module:

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge_scs import __version__
 from edge_scs.errors import InputError
-from edge_scs.export.deploy import deploy
+from edge_scs.export.deploy import QuantisedNetwork, deploy
 from edge_scs.export.manifest import Manifest, Port, artifact_bytes, artifact_sha256, manifest_path, weights_sha256
 from edge_scs.export.presets import Preset, load_preset
 from edge_scs.export.verify import measure, open_artifact
@@ -33,22 +33,25 @@ def export_model(
     preset: Preset,
     out_dir: Path,
     progress: Callable[[str], None] | None = None,
-    module: nn.Module | None = None,
 ) -> Manifest:
     """Write ``<out_dir>/<artifact_name>`` and its manifest; returns the manifest.
 
     The artifact is made and verified in a temporary folder inside ``out_dir`` and renamed only when its parity passes,
-    so its final name never shows anything else; an older artifact of that name is replaced then. ``module`` is lowered
-    in place of the deployed network when it has been quantised already (precision "int8").
+    so its final name never shows anything else; an older artifact of that name is replaced then. Precision "int8" takes
+    a quantised network (``quantization.network.load``), and its parity is measured against that, in torch.
 
     Raises InputError: a size, scale or reference the network does not do, an unwritable folder, a converter that is
     missing or refuses, a failed verdict. Nothing is left behind then.
     """
     say = progress or (lambda message: None)
     example = example_inputs(loaded.description, preset)
-    if module is None and preset.precision == "int8":
-        raise InputError(f"preset {preset.name}: int8 cannot be made yet; use fp32 or fp16")
-    deployed = deploy(loaded.model, (preset.lr[0], preset.lr[1]), preset.size, preset.reference)
+    quantised = loaded.model if isinstance(loaded.model, QuantisedNetwork) else None
+    if (quantised is None) == (preset.precision == "int8"):
+        kind = "a float network" if quantised is None else "a quantised one"
+        raise InputError(f"preset {preset.name}: {preset.precision} cannot be made of {kind}, {loaded.source}")
+    network = loaded.model if quantised is None else quantised.network
+    deployed = deploy(network, (preset.lr[0], preset.lr[1]), preset.size, preset.reference)
+    module = deployed if quantised is None else quantised.lowered(list(example.values()), preset.size)
     final = Path(out_dir) / artifact_name(loaded.name, preset)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,7 @@ def export_model(
     try:
         artifact = workshop / final.name
         say(f"lowering {loaded.name} for {preset.name}")
-        built = _build(module or deployed, example, artifact, loaded, preset)
+        built = _build(module, example, artifact, loaded, preset)
         say(f"verifying {final.name}")
         run = open_artifact(artifact, preset.target)
         shapes = {name: tuple(x.shape) for name, x in example.items()}
@@ -82,7 +85,7 @@ def export_model(
             delegated_share=built.delegated_share,
             parity=parity,
             versions=versions(preset.target),
-            mult_adds=mult_adds(loaded.model, example, preset.size),
+            mult_adds=mult_adds(network, example, preset.size),
             params=sum(p.numel() for p in deployed.parameters()),
             preset=preset.name,
             precision=preset.precision,
@@ -108,11 +111,12 @@ def export_targets(
     scale: float | None = None,
     lr: str | None = None,
     progress: Callable[[str], None] | None = None,
+    quantised: Callable[[], Loaded] | None = None,
 ) -> list[Manifest]:
     """Export for each of ``targets``: targets, preset names or TOML files, with commas between them.
 
-    ``scale`` and ``lr`` ("WIDTHxHEIGHT") replace the presets' values. Every preset is checked before the first is
-    exported. Raises InputError like ``load_preset`` and ``export_model``.
+    ``scale`` and ``lr`` ("WIDTHxHEIGHT") replace the presets' values. ``quantised`` finds the network for presets of
+    precision "int8", if ``loaded`` is none. Every preset is checked before the first is exported. Raises InputError like ``load_preset`` and ``export_model``.
     """
     changes: dict[str, object] = {}
     if scale is not None:
@@ -125,7 +129,13 @@ def export_targets(
     presets = [load_preset(target.strip()).replace(**changes) for target in targets.split(",")]
     for preset in presets:
         example_inputs(loaded.description, preset)
-    return [export_model(loaded, preset, out_dir, progress) for preset in presets]
+    networks = [_network_for(preset, loaded, quantised) for preset in presets]
+    return [export_model(x, preset, out_dir, progress) for x, preset in zip(networks, presets, strict=True)]
+
+
+def _network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
+    wanted = preset.precision == "int8" and not isinstance(loaded.model, QuantisedNetwork)
+    return quantised() if wanted and quantised is not None else loaded
 
 
 def artifact_name(model: str, preset: Preset) -> str:

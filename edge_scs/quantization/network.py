@@ -99,8 +99,8 @@ def save(path: Path, name: str, quantised: Quantised, extra: Mapping[str, str] |
     loading.save(path, name, quantised.network, spec, dtype=torch.float16)
 
 
-def load(model: str, weights: Path | None = None) -> Loaded:
-    """A quantised network by name (the shipped one), by name with a file, or by file.
+def load(model: str, weights: Path | None = None, allow_untrained: bool = False) -> Loaded:
+    """A quantised network by name (the shipped one), by name with a file, or by file. There are no untrained ones.
 
     Raises InputError like ``weights.loading.load``, and for a file that holds a float network.
     """

@@ -104,6 +104,17 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from error
 
 
+def is_quantised(path: Path) -> bool:
+    """Whether a file is a quantised checkpoint (``quantization.network``). False for anything else."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return "quantised" in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError, RuntimeError):
+        return False
+
+
 def _load_file(path: Path, expected: str | None, quantised: bool) -> Loaded:
     state, spec = read_safetensors(path)
     if "quantised" in spec and not quantised:

@@ -81,8 +81,7 @@ class ValveCrossAttention(nn.Module):
         with torch.no_grad():
             nn.init.zeros_(self.valve2.weight)
             self.valve2.bias.copy_(torch.tensor([2.0, 0.0]))  # type: ignore[union-attr]
-        self.register_buffer("ones", torch.ones(1, key_channels, 1, 1), persistent=False)
-        self.ones: Tensor
+        self.unit = UnitLength(key_channels)
 
     def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         warped, found_chroma, valves = self._find(source, reference, chroma)
@@ -103,7 +102,21 @@ class ValveCrossAttention(nn.Module):
         return warped, found_chroma, valves
 
     def _key(self, x: Tensor) -> Tensor:
-        x = self.match(x)
+        return self.unit(self.match(x))
+
+
+class UnitLength(nn.Module):
+    """Vectors along the channels, centred over the picture and scaled to length 1: products of two are cosines.
+
+    Shapes: (n, channels, h, w) -> the same. A module of its own because int8 must not come near its squares.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.register_buffer("ones", torch.ones(1, channels, 1, 1), persistent=False)
+        self.ones: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
         x = x - x.mean((2, 3), keepdim=True)
         # The sum over channels as a convolution: XNNPACK takes that, and not a sum over one axis of four.
         return x * torch.rsqrt(F.conv2d(x * x, self.ones) + 1e-6)

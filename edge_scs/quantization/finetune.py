@@ -5,9 +5,10 @@ parameters are the same tensors in all of them. Steps take the variants in turn.
 of what the checkpoint holds, so an interrupted run goes on exactly.
 """
 
+import difflib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,10 @@ def finetune(
                 group["lr"] = rate
             begun = time.perf_counter()
             losses = family.losses(step, training)
+            if not bool(losses["loss"].isfinite()):
+                raise InputError(
+                    f"step {step}: the loss is not finite; lower learning_rate, or name a part in keep_float"
+                )
             losses["loss"].backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -169,6 +174,7 @@ class Family:
             graph = prepare(deployed, example, self.keep_float)
             observe_weights(graph)
             self.deployed[name], self.graphs[name], self.activations[name] = deployed, graph, Ranges(graph)
+        check_keep_float(self.keep_float, self.deployed)
         self.parameters = [parameter for parameter in shared.values() if parameter.requires_grad]
 
     @property
@@ -290,6 +296,15 @@ def check_variant(about: Description, name: str) -> None:
         raise InputError(f"variants: {name}: {about.name} has heads for {about.scales} only")
     if reference and not about.reference:
         raise InputError(f"variants: {name}: {about.name} takes no reference")
+
+
+def check_keep_float(names: Sequence[str], deployed: Mapping[str, nn.Module]) -> None:
+    """Raise InputError for a part that no variant has."""
+    known = {name for network in deployed.values() for name, _ in network.named_modules()}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1) or sorted(n for n in known if n and "." not in n)
+            raise InputError(f"keep_float: the deployed network has no part {name!r}; try {', '.join(near)}")
 
 
 def _psnr(x: Tensor, y: Tensor) -> float:

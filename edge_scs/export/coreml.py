@@ -1,11 +1,12 @@
 """Core ML: an ML program (.mlpackage) with tensors in and out. Converts anywhere, runs on Apple's systems only."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from edge_scs import __version__
 from edge_scs.errors import InputError
@@ -42,6 +43,8 @@ def convert(
     inputs = tuple(x.contiguous() for x in example.values())
     try:
         with quiet(), torch.no_grad():
+            if isinstance(module, fx.GraphModule):
+                module = join_moves(copy.deepcopy(module))
             exported = torch.export.export(module, inputs, strict=False).run_decompositions({})
             package = ct.convert(
                 exported,
@@ -59,6 +62,35 @@ def convert(
         raise InputError(f"{type(module).__name__}: coremltools cannot convert it ({''.join(reason)})") from error
     # A debugging aid of the converter, listed nowhere in the package's manifest, a tenth of its size.
     (path / "executorch_debug_handle_mapping.json").unlink(missing_ok=True)
+
+
+def join_moves(graph: fx.GraphModule) -> fx.GraphModule:
+    """Drop the rounding between one data movement and the next of an int8 graph: what is moved is rounded already.
+
+    Core ML has no tensors of six axes. It turns reshape, permute, reshape into its own pixel shuffle, but only where
+    nothing stands between them.
+    """
+    for node in list(graph.graph.nodes):
+        if not _is_move(node) or len(node.users) != 1:
+            continue
+        rounded = next(iter(node.users))
+        back = next(iter(rounded.users), None)
+        if "quantize_per_tensor" in str(rounded.target) and back is not None and "dequantize" in str(back.target):
+            for user in list(back.users):
+                if _is_move(user):
+                    user.replace_input_with(back, node)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def _is_move(node: fx.Node) -> bool:
+    return node.op == "call_function" and str(node.target).removeprefix("aten.").split(".")[0] in (
+        "permute",
+        "reshape",
+        "transpose",
+        "view",
+    )
 
 
 def _describe(package: Any, inputs: list[str], description: str) -> None:

@@ -99,7 +99,10 @@ def absorb(model: nn.Module, deployed: nn.Module) -> None:
         assert isinstance(model, EdgeSCS)
         if not isinstance(deployed.head, FoldedShuffleHead):
             raise ValueError("a deployed network with the continuous head cannot be taken back")
+        sharpness = model.colour.attention.sharpness
         model.colour.load_state_dict(deployed.colour.branch.state_dict(), strict=False)
+        model.colour.attention.sharpness = 1.0  # as it is folded in the deployed one
+        model.colour.attention.fold(sharpness)
         model.texture.load_state_dict(deployed.texture.state_dict())
         back = torch.linalg.inv(model.to_rgb.reshape(3, 3).double())
         head = _mix_outputs(deployed.head.conv, back)
@@ -128,6 +131,7 @@ class DeployedColour(nn.Module):
         super().__init__()
         self.mean = AnnealedMean(colour.centres.reshape(2, -1), colour.temperature)
         del colour.centres  # lowering refuses buffers that nothing reads
+        colour.attention.fold()
         if not reference:
             colour.cross8 = colour.cross16 = None
             del colour.votes

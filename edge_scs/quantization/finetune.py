@@ -8,7 +8,7 @@ of what the checkpoint holds, so an interrupted run goes on exactly.
 import difflib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -174,7 +174,9 @@ class Family:
             graph = prepare(deployed, example, self.keep_float)
             observe_weights(graph)
             self.deployed[name], self.graphs[name], self.activations[name] = deployed, graph, Ranges(graph)
-        check_keep_float(self.keep_float, self.deployed)
+        scale, _ = parse_variant(self.names[0])
+        whole = deploy(self.model, (recipe.hr[0] // scale, recipe.hr[1] // scale), self.size, self.about.reference)
+        check_keep_float(self.keep_float, whole)
         self.parameters = [parameter for parameter in shared.values() if parameter.requires_grad]
 
     @property
@@ -187,12 +189,12 @@ class Family:
         picked = [index * len(photographs) // count for index in range(count)]
         picked += picked[: -count % self.recipe.batch]  # whole batches
 
-        def batches() -> Iterator[Inputs]:
-            for start in range(0, len(picked), self.recipe.batch):
-                rng = np.random.default_rng([self.recipe.seed, start])
-                yield self.inputs(name, self.cut(photographs, picked[start : start + self.recipe.batch], rng), rng)
-
-        self.activations[name].calibrate(self.graphs[name], batches())
+        batches: list[Inputs] = []
+        for start in range(0, len(picked), self.recipe.batch):
+            rng = np.random.default_rng([self.recipe.seed, start])
+            hr = self.cut(photographs, picked[start : start + self.recipe.batch], rng)
+            batches.append(self.inputs(name, hr, rng))
+        self.activations[name].calibrate(self.graphs[name], batches)
 
     def ranges(self) -> dict[str, list[Range]]:
         return {name: self.activations[name].get() for name in self.names}
@@ -298,9 +300,9 @@ def check_variant(about: Description, name: str) -> None:
         raise InputError(f"variants: {name}: {about.name} takes no reference")
 
 
-def check_keep_float(names: Sequence[str], deployed: Mapping[str, nn.Module]) -> None:
-    """Raise InputError for a part that no variant has."""
-    known = {name for network in deployed.values() for name, _ in network.named_modules()}
+def check_keep_float(names: Sequence[str], deployed: nn.Module) -> None:
+    """Raise InputError for a part that the deployed network does not have."""
+    known = {name for name, _ in deployed.named_modules()}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1) or sorted(n for n in known if n and "." not in n)

@@ -5,7 +5,7 @@ ranges measured once over whole photographs and then left alone lose a hundredth
 their observers: a weight's range is that of the weight as it is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,9 @@ from edge_scs.errors import InputError
 # Operators whose answers stay within the range of their input, and which appear or not as the picture's size demands:
 # what they give is quantised as what they were given.
 FOLLOWERS = ("upsample_bilinear2d", "avg_pool2d")
-Range = tuple[float, float]  # the least and the greatest activation
+Range = tuple[float, float]  # the least and the greatest value that int8 reaches
+CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+SAMPLE = 20_000  # values of an activation and batch that are enough to judge by
 
 
 class Ranges:
@@ -57,15 +59,37 @@ class Ranges:
             _freeze(quantiser, *_range(source))
 
     @torch.no_grad()
-    def calibrate(self, prepared: fx.GraphModule, pictures: Iterable[Sequence[Tensor]]) -> list[Range]:
-        """Set every range to the least that holds all activations of the float network on these inputs, and zero."""
-        seen: dict[int, tuple[float, float]] = {}
+    def calibrate(self, prepared: fx.GraphModule, pictures: Sequence[Sequence[Tensor]]) -> list[Range]:
+        """Set the ranges to those that int8 represents the float network's activations on these inputs best with.
 
-        def watch(quantiser: Any, inputs: tuple[Tensor]) -> None:
+        First the least and the greatest value of each activation, and zero. Then that range times each of ``CLIPS``:
+        the one with the least squared error is kept. A few outliers are worth less than the steps they cost the rest.
+        """
+        seen: dict[int, Range] = {}
+
+        def extend(quantiser: Any, inputs: tuple[Tensor]) -> None:
             low, high = seen.get(id(quantiser), (0.0, 0.0))
             seen[id(quantiser)] = (min(low, float(inputs[0].min())), max(high, float(inputs[0].max())))
 
-        hooks = [quantiser.register_forward_pre_hook(watch) for quantiser in self.own]
+        self._watch(prepared, pictures, extend)
+        if not seen:
+            raise InputError("calibration: no photograph; name a folder of pictures with --data")
+        errors = {key: torch.zeros(len(CLIPS), dtype=torch.float64) for key in seen}
+
+        def judge(quantiser: Any, inputs: tuple[Tensor]) -> None:
+            x = inputs[0].flatten()
+            x = x[:: max(1, len(x) // SAMPLE)]
+            low, high = seen[id(quantiser)]
+            errors[id(quantiser)] += torch.stack([(x - _int8(x, low * k, high * k)).square().sum() for k in CLIPS])
+
+        self._watch(prepared, pictures, judge)
+        best = {key: CLIPS[int(error.argmin())] for key, error in errors.items()}
+        self.set([(seen[id(q)][0] * best[id(q)], seen[id(q)][1] * best[id(q)]) for q in self.own])
+        return self.get()
+
+    def _watch(self, prepared: fx.GraphModule, pictures: Sequence[Sequence[Tensor]], look: Callable[..., None]) -> None:
+        """Call ``look`` with every activation of the float network."""
+        hooks = [quantiser.register_forward_pre_hook(look) for quantiser in self.own]
         try:
             with without_quantisation(prepared):
                 for inputs in pictures:
@@ -73,10 +97,6 @@ class Ranges:
         finally:
             for hook in hooks:
                 hook.remove()
-        if not seen:
-            raise InputError("calibration: no photograph; name a folder of pictures with --data")
-        self.set([seen[id(quantiser)] for quantiser in self.own])
-        return self.get()
 
 
 @contextmanager
@@ -116,6 +136,13 @@ def _freeze(quantiser: Any, low: float, high: float) -> None:
     quantiser.zero_point.resize_(1).copy_(zero_point.reshape(1))
     quantiser.observer_enabled.fill_(0)
     quantiser.fake_quant_enabled.fill_(1)
+
+
+def _int8(x: Tensor, low: float, high: float) -> Tensor:
+    """What 256 even steps from ``low`` to ``high`` make of x, zero being one of them."""
+    scale = max(high - low, 1e-9) / 255
+    zero_point = round(-128 - low / scale)
+    return torch.fake_quantize_per_tensor_affine(x, scale, min(127, max(-128, zero_point)), -128, 127)
 
 
 def _per_tensor(module: Any) -> bool:

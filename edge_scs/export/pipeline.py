@@ -116,7 +116,8 @@ def export_targets(
     """Export for each of ``targets``: targets, preset names or TOML files, with commas between them.
 
     ``scale`` and ``lr`` ("WIDTHxHEIGHT") replace the presets' values. ``quantised`` finds the network for presets of
-    precision "int8", if ``loaded`` is none. Every preset is checked before the first is exported. Raises InputError like ``load_preset`` and ``export_model``.
+    precision "int8", if ``loaded`` is none. Every preset is checked before the first is exported. Raises InputError
+    like ``load_preset`` and ``export_model``.
     """
     changes: dict[str, object] = {}
     if scale is not None:

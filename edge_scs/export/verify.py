@@ -66,9 +66,7 @@ def verify(
     return measure(run, model, inputs, size, manifest.min_psnr_db, images, progress)
 
 
-def load_named(
-    artifact: Path, manifest: Manifest, weights: Path | None, load: Callable[..., Loaded] = load
-) -> Loaded:
+def load_named(artifact: Path, manifest: Manifest, weights: Path | None, load: Callable[..., Loaded] = load) -> Loaded:
     """The network that a manifest names. ``load`` is ``weights.loading.load`` or works like it."""
     if weights is not None:
         return load(manifest.model, weights)

@@ -84,7 +84,7 @@ def finetune(
 
     def validate(step: int) -> None:
         figures = family.validate(validation)
-        log.write(0, "qat", step, figures)
+        log.write(0, "qat", step - 1, figures)  # belongs to the step before it
         say(f"step {step}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
 
     if start == 0:
@@ -103,7 +103,8 @@ def finetune(
             losses["loss"].backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            torch._foreach_lerp_(average, family.parameters, 1 - min(recipe.ema, (1 + step) / (10 + step)))
+            with torch.no_grad():
+                torch._foreach_lerp_(average, family.parameters, 1 - min(recipe.ema, (1 + step) / (10 + step)))
             log.write(0, "qat", step, {key: float(value.detach()) for key, value in losses.items()})
             progress.advance(float(losses["loss"].detach()), recipe.batch, time.perf_counter() - begun)
             last = step + 1 == recipe.steps
@@ -177,7 +178,7 @@ class Family:
         scale, _ = parse_variant(self.names[0])
         whole = deploy(self.model, (recipe.hr[0] // scale, recipe.hr[1] // scale), self.size, self.about.reference)
         check_keep_float(self.keep_float, whole)
-        self.parameters = [parameter for parameter in shared.values() if parameter.requires_grad]
+        self.parameters: list[Tensor] = [parameter for parameter in shared.values() if parameter.requires_grad]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -214,7 +215,7 @@ class Family:
         answer, truth = self.graphs[name](*inputs), hr.to(self.device).float() / 255
         teacher = F.l1_loss(answer, lesson)
         # A network that invents colours must not be pulled towards the true ones, which it cannot know.
-        invents = self.about.input == "grey" or inputs[0].ndim == 4 and bool((inputs[0][:, :1] == inputs[0]).all())
+        invents = self.about.input == "grey" or (inputs[0].ndim == 4 and bool((inputs[0][:, :1] == inputs[0]).all()))
         real = F.l1_loss(luma(answer), luma(truth)) if invents else F.l1_loss(answer, truth)
         return {
             "loss": recipe.teacher_weight * teacher + recipe.truth_weight * real,

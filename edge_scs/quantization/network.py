@@ -109,7 +109,7 @@ def load(model: str, weights: Path | None = None, allow_untrained: bool = False)
         keep_float = [str(name) for name in json.loads(loaded.spec["quantised"])["keep_float"]]
         ranges = {
             key.removeprefix("ranges_"): [(float(low), float(high)) for low, high in json.loads(text)]
-            for key, text in loaded.spec.items()
+            for key, text in sorted(loaded.spec.items())
             if key.startswith("ranges_")
         }
     except (KeyError, TypeError, ValueError) as error:

@@ -20,6 +20,7 @@ from torch import Tensor, fx, nn
 from edge_scs.errors import InputError
 from edge_scs.export.quiet import quiet, require
 
+
 def prepare(module: nn.Module, example: Sequence[Tensor], keep_float: Sequence[str] = ()) -> fx.GraphModule:
     """A deployed module (``export.deploy``) as a graph with fake quantisers, for the shapes of ``example``.
 
@@ -51,7 +52,7 @@ def prepare(module: nn.Module, example: Sequence[Tensor], keep_float: Sequence[s
 
 
 def convert(prepared: fx.GraphModule) -> fx.GraphModule:
-    """The int8 graph of a prepared one, which stays as it is: what a runtime computes, in torch, and what is lowered."""
+    """The int8 graph of a prepared one, which stays as it is: what runtimes compute, in torch, and what is lowered."""
     (pt2e,) = require("torchao.quantization.pt2e.quantize_pt2e")
     with quiet():
         converted: fx.GraphModule = pt2e.convert_pt2e(copy.deepcopy(prepared))

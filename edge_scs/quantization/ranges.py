@@ -41,7 +41,7 @@ class Ranges:
             if source is not None:
                 following[id(quantiser)] = (quantiser, prepared.get_submodule(source))
             else:
-                first = min(own.get(id(quantiser), (len(place), None))[0], place[node.args[0]])
+                first = min(own.get(id(quantiser), (len(place), None))[0], place[node.all_input_nodes[0]])
                 own[id(quantiser)] = (first, quantiser)
         self.own = [quantiser for _, quantiser in sorted(own.values(), key=lambda item: item[0])]
         self.followers = [pair for key, pair in following.items() if key not in own]
@@ -52,7 +52,9 @@ class Ranges:
     def set(self, ranges: Sequence[Sequence[float]]) -> None:
         """Freeze these ranges. Raises InputError when they are not of this network."""
         if len(ranges) != len(self.own):
-            raise InputError(f"{len(ranges)} activation ranges for {len(self.own)} quantisers: made for another network")
+            raise InputError(
+                f"{len(ranges)} activation ranges for {len(self.own)} quantisers: made for another network"
+            )
         for quantiser, (low, high) in zip(self.own, ranges, strict=True):
             _freeze(quantiser, low, high)
         for quantiser, source in self.followers:
@@ -102,7 +104,7 @@ class Ranges:
 @contextmanager
 def without_quantisation(prepared: fx.GraphModule) -> Any:
     """The prepared graph as the float network."""
-    switches = [m for m in prepared.modules() if hasattr(m, "fake_quant_enabled")]
+    switches = _quantisers(prepared)
     before = [(int(m.fake_quant_enabled), int(m.observer_enabled)) for m in switches]
     for module in switches:
         module.fake_quant_enabled.fill_(0)
@@ -115,8 +117,8 @@ def without_quantisation(prepared: fx.GraphModule) -> Any:
 
 def observe_weights(prepared: fx.GraphModule) -> None:
     """Let every weight's range be that of the weight now, not a moving average of what it was."""
-    for module in prepared.modules():
-        if hasattr(module, "fake_quant_enabled") and not _per_tensor(module):
+    for module in _quantisers(prepared):
+        if not _per_tensor(module):
             module.activation_post_process.averaging_constant = 1.0
             module.observer_enabled.fill_(1)
 
@@ -136,6 +138,10 @@ def _freeze(quantiser: Any, low: float, high: float) -> None:
     quantiser.zero_point.resize_(1).copy_(zero_point.reshape(1))
     quantiser.observer_enabled.fill_(0)
     quantiser.fake_quant_enabled.fill_(1)
+
+
+def _quantisers(prepared: fx.GraphModule) -> list[Any]:
+    return [module for module in prepared.modules() if hasattr(module, "fake_quant_enabled")]
 
 
 def _int8(x: Tensor, low: float, high: float) -> Tensor:
@@ -158,7 +164,7 @@ def _is_activation_quantiser(prepared: fx.GraphModule, node: fx.Node) -> bool:
 
 def _source(prepared: fx.GraphModule, node: fx.Node) -> str | None:
     """The quantiser that this one follows, or None when it has a range of its own."""
-    before = node.args[0]
+    before: Any = node.args[0]
     if not _follows(before):
         return None
     while _follows(before):

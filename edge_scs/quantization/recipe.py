@@ -11,7 +11,7 @@ from edge_scs.recipes import build, read_table
 
 @dataclass(frozen=True)
 class QATRecipe:
-    """What is quantised, on what it is calibrated, and how long it learns. ``steps = 0`` is quantisation alone (PTQ)."""
+    """What is quantised, on what it is calibrated, and how long it learns. ``steps = 0``: no learning (PTQ)."""
 
     model: str
     variants: list[str] = field(default_factory=lambda: ["x4"])  # "x4", "x3_ref", ...; each step trains one, in turn

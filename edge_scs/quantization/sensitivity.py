@@ -51,7 +51,7 @@ def sensitivities(
         return float(-10 * torch.log10(torch.stack(errors).mean().clamp(min=1e-12)))
 
     everything = list(quantisers.values())
-    rows = [{"part": "all", "alone_db": measure(everything), "without_db": None}]
+    rows: list[dict[str, Any]] = [{"part": "all", "alone_db": measure(everything), "without_db": None}]
     for count, (part, own) in enumerate(parts.items(), 1):
         others = [m for m in everything if id(m) not in {id(o) for o in own}]
         rows.append({"part": part, "alone_db": measure(own), "without_db": measure(others)})

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from edge_scs.data.photographs import Photographs, load_photographs
 from edge_scs.export.verify import embedded_photographs
 from edge_scs.models import registry
+from edge_scs.quantization.finetune import finetune
+from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
 
@@ -77,6 +79,25 @@ def small(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Mod
     return loading.load(str(path))
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Module]) -> Loaded:
+    """PCARN-M with 8 channels and noise in every layer, from a file: tied, and lowered in a second."""
+    torch.manual_seed(0)
+    config: dict[str, object] = {"channels": 8, "blocks": 1, "repeats": 2, "groups": 2}
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    loading.save(path, "pcarn_m", lively(registry.create("pcarn_m", config), noise=0.02))
+    return loading.load(str(path))
+
+
+@pytest.fixture(scope="session")
+def tiny_int8(tiny: Loaded, photographs: Photographs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """x2 of it, calibrated and not trained. Not to be changed."""
+    return _calibrated_file(
+        QATRecipe("pcarn_m", variants=["x2"], calibration=2, steps=0, batch=1, hr=[48, 64]),
+        tiny, photographs, tmp_path_factory.mktemp("int8"),
+    )  # fmt: skip
+
+
 def psnr(x: Tensor, y: Tensor) -> float:
     """Of peak 1, in dB."""
     return float(-10 * np.log10(max(1e-20, float((x.double() - y.double()).square().mean()))))
@@ -85,16 +106,16 @@ def psnr(x: Tensor, y: Tensor) -> float:
 @pytest.fixture(scope="session")
 def quantised_file(small: Loaded, photographs: Photographs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """x4 and x4 with a reference, calibrated and not trained. Not to be changed."""
-    from edge_scs.quantization.finetune import finetune
-    from edge_scs.quantization.recipe import QATRecipe
-
     recipe = QATRecipe(
         "edge_scs_s",
         variants=["x4", "x4_ref"],
         keep_float=["colour.mean", "colour.branch.cross16.unit", "colour.branch.cross8.unit"],
-        calibration=4, steps=0, batch=2, hr=[96, 128],
+        calibration=2, steps=0, batch=1, hr=[96, 128],
     )  # fmt: skip
-    out = tmp_path_factory.mktemp("int8")
-    weights = finetune(recipe, small, photographs, out, say=lambda line: None).weights
+    return _calibrated_file(recipe, small, photographs, tmp_path_factory.mktemp("int8"))
+
+
+def _calibrated_file(recipe: QATRecipe, loaded: Loaded, photographs: Photographs, out: Path) -> Path:
+    weights = finetune(recipe, loaded, photographs, out, say=lambda line: None).weights
     assert weights is not None
     return weights

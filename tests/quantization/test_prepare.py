@@ -80,7 +80,8 @@ def test_tied_weights_are_stored_once(tied: nn.Module, calibrated: Calibrated) -
         for value in converted.buffers()
         if value.dtype == torch.int8 and value.ndim == 4 and value.shape[1] == 64 and value.shape[2] == 3
     ]
-    assert len(blobs) == 3 and len(set(blobs)) == 1
+    assert len(blobs) == 3
+    assert len(set(blobs)) == 1
     content = lower(converted, [x]).content
     assert content.count(blobs[0]) == 1
     assert len(content) < 2 * len(blobs[0])
@@ -104,7 +105,8 @@ def test_training_the_graph_trains_the_module(tied: nn.Module, calibrated: Calib
     x = torch.rand(1, 1, 8, 8)
     graph = calibrated(tied, x)
     graph(x).square().mean().backward()
-    assert tied.block.weight.grad is not None and tied.block.weight.grad.abs().sum() > 0
+    assert tied.block.weight.grad is not None
+    assert tied.block.weight.grad.abs().sum() > 0
 
 
 def test_a_network_that_cannot_be_traced_is_refused() -> None:

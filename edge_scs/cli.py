@@ -238,11 +238,11 @@ def models(json_: Json = False) -> None:
     if json_:
         emit({"models": rows})
         return
-    print(f"{'model':12s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
+    print(f"{'model':14s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
     for row in rows:
         adds = row["mult_adds_720p"]
         giga = " ".join("      - " if adds[s] is None else f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
-        print(f"{row['name']:12s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
+        print(f"{row['name']:14s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
 
 
 @app.command("import-weights")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, sharpness: float) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, sharpness: float) -> Tensor:
     """softmax(sharpness Q^T K) V: query (n, c, h, w), key (n, c, hr, wr), value (n, v, hr, wr) -> (n, v, h, w)."""
     n, c, h, w = query.shape
     v = value.shape[1]
@@ -33,7 +33,7 @@ class SelfAttention(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(_attend(self.query(x), self.key(x), self.value(x), self.query.out_channels**-0.5))
+        return x + self.out(attend(self.query(x), self.key(x), self.value(x), self.query.out_channels**-0.5))
 
 
 class ValveCrossAttention(nn.Module):
@@ -67,7 +67,7 @@ class ValveCrossAttention(nn.Module):
     def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         value = self.value(torch.cat([reference, chroma], dim=1))
         value = torch.cat([value, chroma], dim=1)
-        found = _attend(self._key(source), self._key(reference), value, self.SHARPNESS)
+        found = attend(self._key(source), self._key(reference), value, self.SHARPNESS)
         warped, found_chroma = found[:, :-2], found[:, -2:]
         valves = torch.sigmoid(self.valve2(F.relu(self.valve1(torch.cat([source, warped], dim=1)))))
         return valves[:, 0:1] * source + valves[:, 1:2] * warped, valves[:, 1:2], found_chroma

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from edge_scs.models import pcarn
+from edge_scs.models import ciaosr, pcarn
+from edge_scs.models.ciaosr import CiaoSR, CiaoSRConfig
 from edge_scs.models.edge_scs import MAX_SCALE, SHUFFLE_SCALES, EdgeSCS, EdgeSCSConfig
 from edge_scs.models.pcarn import PCARN, PCARNConfig
 
@@ -17,6 +18,7 @@ class Description:
     ``input`` is "grey" (``forward(gray_lr, size, reference=None)``) or "rgb" (``forward(rgb_lr, size)``); every network
     returns RGB (n, 3, H, W) in [0, 1]. ``scales`` are the whole magnifications with a head of their own, and
     ``continuous`` the range of any others, or None. ``halo`` is the receptive field's radius in LR pixels.
+    ``no_export`` says why it cannot be lowered, or is empty.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Description:
     halo: int
     reference: bool
     published: dict[str, object] = field(default_factory=dict)
+    no_export: str = ""
 
     def enlarges(self, scale: float) -> bool:
         """Whether the network has a way to magnify by ``scale``."""
@@ -79,11 +82,30 @@ def _describe_pcarn(name: str, model: nn.Module) -> Description:
     )
 
 
+def _describe_ciaosr(name: str, model: nn.Module) -> Description:
+    """Without whole scales it always runs whole: the non-local attention gathers from far beyond any tile's halo."""
+    assert isinstance(model, CiaoSR)
+    return Description(
+        name=name,
+        variant=model.config.encoder,
+        input="rgb",
+        scales=(),
+        continuous=ciaosr.SCALES,
+        halo=model.halo,
+        reference=False,
+        published=ciaosr.PUBLISHED.get(name, {}),
+        no_export="it gathers features by index and grid_sampler_2d, which XNNPACK does not take",
+    )
+
+
 MODELS: dict[str, Entry] = {
     "edge_scs_m": Entry(EdgeSCSConfig(), EdgeSCS, _describe_edge_scs),
     "edge_scs_s": Entry(EdgeSCSConfig(channels=16, blocks=2, repeats=2), EdgeSCS, _describe_edge_scs),
     "pcarn": Entry(PCARNConfig(), PCARN, _describe_pcarn),
     "pcarn_m": Entry(PCARNConfig(groups=4, tied=True), PCARN, _describe_pcarn),
+    "ciaosr_edsr": Entry(CiaoSRConfig(encoder="edsr"), CiaoSR, _describe_ciaosr),
+    "ciaosr_rdn": Entry(CiaoSRConfig(encoder="rdn"), CiaoSR, _describe_ciaosr),
+    "ciaosr_swinir": Entry(CiaoSRConfig(encoder="swinir"), CiaoSR, _describe_ciaosr),
 }
 
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from edge_scs.models import ciaosr, pcarn
+from edge_scs.models import ciaosr, edsr, implicit, liif, pcarn
 from edge_scs.models.ciaosr import CiaoSR, CiaoSRConfig
 from edge_scs.models.edge_scs import MAX_SCALE, SHUFFLE_SCALES, EdgeSCS, EdgeSCSConfig
+from edge_scs.models.edsr import EDSR, EDSRConfig
+from edge_scs.models.implicit import ImplicitNetwork
+from edge_scs.models.liif import LIIF, LIIFConfig
 from edge_scs.models.pcarn import PCARN, PCARNConfig
 
 
@@ -82,20 +85,27 @@ def _describe_pcarn(name: str, model: nn.Module) -> Description:
     )
 
 
-def _describe_ciaosr(name: str, model: nn.Module) -> Description:
-    """Without whole scales it always runs whole: the non-local attention gathers from far beyond any tile's halo."""
-    assert isinstance(model, CiaoSR)
+def _describe_implicit(name: str, model: nn.Module) -> Description:
+    """Without whole scales they always run whole: CiaoSR's non-local attention gathers from far beyond any halo."""
+    assert isinstance(model, ImplicitNetwork)
     return Description(
         name=name,
-        variant=model.config.encoder,
+        variant=name.rpartition("_")[2],
         input="rgb",
         scales=(),
-        continuous=ciaosr.SCALES,
+        continuous=implicit.SCALES,
         halo=model.halo,
         reference=False,
-        published=ciaosr.PUBLISHED.get(name, {}),
-        no_export="it gathers features by index and grid_sampler_2d, which XNNPACK does not take",
+        published=(ciaosr.PUBLISHED | liif.PUBLISHED).get(name, {}),
+        no_export="it gathers features at computed indices, which XNNPACK does not take",
     )
+
+
+def _describe_edsr(name: str, model: nn.Module) -> Description:
+    assert isinstance(model, EDSR)
+    scale = model.config.scale
+    published = edsr.PUBLISHED.get(name, {})
+    return Description(name, f"x{scale}", "rgb", (scale,), None, model.halo, reference=False, published=published)
 
 
 MODELS: dict[str, Entry] = {
@@ -103,9 +113,11 @@ MODELS: dict[str, Entry] = {
     "edge_scs_s": Entry(EdgeSCSConfig(channels=16, blocks=2, repeats=2), EdgeSCS, _describe_edge_scs),
     "pcarn": Entry(PCARNConfig(), PCARN, _describe_pcarn),
     "pcarn_m": Entry(PCARNConfig(groups=4, tied=True), PCARN, _describe_pcarn),
-    "ciaosr_edsr": Entry(CiaoSRConfig(encoder="edsr"), CiaoSR, _describe_ciaosr),
-    "ciaosr_rdn": Entry(CiaoSRConfig(encoder="rdn"), CiaoSR, _describe_ciaosr),
-    "ciaosr_swinir": Entry(CiaoSRConfig(encoder="swinir"), CiaoSR, _describe_ciaosr),
+    "ciaosr_edsr": Entry(CiaoSRConfig(encoder="edsr"), CiaoSR, _describe_implicit),
+    "ciaosr_rdn": Entry(CiaoSRConfig(encoder="rdn"), CiaoSR, _describe_implicit),
+    "ciaosr_swinir": Entry(CiaoSRConfig(encoder="swinir"), CiaoSR, _describe_implicit),
+    "edsr": Entry(EDSRConfig(), EDSR, _describe_edsr),
+    "liif_edsr": Entry(LIIFConfig(), LIIF, _describe_implicit),
 }
 
 

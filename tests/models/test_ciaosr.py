@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edge_scs.models import ciaosr, registry
+from edge_scs.models import ciaosr, implicit, registry
 from edge_scs.models.ciaosr import CiaoSR, CiaoSRConfig, NonLocalAttention
 from edge_scs.report.mult_adds import count
 
@@ -152,8 +152,8 @@ def test_chunked_equals_whole(tiny, monkeypatch):
     rgb = torch.rand(2, 3, 5, 6, dtype=torch.double)
     whole = tiny(rgb, (12, 11))
     asked = []
-    tiny.attention.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1].shape[:2].numel()))
-    monkeypatch.setattr(ciaosr, "POINTS", 100)
+    tiny.attention.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[3].nearest.numel()))
+    monkeypatch.setattr(implicit, "POINTS", 100)
     with torch.no_grad():
         torch.testing.assert_close(tiny(rgb, (12, 11)), whole)
     assert asked == [100, 100, 64]
@@ -223,7 +223,7 @@ def test_table_7():
 def test_mult_adds_by_hand_and_on_the_meta_device(monkeypatch):
     """Counting decodes in one piece on the meta device and in chunks elsewhere; both count every point."""
     model = CiaoSR(CiaoSRConfig(**TINY)).eval()
-    monkeypatch.setattr(ciaosr, "POINTS", 100)
+    monkeypatch.setattr(implicit, "POINTS", 100)
     lr, hr = (6, 8), (15, 20)
     meta = count(model, 3, lr, hr)
     assert meta == count(model, 3, lr, hr, device="cpu")

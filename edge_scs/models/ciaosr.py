@@ -12,20 +12,22 @@ Readings that the paper leaves open (the supplement that holds the architecture 
   one feature, with s' = 2 alone. Query, key and value networks are 1x1 convolutions with PReLU, query and key of half
   the channels (after Mei et al., CVPR 2020, the paper's [49]); F is made smaller by averaging;
 * the search window: queries go in tiles of 48 x 48, the training patch, and each tile sees the 256 x 256 LR pixels
-  around it, moved inwards at borders. A picture of up to 256 x 256 is searched whole;
+  around it, moved inwards at borders. A picture of up to 256 x 256 is searched whole. This reaches far beyond ``halo``,
+  which is the local path's radius;
 * what is predicted is the residual to the bilinear enlargement, as in the authors' code; the mean colour of DIV2K is
   taken off before the encoder.
 
-With these the head has 1,407,558 parameters, the "1.4 M" of Table 7. (Beside it the table prints 1.6 M for LIIF: that
-is its head, 0.35 M, and EDSR-baseline.)
+The authors' code departs from eq. 5 and 7 as printed: there phi_k and phi_v give factors that the features are
+multiplied by, and patches of 3x3 are matched by their cosine; with SwinIR the head takes all 180 channels. Here the
+equations hold, and their checkpoints do not fit.
 
-The non-local attention gathers from far beyond ``halo``, which is the local path's radius.
+The head has 1,407,558 parameters; Table 7 prints 1.4 M. (Its 1.6 M for LIIF fit only head and EDSR-baseline together.)
 
-Three exact rewritings make it about half the arithmetic of the equations, and change no weight. What is linear may act
-earlier: the first layers of phi_k and phi_v see features through a 3x3 convolution on the LR grid, not at every point;
-the last layer of phi_k moves into the query, Q^T (W h) = (W^T Q)^T h (its bias would be the same for all neighbours and
-cancel in the softmax, so it has none), and that of phi_v behind the weighted sum; the convolution of eq. 7 acts on the
-values before they are gathered.
+Three exact rewritings halve the arithmetic (EDSR-baseline, 720p x4: 2.1 T MultAdds, not 4.2) and change no weight. What
+is linear may act earlier: the first layers of phi_k and phi_v see features through a 3x3 convolution on the LR grid,
+not at every point; the last layer of phi_k moves into the query, Q^T (W h) = (W^T Q)^T h (its bias would be the same
+for all neighbours and cancel in the softmax, so it has none), and that of phi_v behind the weighted sum; the
+convolution of eq. 7 acts on the values before they are gathered.
 """
 
 from collections.abc import Iterator

@@ -207,6 +207,19 @@ def test_every_parameter_learns(encoder):
     assert not [name for name in silent if "qkv.bias" not in name]
 
 
+def test_bfloat16_autocast_and_channels_last():
+    """What a recipe may switch on: the step stays close to float32's, coordinates are not rounded."""
+    model = CiaoSR(CiaoSRConfig(**TINY)).train()
+    rgb, coordinates = torch.rand(2, 3, 8, 8), torch.rand(2, 30, 2) * 2 - 1
+    expected = model.points(rgb, coordinates, (20, 20))
+    model.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = model.points(rgb.contiguous(memory_format=torch.channels_last), coordinates, (20, 20))
+    torch.testing.assert_close(got.float(), expected, atol=0.01, rtol=0)
+    got.float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_table_7():
     """Table 7 prints 1.4 M for the head."""
     with torch.device("meta"):

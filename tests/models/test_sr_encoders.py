@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from edge_scs.models.sr_encoders import ENCODERS, RDN, EDSRBaseline, ResidualDenseBlock, create_encoder
 from edge_scs.models.swinir import SwinIR, SwinLayer, WindowAttention, from_windows, shift_mask, to_windows
@@ -40,6 +41,17 @@ def test_any_size_and_every_parameter_learns(name, size):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in encoder.parameters())
     if size == (8, 8):
         assert all(p.grad.abs().sum() > 0 for n, p in encoder.named_parameters() if "qkv.bias" not in n)
+
+
+def test_swinir_costs_by_hand():
+    """Per padded pixel: convolutions, per layer qkv + out + mlp, and two products with the window's keys and values."""
+    encoder = create_encoder("swinir", SMALL["swinir"]).to("meta")  # where costs are counted
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        encoder(torch.zeros(1, 3, 9, 12, device="meta"))
+    width, layer = 12, 4 * 12 * 12 + 2 * 2 * 12 * 12 + 2 * 16 * 12
+    pixel = 9 * (3 * width + 3 * width * width + 4 * width) + 4 * layer
+    assert counter.get_total_flops() == 2 * 12 * 12 * pixel
 
 
 def test_unknown_names_and_options_are_errors():

@@ -84,6 +84,7 @@ def on_unfolded(features: Tensor, weight: Tensor, bias: Tensor | None = None) ->
     them. Shapes: (n, c, h, w) -> (n, out, h, w).
     """
     c = features.shape[1]
+    features = features.contiguous(memory_format=torch.channels_last)  # so that rows of pixels are a view of the result
     return F.conv2d(features, weight[:, : 9 * c].reshape(-1, c, 3, 3), bias, padding=1)
 
 
@@ -129,10 +130,12 @@ class ImplicitNetwork(nn.Module):
         """
         lr = (rgb.shape[-2], rgb.shape[-1])
         rows = tuple(x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in self.maps(rgb))
-        # With gradients every activation is kept anyway, and on the meta device, where costs are counted, none is.
-        whole = torch.is_grad_enabled() or rgb.is_meta
-        step = coordinates.shape[1] if whole else max(1, POINTS // len(rgb))
-        out = torch.cat(
-            [self.decode(rows, region_of(part, lr, size)) for part in coordinates.split(step, dim=1)], dim=1
-        )
+        if torch.is_grad_enabled() or rgb.is_meta:  # every activation is kept anyway, or (counting costs) none is
+            out = self.decode(rows, region_of(coordinates, lr, size))
+        else:
+            out = coordinates.new_empty(*coordinates.shape[:2], 3)
+            step = max(1, POINTS // len(rgb))
+            for start in range(0, coordinates.shape[1], step):
+                part = coordinates[:, start : start + step]
+                out[:, start : start + step] = self.decode(rows, region_of(part, lr, size))
         return out if self.training else out.clamp(0, 1)

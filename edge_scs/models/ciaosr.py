@@ -48,8 +48,7 @@ TILE = 48
 # As printed: PSNR on RGB in Table 1, PSNR-Y in Tables 2 and 3, size of the head alone in Table 7. No MultAdds are.
 _COMMON = {
     "source": "arXiv 2212.04362, Tables 1, 2, 3 and 7",
-    "params": None,
-    "head_params": 1.4e6,
+    "params": {"head": 1.4e6},
     "mult_adds_720p": {"2": None, "3": None, "4": None},
 }
 
@@ -137,7 +136,7 @@ class NonLocalAttention(nn.Module):
         bands = []
         for rows, seen_rows in self._tiles(h, key.shape[2]):
             tiles = [
-                attend(query[..., rows, cols], key[..., seen_rows, seen], value[..., seen_rows, seen], 1.0)
+                attend(query[..., rows, cols], key[..., seen_rows, seen], value[..., seen_rows, seen])
                 for cols, seen in self._tiles(w, key.shape[3])
             ]
             bands.append(torch.cat(tiles, dim=3))

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from edge_scs.models import ciaosr, edsr, implicit, liif, pcarn
+from edge_scs.models import ciaosr, edsr, implicit, liif, pcarn, scsnet
 from edge_scs.models.ciaosr import CiaoSR, CiaoSRConfig
 from edge_scs.models.edge_scs import MAX_SCALE, SHUFFLE_SCALES, EdgeSCS, EdgeSCSConfig
 from edge_scs.models.edsr import EDSR, EDSRConfig
 from edge_scs.models.implicit import ImplicitNetwork
 from edge_scs.models.liif import LIIF, LIIFConfig
 from edge_scs.models.pcarn import PCARN, PCARNConfig
+from edge_scs.models.scsnet import SCSNet, SCSNetConfig
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,20 @@ def _describe_pcarn(name: str, model: nn.Module) -> Description:
     )
 
 
+def _describe_scsnet(name: str, model: nn.Module) -> Description:
+    assert isinstance(model, SCSNet)
+    return Description(
+        name=name,
+        variant="full",
+        input="grey",
+        scales=(),
+        continuous=(1.0, MAX_SCALE),
+        halo=model.halo,
+        reference=model.config.reference,
+        published=scsnet.PUBLISHED,
+    )
+
+
 def _describe_implicit(name: str, model: nn.Module) -> Description:
     """Without whole scales they always run whole: CiaoSR's non-local attention gathers from far beyond any halo."""
     assert isinstance(model, ImplicitNetwork)
@@ -113,6 +128,7 @@ MODELS: dict[str, Entry] = {
     "edge_scs_s": Entry(EdgeSCSConfig(channels=16, blocks=2, repeats=2), EdgeSCS, _describe_edge_scs),
     "pcarn": Entry(PCARNConfig(), PCARN, _describe_pcarn),
     "pcarn_m": Entry(PCARNConfig(groups=4, tied=True), PCARN, _describe_pcarn),
+    "scsnet": Entry(SCSNetConfig(), SCSNet, _describe_scsnet),
     "ciaosr_edsr": Entry(CiaoSRConfig(encoder="edsr"), CiaoSR, _describe_implicit),
     "ciaosr_rdn": Entry(CiaoSRConfig(encoder="rdn"), CiaoSR, _describe_implicit),
     "ciaosr_swinir": Entry(CiaoSRConfig(encoder="swinir"), CiaoSR, _describe_implicit),

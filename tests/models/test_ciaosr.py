@@ -230,7 +230,7 @@ def test_table_7():
     assert set(head.values()) == {1_407_558}
     for name in head:
         published = registry.describe(name, registry.create(name, {"encoder": "edsr"})).published
-        assert head[name] == pytest.approx(published["head_params"], rel=0.01)
+        assert head[name] == pytest.approx(published["params"]["head"], rel=0.01)
 
 
 def test_mult_adds_by_hand_and_on_the_meta_device(monkeypatch):

@@ -46,7 +46,7 @@ from edge_scs.models.sr_encoders import create_encoder
 TILE = 48
 
 # As printed: PSNR on RGB in Table 1, PSNR-Y in Tables 2 and 3, size of the head alone in Table 7. No MultAdds are.
-_COMMON = {
+_COMMON: dict[str, object] = {
     "source": "arXiv 2212.04362, Tables 1, 2, 3 and 7",
     "params": {"head": 1.4e6},
     "mult_adds_720p": {"2": None, "3": None, "4": None},

@@ -84,7 +84,9 @@ def enhance(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m.toml.")],
-    data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Photographs: a folder or tar shards; again for more.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/run"),
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
     init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
@@ -93,6 +95,7 @@ def train(
 ) -> None:
     """Train by a recipe. Many GPUs: accelerate launch -m edge_scs train RECIPE ..."""
     import torch
+    from accelerate import PartialState
 
     from edge_scs.data.photographs import load_photographs
     from edge_scs.recipes import load_recipe
@@ -103,11 +106,14 @@ def train(
     plan = load_recipe(recipe, set_)
     if not data:
         raise InputError("train: give a folder of photographs with --data")
-    photographs = load_photographs(data, cache_mb=plan.cache_mb, warn=say)
+    processes = PartialState()
+    rank, count = processes.process_index, processes.num_processes
+    photographs = load_photographs(data, plan.min_side, plan.cache_mb, say, rank, count)
     outcome = fit(plan, photographs, out, resume, init, say)
     if outcome.interrupted:
         raise typer.Exit(130)
-    print(outcome.weights)
+    if outcome.first:
+        print(outcome.weights)
 
 
 @app.command()

@@ -15,7 +15,8 @@ from edge_scs.data.photographs import load_photographs
 from edge_scs.errors import InputError
 from edge_scs.recipes import Stage, load_recipe
 from edge_scs.training.checkpoints import load_checkpoint
-from edge_scs.training.loop import learning_rate, train
+from edge_scs.training.loop import train
+from edge_scs.training.stage import learning_rate
 from edge_scs.weights.loading import load, read_safetensors
 
 RECIPE = """

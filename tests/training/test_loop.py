@@ -1,23 +1,21 @@
 """Training learns, and a killed run goes on as if it had never been killed."""
 
-import csv
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
-from PIL import Image
 
 from edge_scs.data.photographs import load_photographs
 from edge_scs.errors import InputError
 from edge_scs.recipes import Stage, load_recipe
 from edge_scs.training.checkpoints import load_checkpoint
+from edge_scs.training.log import MetricsLog
 from edge_scs.training.loop import train
 from edge_scs.training.stage import learning_rate
 from edge_scs.weights.loading import load, read_safetensors
+from tests.training.conftest import losses, run_cli
 
 RECIPE = """
 model = "edge_scs_s"
@@ -50,52 +48,99 @@ reference_every = 2
 """
 
 
-@pytest.fixture
-def folder(tmp_path, photograph):
-    data = tmp_path / "photographs"
-    data.mkdir()
-    picture = Image.fromarray(photograph)
-    for i, left in enumerate((0, 60, 120)):
-        picture.crop((left, left, left + 160, left + 140)).save(data / f"{i}.png")
-    return data
-
-
 def recipe_file(tmp_path, texture=6, colour=4):
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(texture=texture, colour=colour))
     return path
 
 
-def losses(run):
-    if not (run / "metrics.csv").exists():
-        return []
-    with open(run / "metrics.csv", newline="") as file:
-        return [(r["stage"], r["step"], r["value"]) for r in csv.DictReader(file) if r["name"] == "loss"]
+def kill_after(run, out, rows, total):
+    """SIGKILL once ``rows`` losses are written."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(losses(out)) < rows:
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert rows <= len(losses(out)) < total, "the kill has to fall into the run"
 
 
-def run_cli(recipe, data, out, *more):
-    command = [sys.executable, "-m", "edge_scs", "train", str(recipe), "--data", str(data), "--out", str(out), *more]
-    return subprocess.Popen([*command, "--threads", "1"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def test_a_run_killed_with_sigkill_and_resumed_equals_one_never_killed(tmp_path, folder):
-    recipe = recipe_file(tmp_path, texture=40, colour=6)
+def assert_resumes_exactly(tmp_path, recipe, folder, rows, total):
+    """A run killed after ``rows`` steps and resumed leaves the losses and checkpoint of one that was never killed."""
     whole = run_cli(recipe, folder, tmp_path / "whole")
     broken = run_cli(recipe, folder, tmp_path / "broken")
-    metrics, deadline = tmp_path / "broken" / "metrics.csv", time.monotonic() + 120
-    while time.monotonic() < deadline and not (metrics.exists() and len(losses(tmp_path / "broken")) >= 9):
-        time.sleep(0.02)
-    os.kill(broken.pid, signal.SIGKILL)
-    broken.communicate()
-    assert 9 <= len(losses(tmp_path / "broken")) < 46, "the kill has to fall into the run"
+    kill_after(broken, tmp_path / "broken", rows, total)
     assert whole.wait(240) == 0, whole.stderr.read()
     whole.communicate()
     again = run_cli(recipe, folder, tmp_path / "broken", "--resume")
     _, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
+    assert_same_run(tmp_path)
+
+
+def assert_same_run(tmp_path):
     assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
     mine, theirs = (read_safetensors(tmp_path / run / "weights.safetensors")[0] for run in ("broken", "whole"))
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    for file in ("checkpoint.pt", "checkpoint.previous.pt"):
+        mine, theirs = (torch.load(tmp_path / run / file, weights_only=True) for run in ("broken", "whole"))
+        assert_equal(mine, theirs, file)
+
+
+def assert_equal(mine, theirs, where):
+    if torch.is_tensor(theirs):
+        assert torch.equal(mine, theirs), where
+    elif isinstance(theirs, dict):
+        assert mine.keys() == theirs.keys(), where
+        for key in theirs:
+            assert_equal(mine[key], theirs[key], f"{where}.{key}")
+    elif isinstance(theirs, list):
+        for index, (one, other) in enumerate(zip(mine, theirs, strict=True)):
+            assert_equal(one, other, f"{where}.{index}")
+    else:
+        assert mine == theirs, where
+
+
+def test_a_run_killed_with_sigkill_and_resumed_equals_one_never_killed(tmp_path, folder):
+    assert_resumes_exactly(tmp_path, recipe_file(tmp_path, texture=40, colour=6), folder, rows=9, total=46)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [8, 48], ids=["gan", "relativistic"])
+def test_a_gan_stage_killed_with_sigkill_goes_on_exactly(tmp_path, folder, pcarn_recipe, rows):
+    assert_resumes_exactly(tmp_path, pcarn_recipe(l1=4, gan=40), folder, rows, total=84)
+
+
+@pytest.mark.parametrize("row", [8, 15], ids=["gan", "relativistic"])
+def test_a_gan_stage_that_breaks_off_goes_on_exactly(tmp_path, folder, pcarn_recipe, monkeypatch, row):
+    """Both optimizers, all discriminators, batch statistics and power iterations; the checkpoints say so themselves."""
+    plan, photographs = load_recipe(pcarn_recipe(l1=3, gan=7)), load_photographs([folder])
+    train(plan, photographs, tmp_path / "whole", say=lambda text: None)
+    write = MetricsLog.write
+
+    def break_off(self, *row_of_figures):
+        write(self, *row_of_figures)
+        if len(losses(tmp_path / "broken")) == row:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsLog, "write", break_off)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(plan, photographs, tmp_path / "broken", say=lambda text: None)
+    train(plan, photographs, tmp_path / "broken", resume=True, say=lambda text: None)
+    assert_same_run(tmp_path)
+    rival = load_checkpoint(tmp_path / "whole")["rival"]["discriminator"]
+    assert any(key.endswith("_u") for key in rival)
+
+
+def test_gan_stages_train_both_sides(tmp_path, folder, pcarn_recipe):
+    plan = load_recipe(pcarn_recipe(l1=40, gan=12))
+    train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)
+    first = [float(value) for stage, _, value in losses(tmp_path / "run") if stage == "l1"]
+    assert sum(first[-10:]) < 0.8 * sum(first[:10])
+    for name in ("pixel", "adversarial", "discriminator"):
+        assert len([stage for stage, _, _ in losses(tmp_path / "run", name) if stage == "gan"]) == 12
+    judged = [float(value) for stage, _, value in losses(tmp_path / "run", "discriminator") if stage == "gan"]
+    assert sum(judged[-4:]) < sum(judged[:4]), "the discriminators learn"
 
 
 def test_training_lowers_the_loss_and_leaves_what_was_promised(tmp_path, folder):

@@ -95,20 +95,18 @@ def train(
 ) -> None:
     """Train by a recipe. Many GPUs: accelerate launch -m edge_scs train RECIPE ..."""
     import torch
-    from accelerate import PartialState
 
     from edge_scs.data.photographs import load_photographs
     from edge_scs.recipes import load_recipe
     from edge_scs.training.loop import train as fit
+    from edge_scs.training.processes import start_processes
 
     if threads:
         torch.set_num_threads(threads)
     plan = load_recipe(recipe, set_)
     if not data:
         raise InputError("train: give a folder of photographs with --data")
-    processes = PartialState()
-    rank, count = processes.process_index, processes.num_processes
-    photographs = load_photographs(data, plan.min_side, plan.cache_mb, say, rank, count)
+    photographs = load_photographs(data, plan.min_side, plan.cache_mb, say, *start_processes())
     outcome = fit(plan, photographs, out, resume, init, say)
     if outcome.interrupted:
         raise typer.Exit(130)

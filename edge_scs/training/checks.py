@@ -88,5 +88,6 @@ def _whole_batches(recipe: Recipe, processes: int) -> Recipe:
     stages = {
         name: replace(stage, data=replace(stage.data, batch=stage.data.batch * processes))
         for name, stage in recipe.stage.items()
+        if name in recipe.stages  # the others are not run
     }
     return replace(recipe, stage=stages)

@@ -17,6 +17,7 @@ from edge_scs.recipes import Recipe
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
 from edge_scs.training.checks import check_same_run, check_stages
 from edge_scs.training.log import MetricsLog, contact_sheet
+from edge_scs.training.processes import without_accelerator
 from edge_scs.training.stage import StageRun
 from edge_scs.training.validation import validate
 from edge_scs.weights import loading
@@ -53,7 +54,7 @@ def train(
 
     # Without a reference in the batch some parts of the colour branch get no gradient: DDP has to expect that.
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(mixed_precision=recipe.precision, kwargs_handlers=[ddp])
+    accelerator = Accelerator(cpu=without_accelerator(), mixed_precision=recipe.precision, kwargs_handlers=[ddp])
     first, processes = accelerator.is_main_process, accelerator.num_processes
     say = say if first else _silent
     state = load_checkpoint(out, say) if resume else None

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -56,13 +57,10 @@ class StageRun:
         optimizer = _optimizer(_parameter_groups(self.model, stage), stage)
         self.task, self.optimizer = accelerator.prepare(_maybe_compiled(self.plain, recipe), optimizer)
         self.ema = [p.detach().clone() for p in self.parameters]
-        self.batches = self.make_batches(photographs, accelerator.process_index, accelerator.num_processes)
+        self.seed = recipe.seed + 1000 * number
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
         self.stopped = False
-
-    def make_batches(self, photographs: Photographs, rank: int = 0, processes: int = 1) -> StepBatches:
-        """This stage's batches for one of several processes."""
-        seed = self.recipe.seed + 1000 * self.number
-        return StepBatches(photographs, self.stage.data, seed, rank, processes, self.colour)
 
     def steps(self, start: int, say: Any, log: MetricsLog, asked: Callable[[], bool]) -> Iterator[int]:
         """Take the steps, yielding how many are done after each; ``asked`` to stop, the last one sets ``stopped``."""
@@ -125,8 +123,9 @@ class StageRun:
 
     def validation_loss(self, photographs: Photographs) -> float:
         """The task's loss on held-out photographs, in one process, with the weights as they are."""
+        batches = StepBatches(photographs, replace(self.stage.data, batch=1), self.seed, colour=self.colour)
         with self.accelerator.autocast():
-            return held_out_loss(self.plain, self.make_batches(photographs), self.accelerator.device)
+            return held_out_loss(self.plain, batches, self.accelerator.device)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

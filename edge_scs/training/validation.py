@@ -11,7 +11,7 @@ from edge_scs.data.degradation import bicubic, grey, to_lr
 from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
 
-LOSS_STEPS = 4
+LOSS_PICTURES = 16
 
 
 @torch.no_grad()
@@ -47,8 +47,8 @@ def validate(
 
 @torch.no_grad()
 def held_out_loss(task: nn.Module, batches: StepBatches, device: torch.device) -> float:
-    """The mean of a task's loss over the first LOSS_STEPS batches of held-out photographs: the same ones every time."""
-    losses = [float(task(batches[step].to(device))["loss"]) for step in range(LOSS_STEPS)]
+    """The mean of a task's loss over LOSS_PICTURES draws of held-out photographs, one by one, always the same ones."""
+    losses = [float(task(batches[step].to(device))["loss"]) for step in range(LOSS_PICTURES)]
     return sum(losses) / len(losses)
 
 

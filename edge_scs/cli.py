@@ -166,15 +166,17 @@ def evaluate(
     from edge_scs.evaluate import evaluate as measure
     from edge_scs.weights.loading import load
 
-    result = measure(load(model, weights), data, scale, say=say)
+    result = measure(load(model, weights), data, scale, say=say, lpips=True)
     if json_:
         emit(result)
         return
     bicubic = result["bicubic"]
     print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} pictures")
-    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "colourfulness"):
+    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "colourfulness", "lpips"):
         beside = "" if bicubic.get(key) is None else f"  bicubic {bicubic[key]:.4f}"
         print(f"  {key:14s} " + ("-" if result[key] is None else f"{result[key]:.4f}") + beside)
+    if result["lpips_network"]:
+        print(f"  lpips by {result['lpips_network']}")
 
 
 @app.command()

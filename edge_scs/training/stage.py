@@ -77,7 +77,7 @@ class StageRun:
         with Progress(self.name, start, self.stage.steps, say) as progress:
             for step in range(start, self.stage.steps):
                 begun = time.perf_counter()
-                losses, pictures = self._step(loader, step)
+                losses, pictures = self.step(loader, step)
                 losses, self.stopped = self._agree(losses, asked())
                 if not math.isfinite(losses["loss"]):
                     mend = "go on with --resume from the last checkpoint, or start again with a smaller learning_rate"
@@ -88,7 +88,8 @@ class StageRun:
                 if self.stopped:
                     return
 
-    def _step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
+    def step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
+        """One step of both sides: the losses' means over its batches, and how many pictures it saw."""
         _set_rate(self.optimizer, learning_rate(self.stage, step))
         pictures, means, pairs = 0, dict[str, float](), []
         if self.rival is not None:
@@ -125,7 +126,7 @@ class StageRun:
         """The task's loss on held-out photographs, in one process, with the weights as they are."""
         batches = StepBatches(photographs, replace(self.stage.data, batch=1), self.seed, colour=self.colour)
         with self.accelerator.autocast():
-            return held_out_loss(self.plain, batches, self.accelerator.device)
+            return held_out_loss(self.plain, batches, self.accelerator.device, self.recipe.validate_pictures)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -11,8 +11,6 @@ from edge_scs.data.degradation import bicubic, grey, to_lr
 from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
 
-LOSS_PICTURES = 16
-
 
 @torch.no_grad()
 def validate(
@@ -46,9 +44,9 @@ def validate(
 
 
 @torch.no_grad()
-def held_out_loss(task: nn.Module, batches: StepBatches, device: torch.device) -> float:
-    """The mean of a task's loss over LOSS_PICTURES draws of held-out photographs, one by one, always the same ones."""
-    losses = [float(task(batches[step].to(device))["loss"]) for step in range(LOSS_PICTURES)]
+def held_out_loss(task: nn.Module, batches: StepBatches, device: torch.device, count: int) -> float:
+    """The mean of a task's loss over ``count`` draws of held-out photographs, one by one, always the same ones."""
+    losses = [float(task(batches[step].to(device))["loss"]) for step in range(count)]
     return sum(losses) / len(losses)
 
 

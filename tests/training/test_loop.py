@@ -1,6 +1,7 @@
 """Training learns, and a killed run goes on as if it had never been killed."""
 
 import os
+import re
 import signal
 import time
 
@@ -233,6 +234,9 @@ def test_a_run_is_neither_overwritten_nor_mixed(tmp_path, folder):
     ("override", "says"),
     [
         ("stage.texture.task=paint", "known: texture, colour"),
+        ("stage.texture.task=super_resolution", "cannot learn 'super_resolution'"),
+        ("stage.texture.perceptual.weight=1.0", "no whole pictures to judge"),
+        ("stage.colour.adversary.loss=wasserstein", "known: standard, relativistic"),
         ('stage.texture.parts=["textur"]', "has no part 'textur'"),
         ('stage.colour.slow={"colour.decoder" = 0.1}', "has no part 'colour.decoder'"),
         ("stage.colour.encoder_init=/none.pth", "no such feature weights"),
@@ -243,6 +247,84 @@ def test_stages_that_cannot_be(tmp_path, folder, override, says):
     with pytest.raises(InputError, match=says):
         train(plan, load_photographs([folder]), tmp_path / "run")
     assert not losses(tmp_path / "run"), "refused before the first step of the first stage"
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("stage.gan.data.scales=[2, 5]", "pcarn does x2, x3 or x4, not x5"),
+        ("stage.gan.data.scales=[]", "name them here, as [2, 3, 4]"),
+        ("stage.gan.task=points", "pcarn cannot learn 'points'"),
+        ("stage.gan.task=texture", "pcarn cannot learn 'texture'"),
+        ("stage.gan.adversary.discriminator=patch", "known: multi_scale, spectral"),
+        ('stage.gan.perceptual={weight=1.0, features="resnet"}', "known: vgg16, vgg19, squeezenet1_1"),
+        ('stage.gan.perceptual={weight=1.0, file="/none.pth"}', "stage.gan.perceptual.file: /none.pth"),
+    ],
+)
+def test_gan_stages_that_cannot_be(tmp_path, folder, pcarn_recipe, override, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        train(load_recipe(pcarn_recipe(), [override]), load_photographs([folder]), tmp_path / "run")
+    assert not losses(tmp_path / "run")
+
+
+def test_missing_vgg_weights_are_one_line_that_says_where_to_put_them(tmp_path, folder, pcarn_recipe, monkeypatch):
+    monkeypatch.setenv("EDGE_SCS_ASSETS", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    plan = load_recipe(pcarn_recipe(), ['stage.gan.perceptual={weight=1.0, features="vgg19"}'])
+    with pytest.raises(InputError) as caught:
+        train(plan, load_photographs([folder]), tmp_path / "run")
+    said = str(caught.value)
+    for part in ("vgg19", "peers/features", "hub/checkpoints", "stage.gan.perceptual.file", "squeezenet1_1"):
+        assert part in said
+    assert "\n" not in said
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, folder, pcarn_recipe):
+    plan = load_recipe(pcarn_recipe(l1=40), ["stage.l1.learning_rate=1e30", "stage.l1.clip=1e30"])
+    with pytest.raises(InputError, match=r"stage l1, step \d+: the loss is not finite"):
+        train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)
+
+
+@pytest.mark.parametrize("switch", ["precision=bf16", "channels_last=true", "workers=1"])
+def test_switches_work_in_gan_stages(tmp_path, folder, pcarn_recipe, switch):
+    photographs, recipe = load_photographs([folder]), pcarn_recipe(l1=3, gan=2)
+    train(load_recipe(recipe), photographs, tmp_path / "plain", say=lambda text: None)
+    train(load_recipe(recipe, [switch]), photographs, tmp_path / "run", say=lambda text: None)
+    ours, plain = ([float(value) for *_, value in losses(tmp_path / run)] for run in ("run", "plain"))
+    assert ours == pytest.approx(plain, rel=0.05)
+
+
+@pytest.mark.slow
+def test_compiled_gan_stages_train_alike(tmp_path, folder, pcarn_recipe):
+    photographs, recipe = load_photographs([folder]), pcarn_recipe(l1=3, gan=2)
+    train(load_recipe(recipe), photographs, tmp_path / "plain", say=lambda text: None)
+    train(load_recipe(recipe, ["compile=true"]), photographs, tmp_path / "run", say=lambda text: None)
+    ours, plain = ([float(value) for *_, value in losses(tmp_path / run)] for run in ("run", "plain"))
+    assert ours == pytest.approx(plain, rel=1e-3)
+
+
+def test_checkpoints_from_before_a_key_existed_still_resume(tmp_path, folder, pcarn_recipe):
+    plan = load_recipe(pcarn_recipe(l1=4), ['stages=["l1"]'])
+    train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)
+    path = tmp_path / "run" / "checkpoint.previous.pt"
+    state = torch.load(path, weights_only=True)
+    for table, key in ((state["recipe"], "min_side"), (state["recipe"]["stage"]["l1"], "adversary"), (state, "rival")):
+        del table[key]
+    torch.save(state, tmp_path / "run" / "checkpoint.pt")
+    outcome = train(plan, load_photographs([folder]), tmp_path / "run", resume=True, say=lambda text: None)
+    assert outcome.weights is not None
+
+
+def test_the_learning_rate_halves_in_steps():
+    stage = Stage("texture", ["texture"], steps=100, learning_rate=1.0, warmup=0, halve_every=40)
+    assert [learning_rate(stage, step) for step in (0, 39, 40, 79, 80, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_without_averaging_the_result_is_the_last_step(tmp_path, folder, pcarn_recipe):
+    train(load_recipe(pcarn_recipe(l1=3), ['stages=["l1"]']), load_photographs([folder]), tmp_path, say=print)
+    state = load_checkpoint(tmp_path)
+    weights, _ = read_safetensors(tmp_path / "weights.safetensors")
+    assert all(torch.equal(weights[key], state["model"][key]) for key in weights)
 
 
 def test_the_learning_rate_warms_up_and_falls_along_a_cosine():

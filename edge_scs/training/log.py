@@ -97,9 +97,7 @@ class Progress:
 
 
 @torch.no_grad()
-def contact_sheet(
-    model: Any, photographs: Photographs, path: Path, colour: bool = False, count: int = 6, side: int = 256
-) -> None:
+def contact_sheet(model: Any, photographs: Photographs, path: Path, colour: bool, count: int, side: int = 256) -> None:
     """A PNG of held-out photographs: LR enlarged (grey, or RGB with ``colour``) | the network's x4 | the truth."""
     from edge_scs.images import write_image
 

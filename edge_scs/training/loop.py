@@ -90,7 +90,8 @@ def train(
                     with run.averaged():
                         figures = validate(run.model, validation, run.colour, limit=recipe.validate_pictures)
                         figures["validation_loss"] = run.validation_loss(validation)
-                        contact_sheet(run.model, validation, out / "sheets" / f"{name}-{step:07d}.png", run.colour)
+                        sheet, count = out / "sheets" / f"{name}-{step:07d}.png", min(6, recipe.validate_pictures)
+                        contact_sheet(run.model, validation, sheet, run.colour, count)
                     log.write(number, name, step - 1, figures)
                     say(f"{name} {step}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
                 if first and (whole or run.stopped or step % recipe.checkpoint_every == 0):

@@ -287,9 +287,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, folder, pcarn_recipe)
 
 @pytest.mark.parametrize("switch", ["precision=bf16", "channels_last=true", "workers=1"])
 def test_switches_work_in_gan_stages(tmp_path, folder, pcarn_recipe, switch):
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()  # else one precision holds for all of a process's life
     photographs, recipe = load_photographs([folder]), pcarn_recipe(l1=3, gan=2)
     train(load_recipe(recipe), photographs, tmp_path / "plain", say=lambda text: None)
+    AcceleratorState._reset_state()
     train(load_recipe(recipe, [switch]), photographs, tmp_path / "run", say=lambda text: None)
+    AcceleratorState._reset_state()
     ours, plain = ([float(value) for *_, value in losses(tmp_path / run)] for run in ("run", "plain"))
     assert ours == pytest.approx(plain, rel=0.05)
 

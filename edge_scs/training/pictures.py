@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from edge_scs.data.pairs import Batch
 from edge_scs.data.photographs import Photographs
+from edge_scs.models.scsnet import to_lab, to_rgb
 from edge_scs.recipes import Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.perceptual import PerceptualLoss
@@ -95,12 +96,8 @@ class SCSTask(PictureTask):
     needs = ("grey", ("lab",))
 
     def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        from edge_scs.models.scsnet import to_lab
-
         size = (batch.hr.shape[-2], batch.hr.shape[-1])
         return self.model.lab(batch.gray, size, batch.reference), to_lab(batch.hr)  # type: ignore[operator]
 
     def to_rgb(self, x: Tensor) -> Tensor:
-        from edge_scs.models.scsnet import to_rgb
-
         return to_rgb(x)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
+from edge_scs.models import scsnet
 from edge_scs.models.features import Features
 from edge_scs.models.pcarn import PCARN, PCARNConfig
 from edge_scs.recipes import DataSection, Perceptual, Stage
@@ -100,7 +101,6 @@ def test_points_lower_their_loss(photographs):
 
 
 def test_scs_compares_lab_and_alternates_modes(photographs):
-    scsnet = pytest.importorskip("edge_scs.models.scsnet")
     data = DataSection(batch=2, crop="square", lr_patch=16, scales=[2.0], reference_every=2)
     model = scsnet.SCSNet(scsnet.SCSNetConfig(channels=4, blocks=1)).train()
     task = SCSTask(model, stage(data), photographs)
@@ -117,7 +117,6 @@ def test_scs_compares_lab_and_alternates_modes(photographs):
 
 
 def test_scs_gives_the_perceptual_loss_rgb_with_finite_gradients(photographs):
-    scsnet = pytest.importorskip("edge_scs.models.scsnet")
     task = SCSTask(scsnet.SCSNet(scsnet.SCSNetConfig(channels=4, blocks=1)), stage(RGB), photographs)
     rgb = torch.rand(1, 3, 8, 8)
     assert torch.allclose(task.to_rgb(scsnet.to_lab(rgb)), rgb, atol=1e-3)

@@ -1,7 +1,7 @@
 """What a recipe's stage spends: the loader alone against the step: python benchmarks/loader.py RECIPE --data DIR
 
-Pictures/s of batches as they are drawn (one process, no workers) and of training steps, and how many loader workers
-keep up with one trainer. --set as in `edge-scs train`. On the CPU unless a GPU is there.
+Pictures/s of batches as they are drawn (one process, no workers) and of training steps. The ratio of their times is how
+many loader workers keep up with one trainer. --set as in `edge-scs train`. On the CPU unless a GPU is there.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
         memory = f"  {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if cuda else ""
         print(
             f"{name:10s} loader {batch / drawn:8.1f} pictures/s  step {batch / stepped:8.1f} pictures/s"
-            f"  workers that keep up: {drawn / stepped:.2f}{memory}"
+            f"  loader / step {drawn / stepped:.4f}{memory}"
         )
 
 

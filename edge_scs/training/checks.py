@@ -11,9 +11,9 @@ from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
 from edge_scs.recipes import Recipe, Stage, build
-from edge_scs.training import perceptual
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
+from edge_scs.training.perceptual import check_features
 from edge_scs.training.pictures import PictureTask, PointsTask
 from edge_scs.training.tasks import TASKS
 from edge_scs.weights import loading
@@ -59,7 +59,7 @@ def _check_losses(stage: Stage, where: str) -> None:
         if part.weight and not (issubclass(task, PictureTask) and task.whole):
             raise InputError(f"{where}.{key}: task {stage.task!r} has no whole pictures to judge; set its weight to 0")
     if asked.weight:
-        perceptual.find(asked.features, asked.file, f"{where}.perceptual")
+        check_features(asked.features, asked.file, f"{where}.perceptual")
     for key, value, table in (
         ("discriminator", adversary.discriminator, list(DISCRIMINATORS)),
         ("loss", adversary.loss, list(LOSSES)),

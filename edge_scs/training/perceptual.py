@@ -31,16 +31,12 @@ FEATURES = {
 }
 
 
-def find(features: str, file: str, key: str) -> None:
-    """Refuse early what ``PerceptualLoss`` would refuse. Raises InputError naming the recipe's key."""
+def check_features(features: str, file: str, key: str) -> None:
+    """Refuse early what ``PerceptualLoss`` would refuse. Raises InputError naming the recipe's ``key`` and the mend."""
     if features not in FEATURES:
         raise InputError(f"{key}.features: no features {features!r}; known: {', '.join(FEATURES)}")
-    _locate(features, file, key)
-
-
-def _locate(features: str, file: str, key: str = "perceptual") -> object:
-    mend = "" if features == "squeezenet1_1" else f', name it with {key}.file, or set {key}.features = "squeezenet1_1"'
-    return find_features(file or features, f"{key}.{'file' if file else 'features'}", mend)
+    others = f', name it with {key}.file, or set {key}.features = "squeezenet1_1"'
+    find_features(file or features, f"{key}.{'file' if file else 'features'}", others)
 
 
 class PerceptualLoss(nn.Module):

@@ -49,9 +49,8 @@ def cost(networks: dict[str, Loaded], runs: int) -> None:
     for (kind, manifest), row in zip(paths.items(), result["results"], strict=True):
         parity = manifest.parity.psnr_db if manifest.parity else None
         faster = f"{ratios[row['subject']]:.2f}" if row["subject"] in ratios else ""
-        print(
-            f"| {kind} | {manifest.bytes:,} | {parity} | {row['median_ms']:.0f} | {faster} | {row['rss_growth_mb']:.0f} |"
-        )
+        cells = [kind, f"{manifest.bytes:,}", parity, f"{row['median_ms']:.0f}", faster, f"{row['rss_growth_mb']:.0f}"]
+        print("| " + " | ".join(map(str, cells)) + " |")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from edge_scs.color import luma
 from edge_scs.data.degradation import grey, to_lr
-from edge_scs.data.pairs import cut_patch, cut_scene, draw_references, flip
+from edge_scs.data.pairs import draw_references, draw_windows
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import absorb, deploy
@@ -29,6 +29,7 @@ from edge_scs.quantization.network import Quantised, parse_variant, save
 from edge_scs.quantization.prepare import prepare
 from edge_scs.quantization.ranges import Range, Ranges, observe_weights
 from edge_scs.quantization.recipe import QATRecipe
+from edge_scs.recipes import DataSection
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.loop import Outcome
@@ -152,6 +153,7 @@ class Family:
         """``variants`` and ``keep_float`` replace the recipe's."""
         self.recipe, self.device, self.about = recipe, device, loaded.description
         self.model = loaded.model.to(device)
+        self.section = DataSection(batch=recipe.batch, crop=recipe.crop)
         self.names = list(recipe.variants if variants is None else variants)
         self.keep_float = list(recipe.keep_float if keep_float is None else keep_float)
         self.teacher: dict[str, nn.Module] = {}
@@ -185,16 +187,12 @@ class Family:
         return self.recipe.hr[0], self.recipe.hr[1]
 
     def calibrate(self, name: str, photographs: Photographs) -> None:
-        """Measure a variant's ranges on photographs spread over the collection; deterministic."""
+        """Set a variant's ranges by photographs drawn from the collection, whole batches of them; deterministic."""
         count = min(self.recipe.calibration, len(photographs))
-        picked = [index * len(photographs) // count for index in range(count)]
-        picked += picked[: -count % self.recipe.batch]  # whole batches
-
         batches: list[Inputs] = []
-        for start in range(0, len(picked), self.recipe.batch):
-            rng = np.random.default_rng([self.recipe.seed, start])
-            hr = self.cut(photographs, picked[start : start + self.recipe.batch], rng)
-            batches.append(self.inputs(name, hr, rng))
+        for start in range(0, count, self.recipe.batch):
+            rng = np.random.default_rng([self.recipe.seed, 0, start])
+            batches.append(self.inputs(name, self.draw(photographs, rng), rng))
         self.activations[name].calibrate(self.graphs[name], batches)
 
     def ranges(self) -> dict[str, list[Range]]:
@@ -208,7 +206,7 @@ class Family:
         """L1 to the teacher's answer and to the photograph, for this step's variant and batch."""
         recipe, name = self.recipe, self.names[step % len(self.names)]
         rng = np.random.default_rng([recipe.seed, 1, step])
-        hr = self.cut(photographs, [int(i) for i in rng.integers(len(photographs), size=recipe.batch)], rng)
+        hr = self.draw(photographs, rng)
         inputs = self.inputs(name, hr, rng)
         with torch.no_grad():
             lesson = self.teacher[name](*inputs)
@@ -233,7 +231,7 @@ class Family:
             sums = np.zeros(3)
             for start in range(0, count, batch):
                 rng = np.random.default_rng([self.recipe.seed, 2, start])
-                hr = self.cut(photographs, [i % len(photographs) for i in range(start, start + batch)], rng)
+                hr = self.draw(photographs, rng)
                 inputs = self.inputs(name, hr, rng)
                 answer, lesson = self.graphs[name](*inputs), self.teacher[name](*inputs)
                 truth = luma(hr.to(self.device).float() / 255)
@@ -255,14 +253,14 @@ class Family:
             small = to_lr(hr if coloured else grey(hr).expand(-1, 3, -1, -1), lr)
         given = [small]
         if reference:
-            given.append(draw_references(hr, 0.25, rng or np.random.default_rng(0)))
+            plan = draw_references(len(hr), 0.25, rng or np.random.default_rng(0))
+            given.append(plan.make(hr[plan.order], slice(None)))
         return [x.to(self.device).contiguous() for x in given]
 
-    def cut(self, photographs: Photographs, indices: Sequence[int], rng: np.random.Generator) -> Tensor:
-        """uint8 RGB (n, 3, *hr)."""
-        patch = self.recipe.crop == "patch"
-        cut = cut_patch if patch else cut_scene
-        return torch.stack([flip(cut(photographs[i], self.size, rng), False, rng) for i in indices])
+    def draw(self, photographs: Photographs, rng: np.random.Generator) -> Tensor:
+        """A batch of uint8 RGB (n, 3, *size)."""
+        windows = draw_windows(photographs, self.section, self.size, self.recipe.batch, rng)
+        return torch.stack([window.cut(photographs[window.picture], self.size) for window in windows])
 
     def put(self, values: Sequence[Tensor]) -> None:
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from edge_scs.errors import InputError
 from edge_scs.models import registry
@@ -22,7 +23,9 @@ class QATRecipe:
     final_rate: float = 0.1  # share of learning_rate left at the end of the cosine
     batch: int = 4
     hr: list[int] = field(default_factory=lambda: [264, 336])  # rows, columns of the large picture
-    crop: str = "picture"  # "picture": most of a photograph, made smaller; "patch": a window at its own resolution
+    crop: Literal["picture", "patch"] = (
+        "picture"  # "picture": most of a photograph, made smaller; "patch": a window at its own resolution
+    )
     teacher_weight: float = 1.0  # L1 to what the float network answers
     truth_weight: float = 0.5  # L1 to the photograph: its luma if the network invents the colours
     ema: float = 0.0  # of the weights; 0: the last ones are taken
@@ -44,8 +47,6 @@ def load_qat_recipe(path: Path, overrides: list[str] | None = None) -> QATRecipe
         scale, _ = parse_variant(name)
         if scale < 1 or any(side % scale or side <= 0 for side in recipe.hr):
             raise InputError(f"{path}: hr {recipe.hr} cannot be divided by {scale}, as variant {name} needs it")
-    if recipe.crop not in ("picture", "patch"):
-        raise InputError(f"{path}: crop must be picture or patch, not {recipe.crop!r}")
     for key in ("calibration", "batch", "validate_every", "checkpoint_every"):
         if getattr(recipe, key) < 1:
             raise InputError(f"{path}: {key} must be at least 1")

@@ -36,8 +36,7 @@ def sensitivities(
     pictures = []
     for start in range(0, PICTURES, recipe.batch):
         rng = np.random.default_rng([recipe.seed, 2, start])
-        hr = family.cut(validation, [i % len(validation) for i in range(start, start + recipe.batch)], rng)
-        inputs = family.inputs(name, hr, rng)
+        inputs = family.inputs(name, family.draw(validation, rng), rng)
         pictures.append((inputs, family.teacher[name](*inputs)))
         graph(*inputs)  # the weights' ranges
 

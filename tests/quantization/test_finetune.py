@@ -149,15 +149,13 @@ def test_a_network_without_reference_has_no_such_variant(photographs: Photograph
         finetune(QATRecipe("pcarn_m", variants=["x4_ref"]), loaded, photographs, tmp_path, say=silent)
 
 
-def test_calibration_pictures_make_whole_batches(tiny: Loaded, photographs: Photographs) -> None:
-    family = Family(replace(TINY_RECIPE, variants=["x4"], batch=4, calibration=3), tiny, torch.device("cpu"))
+def test_calibration_takes_whole_batches_and_is_deterministic(tiny: Loaded, photographs: Photographs) -> None:
+    recipe = replace(TINY_RECIPE, variants=["x4"], batch=4, calibration=5)
+    family = Family(recipe, tiny, torch.device("cpu"))
     seen: list[int] = []
-    real = family.cut
-
-    def cut(photos: Photographs, indices: list[int], rng: object) -> torch.Tensor:
-        seen.append(len(indices))
-        return real(photos, indices, rng)  # type: ignore[arg-type]
-
-    family.cut = cut  # type: ignore[method-assign]
+    family.graphs["x4"].register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
     family.calibrate("x4", photographs)
-    assert seen == [4]
+    first = family.ranges()
+    assert seen == [4, 4] * 2  # extremes first, then what to cut off
+    family.calibrate("x4", photographs)
+    assert family.ranges() == first

@@ -24,7 +24,7 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
         ('variants = ["4"]', "'4' is none"),
         ('variants = ["x5"]', "cannot be divided by 5"),
         ("hr = [264]", "rows and columns"),
-        ('crop = "whole"', "picture or patch"),
+        ('crop = "whole"', "crop"),
         ("batch = 0", "batch must be at least 1"),
         ("step = 3", "did you mean steps"),
         ('keep_float = "head"', "must be a list"),

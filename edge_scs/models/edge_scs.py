@@ -143,7 +143,13 @@ class ColourBranch(nn.Module):
 
     def logits(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
         """Class logits (n, CHROMA_STEPS^2, hc, wc)."""
-        x4, x8, x16 = self.encoder(to_colour_grid(gray, self.side))
+        if reference is not None:
+            reference = to_colour_grid(reference, self.side)
+        return self.logits_on_grid(to_colour_grid(gray, self.side), reference)
+
+    def logits_on_grid(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+        """``logits`` of pictures that ``to_colour_grid`` has resized already."""
+        x4, x8, x16 = self.encoder(gray)
         x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(x16)
         vote = None
         if reference is not None:
@@ -158,7 +164,7 @@ class ColourBranch(nn.Module):
     def _listen(self, x8: Tensor, x16: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.cross8 is None or self.cross16 is None:
             raise ValueError("this network was built without its reference branch")
-        luma, chroma = luma_chroma(to_colour_grid(reference, self.side))
+        luma, chroma = luma_chroma(reference)
         _, r8, r16 = self.encoder(luma)
         r8, r16 = self.lateral8(r8), self.lateral16(r16)
         chroma8, chroma16 = average(chroma, (8, 8)), average(chroma, (16, 16))

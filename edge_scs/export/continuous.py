@@ -17,6 +17,7 @@ with thin matrices that the caller fills (two numbers a row), which XNNPACK does
 import copy
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ from edge_scs.export.deploy import _mix_outputs
 from edge_scs.export.executorch import PteProgram
 from edge_scs.export.methods import Method
 from edge_scs.models.edge_scs import COLOUR_SIDE, SHUFFLE_SCALES, EdgeSCS, shuffle_scale, to_colour_grid
-from edge_scs.models.heads import ContinuousHead, lr_coordinates, sample_bilinear
+from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, sample_bilinear
 
 TILE = 256  # LR pixels a side that encode takes at most, halo included
 CHUNK = 128  # HR pixels a side that decode makes at most
@@ -88,9 +89,7 @@ class Decode(nn.Module):
         self.on_rows, self.on_cols, self.hidden = head.on_rows, head.on_cols, head.hidden
         self.out = _mix_outputs(head.out, model.to_rgb.reshape(3, 3))
 
-    def forward(
-        self, grid: Tensor, rows: Tensor, cols: Tensor, row_positions: Tensor, col_positions: Tensor
-    ) -> Tensor:
+    def forward(self, grid: Tensor, rows: Tensor, cols: Tensor, row_positions: Tensor, col_positions: Tensor) -> Tensor:
         _, channels, h, w = grid.shape
         down, across = rows.shape[1], cols.shape[2]
         x = torch.bmm(grid.reshape(1, channels * h, w), cols).reshape(channels, h, across)
@@ -105,7 +104,9 @@ class Shuffle(nn.Module):
 
     def __init__(self, model: EdgeSCS, scale: int):
         super().__init__()
-        self.conv = _mix_outputs(model.heads[str(scale)].conv, model.to_rgb.reshape(3, 3))
+        head = model.heads[str(scale)]
+        assert isinstance(head, PixelShuffleHead)
+        self.conv = _mix_outputs(head.conv, model.to_rgb.reshape(3, 3))
         self.scale = scale
         self.repeat = nn.Conv2d(3, 3 * scale**2, 1, bias=False).requires_grad_(False)
         self.repeat.weight.copy_(torch.eye(3).repeat_interleave(scale**2, dim=0)[:, :, None, None])
@@ -114,8 +115,11 @@ class Shuffle(nn.Module):
         return F.pixel_shuffle(self.conv(features) + self.repeat(grid[:, -3:]), self.scale).clamp(0, 1)
 
 
-def continuous_methods(model: EdgeSCS) -> dict[str, Method]:
-    """The methods to lower into one program. The network is copied, tied blocks stay tied."""
+def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Method]:
+    """The methods to lower into one program, ``colour_led`` if asked for. The network is copied, tied blocks stay tied.
+
+    Raises InputError for ``reference`` where the network has no such branch.
+    """
     model = copy.deepcopy(model).eval().requires_grad_(False)
     channels, grid_channels = model.config.channels, model.config.continuous_channels + 3
     tile, window = (1, TILE), (2, CHUNK + 2)
@@ -126,9 +130,10 @@ def continuous_methods(model: EdgeSCS) -> dict[str, Method]:
     gray = torch.rand(1, 1, 180, 320)
     on_grid, on_tile = {2: "grid_h", 3: "grid_w"}, {2: "tile_h", 3: "tile_w"}
     methods = {"colour": Method(Colour(model, False), {"gray": gray}, ("chroma",), {"gray": on_grid}, bounds)}
-    if model.config.reference:
-        reference = torch.rand(1, 3, REFERENCE_SIDE, REFERENCE_SIDE)
-        led = {"gray": gray, "reference": reference}
+    if reference:
+        if not model.config.reference:
+            raise InputError("this network was built without its reference branch; use reference = false")
+        led = {"gray": gray, "reference": torch.rand(1, 3, REFERENCE_SIDE, REFERENCE_SIDE)}
         methods["colour_led"] = Method(Colour(model, True), led, ("chroma",), {"gray": on_grid}, bounds)
     small = {"gray": torch.rand(1, 1, 80, 96), "chroma": torch.rand(1, 2, 80, 96)}
     methods["encode"] = Method(Encode(model), small, ("features", "grid"), dict.fromkeys(small, on_tile), bounds)
@@ -156,6 +161,21 @@ def continuous_methods(model: EdgeSCS) -> dict[str, Method]:
             Shuffle(model, scale), encoded, varying=dict.fromkeys(encoded, on_tile), bounds=bounds
         )
     return methods
+
+
+def output_shapes(name: str, method: Method) -> dict[str, list[int]]:
+    """The largest outputs of one of the methods, by name."""
+    inputs = {key: method.limit(key) for key in method.inputs}
+    if name.startswith("colour"):
+        return {"chroma": [1, 2, *(math.ceil(side / 4) for side in inputs["gray"][2:])]}
+    if name == "encode":
+        assert isinstance(method.module, Encode)
+        side = inputs["gray"][2:]
+        hidden = method.module.on_features
+        return {"features": [1, hidden.in_channels, *side], "grid": [1, hidden.out_channels + 3, *side]}
+    if name == "decode":
+        return {"rgb": [1, 3, inputs["rows"][1], inputs["cols"][2]]}
+    return {"rgb": [1, 3, *(side * int(name[1:]) for side in inputs["features"][2:])]}
 
 
 def sampling(coordinates: Tensor, low: int, high: int, last: int) -> Tensor:
@@ -256,7 +276,7 @@ class ContinuousProgram:
         count = 1 if lr <= TILE else math.ceil(lr / room)
         edges = [round(round(lr * i / count) * hr / lr) for i in range(count + 1)]
         found = []
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             low, high = _seen(start, stop, lr, hr / lr, self.halo)
             found.append(_Span(start, stop, low, high))
         return found

@@ -12,7 +12,6 @@ from edge_scs.errors import InputError
 from edge_scs.export.methods import Method
 from edge_scs.export.quiet import quiet, require
 
-
 # Python's own arithmetic on sizes, and unpacking: nodes of the graph that are no tensor operators.
 _BOOKKEEPING = ("getitem", "sym_size", "add", "sub", "mul", "floordiv")
 # Why a delegate leaves an operator to the portable kernels. What is not here, it has no kernel for.
@@ -23,6 +22,11 @@ REASONS = {
     "aten_upsample_bilinear2d_vec": "XNNPACK's resize takes fixed sizes",
     "aten_pixel_shuffle_default": "a copy: XNNPACK has none for sizes chosen at run time",
 }
+
+
+def reason(operator: str) -> str:
+    """Why an operator is not delegated, in words."""
+    return REASONS.get(operator, "the delegate has no kernel for it, or none for these shapes")
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def lower_methods(methods: Mapping[str, Method], backend: str = "xnnpack", **opt
                 )
                 for name, method in methods.items()
             }
-            edge = exir.to_edge_transform_and_lower(exported, partitioner=dict.fromkeys(methods, [partitioner]))
+            edge = exir.to_edge_transform_and_lower(exported, partitioner={name: [partitioner] for name in methods})
             infos = {name: debug.get_delegation_info(edge.exported_program(name).graph_module) for name in methods}
             program = edge.to_executorch()
     except Exception as error:

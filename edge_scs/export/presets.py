@@ -77,8 +77,8 @@ class Preset:
             raise InputError(f"{where}: scale must be between 1 and 16, not {self.scale:g}")
         if not 16 <= self.reference_side <= 1024:
             raise InputError(f"{where}: reference_side must be between 16 and 1024, not {self.reference_side}")
-        if self.continuous and (self.backend != "xnnpack" or self.precision != "fp32" or self.sizes or self.reference):
-            raise InputError(f"{where}: continuous goes with xnnpack and fp32, without sizes and reference")
+        if self.continuous and (self.backend != "xnnpack" or self.precision != "fp32" or self.sizes):
+            raise InputError(f"{where}: continuous goes with xnnpack and fp32, without sizes")
         if (self.images or self.compression != "none") and self.target != "coreml":
             raise InputError(f"{where}: images and compression are Core ML's; use target = 'coreml'")
         if self.sizes and self.target == "coreml" and self.minimum_target == "iOS17":

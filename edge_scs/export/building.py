@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edge_scs.errors import InputError
 from edge_scs.export.faults import psnr
-from edge_scs.export.methods import Method
+from edge_scs.export.methods import Method, UnsupportedError
 from edge_scs.export.presets import Preset
 from edge_scs.export.verify import embedded_photographs, prepare
 from edge_scs.weights.loading import Loaded
@@ -41,7 +40,7 @@ def build(methods: Mapping[str, Method], artifact: Path, loaded: Loaded, preset:
     lowered = executorch.lower_methods(methods, preset.backend, **options)
     if lowered.delegated_share < preset.min_delegated_share:
         left = "; ".join(f"{name}: {executorch.reason(name)}" for name in lowered.non_delegated)
-        raise InputError(
+        raise UnsupportedError(
             f"{loaded.name}: {lowered.delegated_share:.0%} of its operators reach {preset.backend}, preset "
             f"{preset.name} needs {preset.min_delegated_share:.0%}; left over: {left}"
         )

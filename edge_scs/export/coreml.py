@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edge_scs import __version__
 from edge_scs.errors import InputError
-from edge_scs.export.methods import Method
+from edge_scs.export.methods import Method, UnsupportedError
 from edge_scs.export.quiet import quiet, require
 
 DESCRIPTIONS = {
@@ -101,7 +101,7 @@ def convert(
             _describe(package, list(example), description, options)
             package.save(str(path))
     except Exception as error:
-        raise InputError(f"{name}: coremltools cannot convert it ({_line(error)})") from error
+        raise UnsupportedError(f"{name}: coremltools cannot convert it ({_line(error)})") from error
     _tidy(path)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_scs.errors import InputError
-from edge_scs.export.methods import Method
+from edge_scs.export.methods import Method, UnsupportedError
 from edge_scs.export.quiet import quiet, require
 
 # Python's own arithmetic on sizes, and unpacking: nodes of the graph that are no tensor operators.
@@ -74,8 +74,8 @@ def lower_methods(methods: Mapping[str, Method], backend: str = "xnnpack", **opt
             infos = {name: debug.get_delegation_info(edge.exported_program(name).graph_module) for name in methods}
             program = edge.to_executorch()
     except Exception as error:
-        reason = str(error).strip().splitlines()[:1]
-        raise InputError(f"{names}: ExecuTorch cannot lower it ({''.join(reason)})") from error
+        why = str(error).strip().splitlines()[:1]
+        raise UnsupportedError(f"{names}: ExecuTorch cannot lower it ({''.join(why)})") from error
     counts = {name: _operators(info) for name, info in infos.items()}
     left = {op for operators in counts.values() for op, (_, portable) in operators.items() if portable}
     pairs = [pair for operators in counts.values() for pair in operators.values()]

@@ -15,6 +15,10 @@ from edge_scs.models.registry import Description
 from edge_scs.weights.loading import Loaded
 
 
+class UnsupportedError(InputError):
+    """This network, or this converter, cannot do what the preset asks: not a failure when everything is tried."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One entry point to lower. ``inputs`` are examples by name, in the order of ``module.forward``.
@@ -67,9 +71,11 @@ def example_inputs(description: Description, preset: Preset, shape: Shape | None
     """
     shape = shape or preset.shapes[0]
     if preset.reference and not description.reference:
-        raise InputError(f"{description.name}: takes no reference; use a preset with reference = false")
+        raise UnsupportedError(f"{description.name}: takes no reference; use a preset with reference = false")
     if not description.enlarges(shape.scale):
-        raise InputError(f"{description.name}: cannot enlarge x{shape.scale:g}; it does {description.magnifications}")
+        raise UnsupportedError(
+            f"{description.name}: cannot enlarge x{shape.scale:g}; it does {description.magnifications}"
+        )
     random = torch.Generator().manual_seed(0)
     grey = description.input == "grey"
     example = {"gray" if grey else "rgb_lr": torch.rand(1, 1 if grey else 3, *shape.lr, generator=random)}
@@ -82,7 +88,7 @@ def check(loaded: Loaded, preset: Preset) -> None:
     """Raise InputError for what the network cannot do, before any work."""
     if preset.continuous and not isinstance(loaded.model, EdgeSCS):
         name = loaded.description.name
-        raise InputError(
+        raise UnsupportedError(
             f"{name}: preset {preset.name} needs a network of separate colour, texture and continuous parts, as "
             "edge_scs has; use a preset of fixed sizes"
         )

@@ -29,7 +29,7 @@ from edge_scs.export.manifest import (
     artifact_sha256,
     weights_sha256,
 )
-from edge_scs.export.methods import Method, check, example_inputs, fixed_methods
+from edge_scs.export.methods import Method, UnsupportedError, check, example_inputs, fixed_methods
 from edge_scs.export.opening import open_artifact
 from edge_scs.export.presets import Preset, known, load_preset
 from edge_scs.export.publishing import publish
@@ -60,7 +60,7 @@ def export_model(
     say = progress or (lambda message: None)
     check(loaded, preset)
     if module is None and preset.precision == "int8":
-        raise InputError(f"preset {preset.name}: int8 cannot be made yet; use fp32 or fp16")
+        raise UnsupportedError(f"preset {preset.name}: int8 cannot be made yet; use fp32 or fp16")
     if preset.continuous:
         assert isinstance(loaded.model, EdgeSCS)
         methods = continuous.continuous_methods(loaded.model, preset.reference)
@@ -192,10 +192,14 @@ def _write_golden(folder: Path, manifest: Manifest, loaded: Loaded) -> None:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A preset that a network was not exported for, and why, in one line."""
+    """A preset that a network was not exported for, and why, in one line.
+
+    ``failed``: it should have been. Otherwise the network or the converter cannot do it, which is an answer too.
+    """
 
     preset: str
     reason: str
+    failed: bool
 
 
 def export_targets(
@@ -240,7 +244,7 @@ def export_targets(
         except InputError as error:
             if refused is None:
                 raise
-            refused.append(Refusal(preset.name, str(error)))
+            refused.append(Refusal(preset.name, str(error), failed=not isinstance(error, UnsupportedError)))
             if progress is not None:
                 progress(f"{preset.name}: {error}")
     return manifests

@@ -261,8 +261,9 @@ class ContinuousProgram:
                 window = grid[
                     ..., down.low - rows.low : down.high - rows.low, across.low - cols.low : across.high - cols.low
                 ]
+                beyond = (across.high - across.low - window.shape[3], down.high - down.low - window.shape[2])
                 inputs = [
-                    window,
+                    F.pad(window, (0, beyond[0], 0, beyond[1])),
                     down.weights[None],
                     across.weights.T[None],
                     down.positions[None, :, :, None],
@@ -295,8 +296,9 @@ class _Axis:
     def __init__(self, start: int, stop: int, lr: int, ratio: float):
         self.hr = slice(start, stop)
         self.low, self.high = _seen(start, stop, lr, ratio, halo=0)
-        if self.high - self.low == 1 and lr > 1:  # a window has at least two pixels
-            self.low, self.high = max(0, self.low - 1), min(lr, max(self.high, 2))
+        if self.high - self.low == 1:  # a window has at least two pixels, the second of which may lie outside
+            self.low = max(0, self.low - 1)
+            self.high = self.low + 2
         coordinates = lr_coordinates(stop - start, ratio, start)
         self.weights = sampling(coordinates, self.low, self.high, lr - 1)
         self.positions = ContinuousHead.positions(coordinates, ratio).float()

@@ -180,6 +180,23 @@ def evaluate(
 
 
 @app.command()
+def inspect(
+    model: Model,
+    picture: Annotated[Path, typer.Argument(help="The picture to be coloured.")],
+    reference: Annotated[Path, typer.Option(help="The colour picture that leads the colours.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The sheet, such as maps.png.")],
+    at: Annotated[list[str] | None, typer.Option(help="A pixel of the picture, X,Y; may be given again.")] = None,
+    weights: Weights = None,
+) -> None:
+    """Draw what a referential model looks at: attention maps and valves over the pictures."""
+    from edge_scs.inspection import inspect as draw
+    from edge_scs.weights.loading import load
+
+    draw(load(model, weights), picture, reference, at or [], out)
+    print(out)
+
+
+@app.command()
 def bench(
     subjects: Annotated[list[str], typer.Argument(metavar="MODEL|ARTIFACT...", help="Timed in turn, A B A B.")],
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -238,17 +255,21 @@ def report(
 @app.command()
 def models(json_: Json = False) -> None:
     """Every network: parameters, MultAdds at 720p, receptive field, weights, published figures beside ours."""
-    from edge_scs.report.mult_adds import models_table
+    from edge_scs.report.mult_adds import models_table, published_line
 
     rows = models_table()
     if json_:
         emit({"models": rows})
         return
-    print(f"{'model':12s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
+    print(f"{'model':14s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
     for row in rows:
         adds = row["mult_adds_720p"]
         giga = " ".join("      - " if adds[s] is None else f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
-        print(f"{row['name']:12s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
+        print(f"{row['name']:14s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
+        if row["params_automatic"] != row["params"]:
+            print(f"{'':14s} {row['params_automatic']:10,d} without a reference")
+        if published := published_line(row):
+            print(f"{'':14s} published: {published}")
 
 
 @app.command("import-weights")

@@ -52,8 +52,6 @@ class Colour(nn.Module):
             del self.branch.votes
 
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        if reference is not None:
-            reference = to_colour_grid(reference, self.branch.side)
         logits = self.branch.logits_on_grid(gray, reference)
         n, classes, h, w = logits.shape
         # Three axes: over four, XNNPACK's softmax normalises the wrong one (export.deploy).

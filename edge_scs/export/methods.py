@@ -69,6 +69,9 @@ def example_inputs(description: Description, preset: Preset, shape: Shape | None
 
     Raises InputError for what the network cannot do.
     """
+    if description.no_export:
+        why = f"cannot be exported: {description.no_export}; use it with PyTorch"
+        raise UnsupportedError(f"{description.name}: {why}")
     shape = shape or preset.shapes[0]
     if preset.reference and not description.reference:
         raise UnsupportedError(f"{description.name}: takes no reference; use a preset with reference = false")

@@ -151,7 +151,7 @@ def verify(
     if json_:
         emit(parity.to_dict())
     else:
-        print(f"{artifact}: {parity.summary()}")
+        print(f"{artifact}: {parity.summary()}\n  {parity.proof}")
     if not parity.passed:
         raise InputError(f"{artifact}: does not equal its network any more; export it again")
 

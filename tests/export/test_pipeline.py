@@ -186,6 +186,7 @@ def test_swapped_colours_fail(small: Loaded) -> None:
 
     parity = measure(swapped, small, shapes, (96, 128), 50, embedded_photographs()[:1])  # type: ignore[arg-type]
     assert parity.verdict == "fail"
+    assert parity.flags == ["wrong colour order: channels come as BGR"]
 
 
 def test_the_worst_photograph_decides(small: Loaded) -> None:

@@ -106,11 +106,14 @@ class Shuffle(nn.Module):
         assert isinstance(head, PixelShuffleHead)
         self.conv = _mix_outputs(head.conv, model.to_rgb.reshape(3, 3))
         self.scale = scale
-        self.repeat = nn.Conv2d(3, 3 * scale**2, 1, bias=False).requires_grad_(False)
-        self.repeat.weight.copy_(torch.eye(3).repeat_interleave(scale**2, dim=0)[:, :, None, None])
+        # Takes the base picture out of the grid as well: a slice would not be delegated.
+        hidden = model.config.continuous_channels
+        self.repeat = nn.Conv2d(hidden + 3, 3 * scale**2, 1, bias=False).requires_grad_(False)
+        self.repeat.weight.zero_()
+        self.repeat.weight[:, hidden:, 0, 0] = torch.eye(3).repeat_interleave(scale**2, dim=0)
 
     def forward(self, features: Tensor, grid: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.conv(features) + self.repeat(grid[:, -3:]), self.scale).clamp(0, 1)
+        return F.pixel_shuffle(self.conv(features) + self.repeat(grid), self.scale).clamp(0, 1)
 
 
 def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Method]:

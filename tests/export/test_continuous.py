@@ -168,7 +168,7 @@ def test_the_export_says_what_it_is(exported: Exported) -> None:
     assert exported.path.name == "edge_scs_s_xnnpack-continuous.pte"
     assert [method.name for method in manifest.methods] == ["colour", "encode", "decode", "x2", "x3", "x4"]
     assert manifest.delegated_share is not None
-    assert manifest.delegated_share >= 0.9
+    assert manifest.delegated_share >= 0.85
     assert {method.name: method.delegated_share for method in manifest.methods}["encode"] == 1.0
     assert manifest.parity is not None
     assert manifest.parity.psnr_db is not None

@@ -31,14 +31,14 @@ class Everything(nn.Module):
         self.stem = nn.Conv2d(8, 12, 3, 2, 1)
         self.grouped = nn.Conv2d(12, 12, 3, padding=1, groups=3)
         self.mix = nn.Conv2d(20, 8, 1, bias=False)
-        self.linear = nn.Linear(12, 12)
+        self.linear, self.key = nn.Linear(12, 12), nn.Linear(12, 12)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.stem(x))
         y = self.grouped(y) + 0.5 * y
         n, c, h, w = y.shape
         flat = y.reshape(n, c, h * w).transpose(1, 2)
-        scores = torch.softmax(torch.bmm(flat, flat.transpose(1, 2)) * 0.3, dim=-1)
+        scores = torch.softmax(torch.bmm(flat, self.key(flat).transpose(1, 2)) * 0.3, dim=-1)
         y = self.linear(torch.bmm(scores, flat)).transpose(1, 2).reshape(n, c, h, w)
         y = F.max_pool2d(F.interpolate(y, (6, 10), mode="bilinear", align_corners=False), 3, 1, 1)
         z = self.mix(torch.cat([x - 0.1, y], dim=1))

@@ -189,7 +189,10 @@ def test_enhance_gives_torchs_picture(exported: Exported, small: Loaded) -> None
     assert (ours != torchs).mean() < 0.001
     colour = np.stack([photo, photo // 2, 255 - photo], axis=2)
     kept = predictor.enhance(colour, (140, 200), keep_colour=True)
-    assert np.abs(kept.astype(int) - Predictor(small).enhance(colour, (140, 200), keep_colour=True)).mean() < 1
+    torchs = Predictor(small).enhance(colour, (140, 200), keep_colour=True)
+    inside = ((torchs > 25) & (torchs < 230)).all(axis=2)  # the program's answer is clamped before its luma is taken
+    assert inside.mean() > 0.3
+    assert np.abs(kept.astype(int) - torchs)[inside].mean() < 0.5
     with pytest.raises(InputError, match="without its reference branch"):
         predictor.enhance(photo, (189, 270), reference=colour)
     with pytest.raises(InputError, match="magnifies by 1 to 8"):

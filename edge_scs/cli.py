@@ -160,7 +160,7 @@ def qat(
 @app.command()
 def export(
     model: Model,
-    target: Annotated[str, typer.Option(help="executorch, coreml, or a preset: a name or a TOML file.")],
+    target: Annotated[str, typer.Option(help="executorch, coreml, all, or a preset: a name or a TOML file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the artifacts.")] = Path("out"),
     weights: Weights = None,
     scale: Annotated[float | None, typer.Option(help="Magnification instead of the preset's.")] = None,
@@ -168,19 +168,32 @@ def export(
     json_: Json = False,
 ) -> None:
     """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
-    from edge_scs.export.pipeline import export_targets
+    from edge_scs.export.pipeline import Refusal, export_targets
+    from edge_scs.export.table import render
     from edge_scs.quantization.network import load as load_int8
     from edge_scs.weights.loading import is_quantised, load
 
     loaded = (load_int8 if is_quantised(weights or Path(model)) else load)(model, weights)
+    refused: list[Refusal] | None = [] if target == "all" else None
     manifests = export_targets(
-        loaded, target, out, scale=scale, lr=lr, progress=say, quantised=lambda: load_int8(loaded.name)
+        loaded,
+        target,
+        out,
+        scale=scale,
+        lr=lr,
+        progress=say,
+        refused=refused,
+        quantised=lambda: load_int8(loaded.name),
     )
     if json_:
-        emit({"artifacts": [manifest.to_dict() for manifest in manifests]})
-        return
-    for manifest in manifests:
-        print(f"{manifest.path}\n  {manifest.summary()}")
+        emit({"artifacts": [manifest.to_dict() for manifest in manifests], "refused": [vars(r) for r in refused or []]})
+    elif refused is None:
+        for manifest in manifests:
+            print(f"{manifest.path}\n  {manifest.summary()}")
+    else:
+        print(render(manifests, refused))
+    if any(refusal.failed for refusal in refused or []):
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -201,7 +214,7 @@ def verify(
     if json_:
         emit(parity.to_dict())
     else:
-        print(f"{artifact}: {parity.summary()}")
+        print(f"{artifact}: {parity.summary()}\n  {parity.proof}")
     if not parity.passed:
         raise InputError(f"{artifact}: does not equal its network any more; export it again")
 

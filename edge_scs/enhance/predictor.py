@@ -67,13 +67,16 @@ def make_predictor(
     takes ``artifact``, an exported .pte that fixes all of them. Raises InputError for anything that does not fit.
     """
     if runtime == "executorch":
+        from edge_scs.enhance.continuous import ContinuousPredictor
         from edge_scs.enhance.fixed import FixedPredictor
+        from edge_scs.export.manifest import read_manifest
 
         if artifact is None or weights is not None:
             raise InputError(
                 "runtime executorch: give --artifact FILE.pte, made by `edge-scs export`, and no --weights"
             )
-        return FixedPredictor(artifact)
+        manifest = read_manifest(artifact)
+        return FixedPredictor(artifact) if manifest.continuous is None else ContinuousPredictor(artifact, manifest)
     if runtime != "torch":
         raise InputError(f"runtime {runtime}: must be torch or executorch")
     if artifact is not None:

@@ -143,7 +143,11 @@ class ColourBranch(nn.Module):
 
     def logits(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
         """Class logits (n, CHROMA_STEPS^2, hc, wc)."""
-        x4, x8, x16 = self.encoder(to_colour_grid(gray, self.side))
+        return self.logits_on_grid(to_colour_grid(gray, self.side), reference)
+
+    def logits_on_grid(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+        """``logits`` of a grey picture that ``to_colour_grid`` has resized already."""
+        x4, x8, x16 = self.encoder(gray)
         x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(x16)
         vote = None
         if reference is not None:

@@ -122,9 +122,9 @@ def test_edge_scs_in_int8_reaches_both_targets(quantised: Loaded, tmp_path: Path
 
 
 def test_presets_get_the_network_of_their_precision(tiny_quantised: Loaded, tiny: Loaded, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="int8 cannot be made of a float network"):
+    with pytest.raises(InputError, match="int8 cannot be made of a float one"):
         export_model(tiny, load_preset("xnnpack-int8").replace(**TINY), tmp_path)
-    with pytest.raises(InputError, match="fp32 cannot be made of a quantised one"):
+    with pytest.raises(InputError, match="fp32 cannot be made of a quantised network"):
         export_model(tiny_quantised, load_preset("xnnpack-fp32").replace(**TINY), tmp_path)
     found = []
     manifests = export_targets(

@@ -152,6 +152,8 @@ class Family:
     ):
         """``variants`` and ``keep_float`` replace the recipe's."""
         self.recipe, self.device, self.about = recipe, device, loaded.description
+        if self.about.no_export:
+            raise InputError(f"{loaded.name}: cannot be quantised, as it cannot be exported: {self.about.no_export}")
         self.model = loaded.model.to(device)
         self.section = DataSection(batch=recipe.batch, crop=recipe.crop)
         self.names = list(recipe.variants if variants is None else variants)

@@ -141,6 +141,14 @@ def test_recipes_that_do_not_fit_the_network(
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").glob("*.safetensors"))
 
 
+@pytest.mark.parametrize("name", ["scsnet", "liif_edsr"])
+def test_networks_that_are_not_exported_are_not_quantised(name: str, photographs: Photographs, tmp_path: Path) -> None:
+    from edge_scs.weights.loading import load as load_float
+
+    with pytest.raises(InputError, match=f"{name}: "):
+        finetune(QATRecipe(name), load_float(name, allow_untrained=True), photographs, tmp_path, say=silent)
+
+
 def test_a_network_without_reference_has_no_such_variant(photographs: Photographs, tmp_path: Path) -> None:
     from edge_scs.weights.loading import load as load_float
 

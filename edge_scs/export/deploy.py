@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from edge_scs.models.edge_scs import ColourBranch, EdgeSCS, enlarge_chroma, shuffle_scale
 from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, pixel_shuffle
 
+
 @runtime_checkable
 class QuantisedNetwork(Protocol):
     """What exporting needs of a quantised network (``quantization.network``): it answers like an eager one, in int8."""

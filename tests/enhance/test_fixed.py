@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_scs.enhance import fixed
+from edge_scs.enhance.enhancer import make_predictor
 from edge_scs.enhance.fixed import FixedPredictor
 from edge_scs.enhance.pictures import as_grey, to_tensor
-from edge_scs.enhance.predictor import make_predictor
 from edge_scs.errors import InputError
 
 

@@ -128,7 +128,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged EXIF and the like: the pixels decide
-            with Image.open(path, formats=FORMATS) as image:
+            # From an open file, not a name: Pillow maps files by name, which turns some TIFFs wrongly, and a mapped
+            # file that somebody cuts off meanwhile kills the process.
+            with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
                 _check_size(path, image.size)
                 yield image
     except (InputError, MemoryError):
@@ -145,9 +147,17 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: damaged or cut off ({reason}); copy or export it again") from error
 
 
+def check_sums(path: Path, image: Image.Image) -> None:
+    """Raise, inside ``opened``, if a PNG's checksums do not fit: decoding alone does not look at all of them."""
+    if image.format == "PNG":
+        with Image.open(path, formats=("PNG",)) as again:
+            again.verify()
+
+
 def _open(path: Path) -> Image.Image:
     """The file as a loaded picture of mode L or RGB, upright."""
     with opened(path) as image:
+        check_sums(path, image)
         return to_eight_bits(path, ImageOps.exif_transpose(image), dict(getattr(image, "tag_v2", {})))
 
 

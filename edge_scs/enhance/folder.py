@@ -121,7 +121,11 @@ def enhance_files(
     guide = None if reference is None else read_rgb(reference)
     work = partial(_attempt, wanted=wanted, guide=guide)
     if len(inputs) == 1 and not Path(inputs[0]).is_dir():
-        return _dry(pairs, wanted, Summary()) if dry_run else _one(*pairs[0], partial(work, enhancer=predictor), say)
+        if dry_run:
+            return _dry(pairs, wanted, Summary())
+        if progress and (weight := _weight(pairs[0][0])) > WORTH_ESTIMATING:
+            say(_estimate(predictor, wanted, guide, pairs, weight, 1))
+        return _one(*pairs[0], partial(work, enhancer=predictor), progress, say)
     settings = {"network": predictor.identity, "version": __version__, "keep_colour": keep_colour, "quality": quality}
     settings |= {"scale": scale, "size": size, "reference": None if reference is None else sha256(Path(reference))}
     with Ranks() as ranks, closing(Journal(out, settings, ranks.rank, read_only=dry_run)) as journal:
@@ -153,10 +157,12 @@ def enhance_files(
     return summary
 
 
-def _one(source: Path, target: Path, work: Callable[..., Outcome], say: Callable[[str], None]) -> Summary:
+def _one(
+    source: Path, target: Path, work: Callable[..., Outcome], progress: bool, say: Callable[[str], None]
+) -> Summary:
     """A single picture given by name: no journal, and what is wrong with it is raised."""
     _sweep({target.parent}, say)
-    with interruptible(), Display([1.0], True, say) as display:
+    with interruptible(), Display([1.0], progress, say) as display:
         outcome = work(source, target, progress=display.start(0, source))
     if outcome.reason is not None:
         raise InputError(outcome.reason if str(target) in outcome.reason else f"{source}: {outcome.reason}")
@@ -270,7 +276,8 @@ def _estimate(
     times = predictor.default_scale if wanted.scale is None else wanted.scale
     suffix = pairs[0][1].suffix
     seconds = seconds_per_pixel(predictor, (times, times), suffix, guide, wanted.keep_colour) * pixels / processes
-    return f"{len(pairs)} pictures, {pixels / 1e6:.1f} megapixels: {duration(seconds)}, going by one tile"
+    number = f"{len(pairs)} pictures" if len(pairs) > 1 else "1 picture"
+    return f"{number}, {pixels / 1e6:.1f} megapixels: {duration(seconds)}, going by one tile"
 
 
 def _gathered(summary: Summary, ranks: Ranks) -> Summary:

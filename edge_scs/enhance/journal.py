@@ -71,7 +71,7 @@ class Journal:
         if place not in self._targets:
             return None
         try:
-            content = sha256(source)
+            content = sha256(source) if source.is_file() else ""  # a link to nowhere, say
         except OSError:
             return None  # the attempt itself will say why
         entry = self._entries.get((content, self.settings, place))

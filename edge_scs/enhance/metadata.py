@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import struct
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -41,11 +43,40 @@ class Metadata:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """1 to 8, EXIF's numbers; 1 where the tag is absent or nonsense."""
+    """How the decoded pixels are still to be turned, 1 to 8 in EXIF's numbers. Pillow turns TIFF pages itself."""
+    return 1 if image.format == "TIFF" else _tagged_orientation(image)
+
+
+def _tagged_orientation(image: Image.Image) -> int:
     with contextlib.suppress(Exception):
-        value = image.getexif().get(ORIENTATION, 1)
+        value = exif_of(image).get(ORIENTATION, 1)
         return value if value in range(1, 9) else 1
     return 1
+
+
+def exif_of(image: Image.Image) -> Image.Exif:
+    """The EXIF block, without decoding the picture, as Pillow would for a PNG that may have it behind its pixels."""
+    if image.format != "PNG" or "exif" in image.info or "Raw profile type exif" in image.info:
+        return image.getexif()
+    exif = Image.Exif()
+    if block := _late_exif(image.fp):  # type: ignore[attr-defined]
+        exif.load(b"Exif\0\0" + block)
+    elif match := _XMP_ORIENTATION.search(_block(image.info.get("XML:com.adobe.xmp")) or b""):
+        exif[ORIENTATION] = int(match[0][-1:])
+    return exif
+
+
+def _late_exif(file: BinaryIO) -> bytes | None:
+    """A PNG's eXIf chunk, wherever it stands; the file is left where it was."""
+    before, found = file.tell(), None
+    file.seek(8)
+    while found is None and len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"eXIf" and length <= _MAX_BLOCK:
+            found = file.read(length)
+        file.seek(length + 4, 1)
+    file.seek(before)
+    return found
 
 
 def read_metadata(image: Image.Image, size: tuple[int, int], ratios: tuple[float, float]) -> Metadata:
@@ -53,10 +84,10 @@ def read_metadata(image: Image.Image, size: tuple[int, int], ratios: tuple[float
 
     Broken blocks are left out: the pixels matter more. The ICC profile is the caller's business.
     """
-    turned = orientation_of(image) >= 5
+    turned = _tagged_orientation(image) >= 5
     exif = Image.Exif()
     with contextlib.suppress(Exception):
-        old = image.getexif()
+        old = exif_of(image)
         kept = [(tag, value) for tag, value in old.items() if tag not in _STORAGE]
         for tag, value in kept:
             exif[tag] = value
@@ -82,13 +113,13 @@ def read_metadata(image: Image.Image, size: tuple[int, int], ratios: tuple[float
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
     """Pixels per inch (x, y); None where the file gives none, or only an aspect."""
-    if image.format == "JPEG" and image.info.get("jfif_unit") == 0 and not image.getexif().get(X_RESOLUTION):
+    if image.format == "JPEG" and image.info.get("jfif_unit") == 0 and not exif_of(image).get(X_RESOLUTION):
         return None
     try:
         x, y = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (x, y) if 1 <= x <= 1e5 and 1 <= y <= 1e5 else None
+    return (x, y) if 2 <= x <= 1e5 and 2 <= y <= 1e5 else None  # 1: Pillow's word for none in a TIFF
 
 
 def _photoshop(image: Image.Image) -> bytes | None:

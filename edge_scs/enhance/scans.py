@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from edge_scs.enhance.metadata import Metadata, orientation_of, read_metadata
 from edge_scs.enhance.pictures import Picture, as_grey
 from edge_scs.enhance.profiles import Profile, read_profile, srgb_profile
 from edge_scs.enhance.sizes import target_size
 from edge_scs.errors import InputError
-from edge_scs.images import opened, sixteen_bits, to_eight_bits
+from edge_scs.images import check_sums, opened, sixteen_bits, to_eight_bits
 
 # Pillow unpacks a 16-bit colour channel to its high byte; told the other byte order, it unpacks the low one.
 _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}
@@ -65,6 +65,7 @@ def read_scan(
         lr = _upright(image)
         hr = target_size(lr, scale, size)
         check_pixels(path, hr, max_pixels)
+        check_sums(path, image)
         metadata = read_metadata(image, hr, (hr[0] / lr[0], hr[1] / lr[1]))
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # a telephone's preview is no second picture
@@ -103,7 +104,7 @@ def _decode(
         return (*_deep_srgb(sixteen_bits(image, dict(getattr(image, "tag_v2", {}))), None, profile, colour, notes),)
     raw = _raw_mode(image)
     if raw.endswith(tuple(_OTHER_BYTE)) and not raw.startswith("CMYK"):
-        deep, alpha = _sixteen_bit_colour(image, raw)
+        deep, alpha = _sixteen_bit_colour(path, image, raw)
         return _deep_srgb(deep, alpha, read_profile(icc, "RGB"), colour, notes)
     if image.format == "TIFF" and 16 in image.tag_v2.get(258, ()):  # type: ignore[attr-defined]
         if image.mode != "CMYK" or not raw.endswith(tuple(_OTHER_BYTE)):
@@ -119,7 +120,10 @@ def _decode(
     if profile is not None:
         if image.mode not in ("L", "CMYK"):
             image = image.convert("RGB")
-        image = profile.to_srgb(image)
+        try:
+            image = profile.to_srgb(image)
+        except ImageCms.PyCMSError:  # its tables are broken: as if there were none
+            profile = None
     image = to_eight_bits(path, image, {})
     return np.array(image if colour else image.convert("L")), alpha, profile
 
@@ -145,15 +149,15 @@ def _raw_mode(image: Image.Image) -> str:
     return str(args if isinstance(args, str) else args[0] if args else "")
 
 
-def _sixteen_bit_colour(image: Image.Image, raw: str) -> tuple[Picture, Picture | None]:
+def _sixteen_bit_colour(path: Path, image: Image.Image, raw: str) -> tuple[Picture, Picture | None]:
     """RGB (h, w, 3) or grey (h, w), and alpha (h, w), of a 16-bit picture with several channels."""
     if raw == "LA;16B":  # four bytes a pixel, read as if they were RGBA
-        wide = _unpacked(image, "RGBA").astype(np.uint16)
+        wide = _unpacked(path, image.format, "RGBA").astype(np.uint16)
         return wide[..., 0] << 8 | wide[..., 1], wide[..., 2] << 8 | wide[..., 3]
     depth = raw[-3:]
     name = raw.removesuffix(depth).replace("RGBa;", "RGBA;")  # its premultiplied values as they are, for now
-    deep = _unpacked(image, name + depth).astype(np.uint16) << 8
-    deep |= _unpacked(image, name + _OTHER_BYTE[depth])
+    deep = _unpacked(path, image.format, name + depth).astype(np.uint16) << 8
+    deep |= _unpacked(path, image.format, name + _OTHER_BYTE[depth])
     if deep.shape[2] == 3 or raw.startswith("RGBX"):
         return deep[..., :3], None
     rgb, alpha = deep[..., :3], deep[..., 3]
@@ -163,9 +167,9 @@ def _sixteen_bit_colour(image: Image.Image, raw: str) -> tuple[Picture, Picture 
     return rgb, alpha
 
 
-def _unpacked(image: Image.Image, raw: str) -> NDArray[np.uint8]:
+def _unpacked(path: Path, name: str | None, raw: str) -> NDArray[np.uint8]:
     """The picture's bytes as Pillow unpacks them when told that pixels are stored like ``raw``."""
-    with Image.open(image.filename, formats=(image.format or "",)) as again:  # type: ignore[attr-defined]
+    with open(path, "rb") as file, Image.open(file, formats=(name or "",)) as again:
         tiles = again.tile  # type: ignore[attr-defined]
         again.tile = [  # type: ignore[attr-defined]
             tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw) for tile in tiles

@@ -1,11 +1,12 @@
 """Files and folders: names, places, sources that stay, broken pictures that are counted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
+from enhance.repeat import Repeat
 
 from edge_scs.enhance.enhancer import make_predictor
 from edge_scs.enhance.folder import Summary, enhance_files, plan
@@ -13,35 +14,6 @@ from edge_scs.enhance.predictor import Predictor
 from edge_scs.errors import InputError
 from edge_scs.images import read_rgb, write_image
 from edge_scs.weights.loading import load
-
-
-class Repeat:
-    """An enhancer that repeats pixels and remembers what it was asked."""
-
-    identity = "repeat"
-    default_scale = 2.0
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, object]] = []
-
-    def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None:
-        if scale == 7:
-            raise InputError("repeat: cannot magnify by x7; it supports the rest")
-
-    def strips(
-        self,
-        picture: np.ndarray,
-        size: tuple[int, int],
-        reference: np.ndarray | None = None,
-        keep_colour: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Iterator[np.ndarray]:
-        self.asked.append({"shape": picture.shape, "size": size, "reference": reference, "keep_colour": keep_colour})
-        if progress is not None:
-            progress(1, 1)
-        rows, cols = (np.arange(n) * old // n for n, old in zip(size, picture.shape[:2], strict=True))
-        out = picture[rows][:, cols]
-        yield out if out.ndim == 3 else np.repeat(out[..., None], 3, axis=2)
 
 
 @pytest.fixture

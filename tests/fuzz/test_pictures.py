@@ -1,0 +1,81 @@
+"""Mutated pictures through the whole of ``enhance``: done or refused, never a crash, a hang or a file left behind.
+
+``pytest -m fuzz tests/fuzz`` does 20,000 (FUZZ_COUNT and FUZZ_SEED change number and start); by default some hundred.
+"""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from fuzz.mixed import GOOD, write_good
+from fuzz.mutate import mutate
+
+from edge_scs.enhance import folder as folder_module
+from edge_scs.enhance.folder import enhance_files
+from edge_scs.enhance.predictor import Predictor
+from edge_scs.weights.loading import load
+
+COUNT, SEED = int(os.environ.get("FUZZ_COUNT", "20000")), int(os.environ.get("FUZZ_SEED", "0"))
+FOLDERFUL = 250
+SECONDS = 10.0
+
+
+class Timed:
+    """Notes the time from one picture to the next, and has an alarm go off in one that takes too long."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.slowest = 0.0
+        attempt = folder_module._attempt
+
+        def timed(*given: object, **more: object) -> object:
+            begun = time.monotonic()
+            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            try:
+                return attempt(*given, **more)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                self.slowest = max(self.slowest, time.monotonic() - begun)
+
+        signal.signal(signal.SIGALRM, _hang)
+        monkeypatch.setattr(folder_module, "_attempt", timed)
+
+
+@pytest.mark.parametrize("count", [240, pytest.param(COUNT, marks=pytest.mark.fuzz)])
+def test_mutated_pictures_are_done_or_refused(
+    tmp_path: Path, count: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    originals = [write_good(tmp_path / "good", kind, 0, side=10) for kind in GOOD if "\n" not in kind]
+    sources = [(path.read_bytes(), path.suffix) for path in originals]
+    predictor = Predictor(load("edge_scs_s", allow_untrained=True))
+    done = failed = 0
+    timed = Timed(monkeypatch)
+    for first in range(0, count, FOLDERFUL):
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        numbers = range(first, min(first + FOLDERFUL, count))
+        for number in numbers:
+            content, suffix = sources[number % len(sources)]
+            (folder / f"{number}{suffix}").write_bytes(mutate(content, SEED + number))
+        summary = enhance_files([folder], out, predictor, scale=1.5, progress=False, max_output_pixels=4_000_000)
+        done, failed = done + len(summary.done), failed + len(summary.failed)
+        assert len(summary.done) + len(summary.failed) == len(numbers)
+        journal = (out / ".edge-scs" / "journal-0.jsonl").read_text().splitlines()
+        assert len(journal) == len(numbers)
+        left = {path for path in out.rglob("*") if path.is_file()} - set(summary.done)
+        assert {path.name for path in left} <= {"journal-0.jsonl", "failures.jsonl"}
+        shutil.rmtree(folder)
+        shutil.rmtree(out)
+    capfd.readouterr()
+    with capfd.disabled():
+        print(f"\n{count} mutated pictures: {done} done, {failed} refused, slowest {timed.slowest:.1f} s")
+    assert done
+    assert failed
+
+
+def _hang(*_: object) -> None:
+    raise KeyboardInterrupt(f"a picture took more than {SECONDS:g} s")

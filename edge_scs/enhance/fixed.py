@@ -54,6 +54,8 @@ class FixedPredictor:
             raise InputError(
                 f"{artifact}: made from {manifest.model}, which this version does not know; export it again"
             )
+        if artifact_sha256(artifact) != manifest.sha256:
+            raise InputError(f"{artifact}: differs from its manifest; export it again")
         self.artifact, self.network = artifact, manifest.model
         self.program = PteProgram(artifact, threads)
         try:

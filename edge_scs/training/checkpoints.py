@@ -1,6 +1,7 @@
 """Checkpoints: one file that holds all a run needs to go on exactly, written whole or not at all."""
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
         if not path.exists():
             continue
         try:
+            _check_size(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a torn or foreign file fails in many ways; all mean "not this one"
             broken.append(path)
@@ -42,3 +44,10 @@ def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
     if broken:
         raise InputError(f"{broken[0]}: no checkpoint of this run can be read; start again without --resume")
     return None
+
+
+def _check_size(path: Path) -> None:
+    """Raise ValueError for an archive whose entries would unpack to more than the file measures: torch packs none."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("its entries are compressed")

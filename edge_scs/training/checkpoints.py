@@ -1,6 +1,7 @@
 """Checkpoints: one file that holds all a run needs to go on exactly, written whole or not at all."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     with atomic_path(folder / NAME) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        with open(temporary, "wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())  # a full disk shows here at the latest, with both older checkpoints in place
         if (folder / NAME).exists():
             (folder / NAME).replace(folder / PREVIOUS)
 
@@ -34,7 +38,7 @@ def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
         if not path.exists():
             continue
         try:
-            _check_size(path)
+            _check_archive(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a torn or foreign file fails in many ways; all mean "not this one"
             broken.append(path)
@@ -46,8 +50,13 @@ def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
     return None
 
 
-def _check_size(path: Path) -> None:
-    """Raise ValueError for an archive whose entries would unpack to more than the file measures: torch packs none."""
+def _check_archive(path: Path) -> None:
+    """Raise for what torch reads without a word: bytes that have changed, and entries that unpack to more than the file.
+
+    torch writes checksums and packs nothing, but looks at neither when it reads.
+    """
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
             raise ValueError("its entries are compressed")
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} has a wrong checksum")

@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parent
 MAX_BYTES = 2 << 30
 MAX_WIDTH = 1024
 # Far above every network here; what a hostile spec may have allocated before it is refused.
-MAX_PARAMETERS, MAX_LAYERS = 200_000_000, 20_000
+MAX_PARAMETERS, MAX_LAYERS = 50_000_000, 20_000
 
 
 @dataclass

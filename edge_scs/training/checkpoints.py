@@ -51,7 +51,7 @@ def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise for what torch reads without a word: bytes that have changed, and entries that unpack to more than the file.
+    """Raise for what torch reads without a word: changed bytes, and entries that unpack to more than the file holds.
 
     torch writes checksums and packs nothing, but looks at neither when it reads.
     """

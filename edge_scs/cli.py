@@ -84,8 +84,8 @@ def enhance(
     from edge_scs.enhance.enhancer import make_predictor
     from edge_scs.enhance.folder import enhance_files
     from edge_scs.enhance.plan import suffix_of
+    from edge_scs.enhance.ranks import is_main
     from edge_scs.enhance.workers import threads_each
-    from edge_scs.files import printable
 
     suffix = suffix_of(format_)
     make = partial(make_predictor, model, weights, runtime, artifact, tile or None, device)
@@ -94,6 +94,16 @@ def enhance(
         max_output_pixels=max_output_pixels, overwrite_sources=overwrite_sources, dry_run=dry_run, jobs=jobs,
         make=partial(make, threads=threads_each(jobs)), say=say,
     )  # fmt: skip
+    if is_main():
+        report_enhanced(summary, out, dry_run)
+    if summary.failed:
+        raise typer.Exit(3)
+
+
+def report_enhanced(summary: Any, out: Path, dry_run: bool) -> None:
+    """What became of the pictures, or would: plans on stdout, the rest on stderr, a line each."""
+    from edge_scs.files import printable
+
     for path, target, (h, w) in summary.planned:
         print(f"{printable(path)} -> {printable(target)} {w}x{h}")
     for path, note in summary.notes:
@@ -104,8 +114,6 @@ def enhance(
         say(f"{len(summary.planned)} to do, {summary.before} settled before, {len(summary.failed)} cannot be done")
     else:
         say(f"{summary.words()}, in {printable(out)}")
-    if summary.failed:
-        raise typer.Exit(3)
 
 
 @app.command()

@@ -14,6 +14,11 @@ import torch.distributed as dist
 _PATIENCE = timedelta(days=30)
 
 
+def is_main() -> bool:
+    """Whether this process speaks for all of a launch."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or int(os.environ.get("RANK", "0")) == 0
+
+
 class Ranks:
     """This process's ``rank`` among ``count``: 0 of 1 unless a launcher set RANK and WORLD_SIZE."""
 

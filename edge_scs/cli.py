@@ -209,6 +209,23 @@ def evaluate(
 
 
 @app.command()
+def inspect(
+    model: Model,
+    picture: Annotated[Path, typer.Argument(help="The picture to be coloured.")],
+    reference: Annotated[Path, typer.Option(help="The colour picture that leads the colours.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The sheet, such as maps.png.")],
+    at: Annotated[list[str] | None, typer.Option(help="A pixel of the picture, X,Y; may be given again.")] = None,
+    weights: Weights = None,
+) -> None:
+    """Draw what a referential model looks at: attention maps and valves over the pictures."""
+    from edge_scs.inspection import inspect as draw
+    from edge_scs.weights.loading import load
+
+    draw(load(model, weights), picture, reference, at or [], out)
+    print(out)
+
+
+@app.command()
 def bench(
     subjects: Annotated[list[str], typer.Argument(metavar="MODEL|ARTIFACT...", help="Timed in turn, A B A B.")],
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -267,7 +284,7 @@ def report(
 @app.command()
 def models(json_: Json = False) -> None:
     """Every network: parameters, MultAdds at 720p, receptive field, weights, published figures beside ours."""
-    from edge_scs.report.mult_adds import models_table
+    from edge_scs.report.mult_adds import models_table, published_line
 
     rows = models_table()
     if json_:
@@ -278,6 +295,10 @@ def models(json_: Json = False) -> None:
         adds = row["mult_adds_720p"]
         giga = " ".join("      - " if adds[s] is None else f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
         print(f"{row['name']:12s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
+        if row["params_automatic"] != row["params"]:
+            print(f"{'':12s} {row['params_automatic']:10,d} without a reference")
+        if published := published_line(row):
+            print(f"{'':12s} published: {published}")
 
 
 @app.command("import-weights")

@@ -37,7 +37,7 @@ def picture(tmp_path, photograph):
 def test_version_and_help():
     assert cli("--version").stdout.strip() == f"edge-scs {__version__}"
     commands = cli("--help").stdout
-    for command in ("demo", "enhance", "train", "export", "verify", "evaluate", "bench", "report", "models"):
+    for command in ("demo", "enhance", "train", "export", "verify", "evaluate", "inspect", "bench", "report", "models"):
         assert f"\n  {command} " in commands
     assert cli().stdout.split() == commands.split()
 

@@ -231,6 +231,8 @@ class Predictor:
             gray = to_tensor(as_grey(picture), self.device)
             guide = () if reference is None else (to_tensor(shrink_reference(reference), self.device),)
             yield *everything, self.model(gray, size, *guide)
+            if progress is not None:
+                progress(1, 1)
             return
         seen = as_rgb(picture if keep_colour else as_grey(picture))
         scale = size[0] // lr[0]

@@ -12,8 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_scs.errors import InputError
 from edge_scs.models.edge_scs import ColourBranch, EdgeSCS, enlarge_chroma, shuffle_scale
 from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, pixel_shuffle
+from edge_scs.models.scsnet import SCSNet
+
+# docs/scsnet.md has the measurements.
+_SCSNET = (
+    "scsnet: is not exported: LAB to sRGB (pow, where) cannot be in its graph, and XNNPACK does not take instance norm "
+    "(aten._native_batch_norm_legit_no_stats, 16 of them); run it with --runtime torch, or export edge_scs_m"
+)
 
 
 def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], reference: bool = False) -> nn.Module:
@@ -21,8 +29,10 @@ def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], referen
 
     ``forward(gray)`` (``forward(rgb)`` for RGB networks), or ``forward(gray, reference)``, -> RGB (n, 3, H, W) in
     [0, 1]. Works on a deep copy, which keeps tied blocks tied. Raises ValueError when ``reference`` is asked of a
-    network that has no reference branch.
+    network that has no reference branch, and InputError for SCSNet, which no preset can take.
     """
+    if isinstance(model, SCSNet):
+        raise InputError(_SCSNET)
     model = copy.deepcopy(model).eval().requires_grad_(False)
     if not isinstance(model, EdgeSCS):
         if reference:

@@ -3,18 +3,38 @@
 ``@`` on batched matrices lowers to ``expand_copy``, which XNNPACK does not take.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, sharpness: float) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, sharpness: float = 1.0) -> Tensor:
     """softmax(sharpness Q^T K) V: query (n, c, h, w), key (n, c, hr, wr), value (n, v, hr, wr) -> (n, v, h, w)."""
     n, c, h, w = query.shape
     v = value.shape[1]
     scores = torch.bmm(query.reshape(n, c, h * w).transpose(1, 2), key.reshape(n, c, -1)) * sharpness
     gathered = torch.bmm(torch.softmax(scores, dim=-1), value.reshape(n, v, -1).transpose(1, 2))
     return gathered.transpose(1, 2).reshape(n, v, h, w)
+
+
+@dataclass(frozen=True)
+class CrossAttention:
+    """One valve cross-attention as it ran, for inspection (SCSNet, Fig. 8).
+
+    ``query`` (n, c, h, w) on the source's grid and ``key`` (n, c, hr, wr) on the reference's, scaled so that plain
+    products are the softmax's scores. ``valves`` (n, 2, h, w) in [0, 1]: V1 lets the source through, V2 what was found.
+    """
+
+    query: Tensor
+    key: Tensor
+    valves: Tensor
+
+    def at(self, row: int, col: int) -> Tensor:
+        """What the cell (row, col) of the source's grid looks at: (n, hr, wr), which sums to one."""
+        scores = (self.query[:, :, row, col, None, None] * self.key).sum(dim=1)
+        return torch.softmax(scores.flatten(1), dim=1).reshape(scores.shape)
 
 
 class SelfAttention(nn.Module):
@@ -33,7 +53,7 @@ class SelfAttention(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(_attend(self.query(x), self.key(x), self.value(x), self.query.out_channels**-0.5))
+        return x + self.out(attend(self.query(x), self.key(x), self.value(x), self.query.out_channels**-0.5))
 
 
 class ValveCrossAttention(nn.Module):
@@ -65,12 +85,22 @@ class ValveCrossAttention(nn.Module):
         self.ones: Tensor
 
     def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        warped, found_chroma, valves = self._find(source, reference, chroma)
+        return valves[:, 0:1] * source + valves[:, 1:2] * warped, valves[:, 1:2], found_chroma
+
+    def look(self, source: Tensor, reference: Tensor, chroma: Tensor) -> CrossAttention:
+        """What the module attends to and how far its valves open, for inspection."""
+        _, _, valves = self._find(source, reference, chroma)
+        return CrossAttention(self._key(source) * self.SHARPNESS, self._key(reference), valves)
+
+    def _find(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The reference's features and chroma where they match, and both valves."""
         value = self.value(torch.cat([reference, chroma], dim=1))
         value = torch.cat([value, chroma], dim=1)
-        found = _attend(self._key(source), self._key(reference), value, self.SHARPNESS)
+        found = attend(self._key(source), self._key(reference), value, self.SHARPNESS)
         warped, found_chroma = found[:, :-2], found[:, -2:]
         valves = torch.sigmoid(self.valve2(F.relu(self.valve1(torch.cat([source, warped], dim=1)))))
-        return valves[:, 0:1] * source + valves[:, 1:2] * warped, valves[:, 1:2], found_chroma
+        return warped, found_chroma, valves
 
     def _key(self, x: Tensor) -> Tensor:
         x = self.match(x)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_scs.models.attention import SelfAttention, ValveCrossAttention
+from edge_scs.models.attention import CrossAttention, SelfAttention, ValveCrossAttention
 from edge_scs.models.blocks import RecursiveBlock, conv3x3
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.models.heads import YCC_TO_RGB, ContinuousHead, PixelShuffleHead
@@ -164,16 +164,30 @@ class ColourBranch(nn.Module):
         logits = self.classify(F.relu(self.block4(F.relu(x4))))
         return logits if vote is None else logits + F.conv2d(_enlarge(vote, logits), self.votes)
 
+    def look(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, CrossAttention]:
+        """What both cross-attentions look at, at 1/8 and 1/16 of the colour grid: arguments as in ``forward``."""
+        cross8, cross16 = self._crossings()
+        _, x8, x16 = self.encoder(to_colour_grid(gray, self.side))
+        at8, at16 = self._heard(reference)
+        return cross8.look(self.lateral8(x8), *at8), cross16.look(self.lateral16(x16), *at16)
+
     def _listen(self, x8: Tensor, x16: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.cross8 is None or self.cross16 is None:
-            raise ValueError("this network was built without its reference branch")
+        cross8, cross16 = self._crossings()
+        at8, at16 = self._heard(reference)
+        x8, valve, found = cross8(x8, *at8)
+        x16, _, _ = cross16(x16, *at16)
+        return x8, x16, torch.cat([valve * found, valve], dim=1)
+
+    def _heard(self, reference: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """The reference's features and chroma, at 1/8 and at 1/16."""
         luma, chroma = luma_chroma(to_colour_grid(reference, self.side))
         _, r8, r16 = self.encoder(luma)
-        r8, r16 = self.lateral8(r8), self.lateral16(r16)
-        chroma8, chroma16 = average(chroma, (8, 8)), average(chroma, (16, 16))
-        x8, valve, found = self.cross8(x8, r8, chroma8)
-        x16, _, _ = self.cross16(x16, r16, chroma16)
-        return x8, x16, torch.cat([valve * found, valve], dim=1)
+        return (self.lateral8(r8), average(chroma, (8, 8))), (self.lateral16(r16), average(chroma, (16, 16)))
+
+    def _crossings(self) -> tuple[ValveCrossAttention, ValveCrossAttention]:
+        if self.cross8 is None or self.cross16 is None:
+            raise ValueError("this network was built without its reference branch")
+        return self.cross8, self.cross16
 
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:
@@ -234,6 +248,10 @@ class EdgeSCS(nn.Module):
         """gray (n, 1, h, w), size (H, W), reference (n, 3, hr, wr) -> RGB (n, 3, H, W), all in [0, 1]."""
         chroma = enlarge_chroma(self.colour(gray, reference), gray.shape[-2:])
         return self.rgb(self.render(gray, chroma, size))
+
+    def attention(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, ...]:
+        """The cross-attentions, the finest first, for inspection: arguments as in ``forward``."""
+        return self.colour.look(gray, reference)
 
     def render(self, gray: Tensor, chroma: Tensor, size: tuple[int, int]) -> Tensor:
         """Luma (n, 1, h, w) and chroma on the same grid (n, 2, h, w) -> luma and chroma (n, 3, H, W), not clamped."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from edge_scs.models import pcarn
+from edge_scs.models import pcarn, scsnet
 from edge_scs.models.edge_scs import MAX_SCALE, SHUFFLE_SCALES, EdgeSCS, EdgeSCSConfig
 from edge_scs.models.pcarn import PCARN, PCARNConfig
+from edge_scs.models.scsnet import SCSNet, SCSNetConfig
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,26 @@ def _describe_pcarn(name: str, model: nn.Module) -> Description:
     )
 
 
+def _describe_scsnet(name: str, model: nn.Module) -> Description:
+    assert isinstance(model, SCSNet)
+    return Description(
+        name=name,
+        variant="full",
+        input="grey",
+        scales=(),
+        continuous=(1.0, MAX_SCALE),
+        halo=model.halo,
+        reference=model.config.reference,
+        published=scsnet.PUBLISHED,
+    )
+
+
 MODELS: dict[str, Entry] = {
     "edge_scs_m": Entry(EdgeSCSConfig(), EdgeSCS, _describe_edge_scs),
     "edge_scs_s": Entry(EdgeSCSConfig(channels=16, blocks=2, repeats=2), EdgeSCS, _describe_edge_scs),
     "pcarn": Entry(PCARNConfig(), PCARN, _describe_pcarn),
     "pcarn_m": Entry(PCARNConfig(groups=4, tied=True), PCARN, _describe_pcarn),
+    "scsnet": Entry(SCSNetConfig(), SCSNet, _describe_scsnet),
 }
 
 

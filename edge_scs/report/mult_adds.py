@@ -87,11 +87,22 @@ def mult_adds_720p(model: nn.Module, description: Description) -> dict[int, Mult
 def models_table() -> list[dict[str, Any]]:
     """Every network with its costs, its weights and the figures its authors printed, in the registry's order.
 
-    A row: {"name", "variant", "input", "params", "mult_adds_720p": {"2", "3", "4"} (None for a scale it does not have),
-    "attention_720p": the part of them in attention products, "receptive_field" (LR pixels a side, texture only),
-    "weights": name of the shipped file or None, "published": what the paper prints, {} for our own}.
+    A row: {"name", "variant", "input", "params", "params_automatic": those of them that stay without a reference,
+    "mult_adds_720p": {"2", "3", "4"} (None for a scale it does not have), "attention_720p": the part of them in
+    attention products, "receptive_field" (LR pixels a side, texture only), "weights": name of the shipped file or None,
+    "published": what the paper prints, {} for our own}.
     """
     return [model_row(load(name, allow_untrained=True)) for name in registry.names()]
+
+
+def published_line(row: dict[str, Any]) -> str:
+    """What the paper prints of a row's parameters and MultAdds, in one line; "" where it prints neither."""
+    params = row["published"].get("params") or {}
+    by_mode = params if isinstance(params, dict) else {"": params}
+    adds = row["published"].get("mult_adds_720p") or {}
+    figures = [f"{count / 1e6:.3f} M {mode}".rstrip() for mode, count in by_mode.items()]
+    figures += [f"{count / 1e9:.1f}G at x{scale}" for scale, count in adds.items() if count is not None]
+    return ", ".join(figures)
 
 
 def model_row(loaded: Loaded) -> dict[str, Any]:
@@ -103,9 +114,18 @@ def model_row(loaded: Loaded) -> dict[str, Any]:
         "variant": loaded.description.variant,
         "input": loaded.description.input,
         "params": parameters(loaded.model),
+        "params_automatic": _automatic(loaded),
         "mult_adds_720p": {str(scale): cost.total if cost else None for scale, cost in counted.items()},
         "attention_720p": {str(scale): cost.attention if cost else None for scale, cost in counted.items()},
         "receptive_field": receptive_field(loaded.description),
         "weights": shipped.name if shipped else None,
         "published": loaded.description.published,
     }
+
+
+def _automatic(loaded: Loaded) -> int:
+    """Parameters of the same network built without its reference branch."""
+    if not loaded.description.reference:
+        return parameters(loaded.model)
+    with torch.device("meta"):
+        return parameters(registry.create(loaded.name, {**vars(loaded.model.config), "reference": False}))

@@ -264,6 +264,21 @@ def test_grey_network_by_contract_runs_whole(photo: np.ndarray) -> None:
         predictor.enhance(photo, size, keep_colour=True)
 
 
+def test_scsnet_runs_whole_led_and_reports_once(photo: np.ndarray) -> None:
+    """Its instance norms and attention see the whole picture, so tiles must not cut it."""
+    model = noisy(registry.create("scsnet", {"channels": 4, "blocks": 1}))
+    loaded = Loaded("scsnet", model, registry.describe("scsnet", model), "noise")
+    predictor, size = Predictor(loaded, 16), (round(photo.shape[0] * 1.3), round(photo.shape[1] * 1.3))
+    assert predictor.default_scale == 4
+    reference, steps = skimage.data.coffee()[::3, ::4], []
+    plain = predictor.enhance(photo, size, progress=lambda done, total: steps.append((done, total)))
+    led = predictor.enhance(photo, size, reference=reference)
+    assert np.array_equal(plain, to_picture(whole(loaded, photo, size)))
+    assert np.array_equal(led, to_picture(whole(loaded, photo, size, reference)))
+    assert not np.array_equal(plain, led)
+    assert steps == [(1, 1)]
+
+
 def test_rounding_covers_the_whole_range() -> None:
     values = torch.tensor([-0.1, 0.0, 0.49 / 255, 0.51 / 255, 254.4 / 255, 1.0, 1.2])
     assert to_picture(values.expand(1, 3, 1, -1))[0, :, 0].tolist() == [0, 0, 0, 1, 254, 255, 255]

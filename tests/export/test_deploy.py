@@ -2,15 +2,19 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from edge_scs.errors import InputError
 from edge_scs.export.deploy import DeployedEdgeSCS, FoldedContinuousHead, deploy
 from edge_scs.export.manifest import weights_sha256
+from edge_scs.export.pipeline import export_targets
 from edge_scs.models import registry
 from edge_scs.models.edge_scs import EdgeSCS, EdgeSCSConfig
+from edge_scs.weights.loading import Loaded
 
 LR = (24, 32)
 SIZES = [(96, 128), (48, 64), (72, 96), (60, 80), (37, 101)]
@@ -99,6 +103,15 @@ def test_refuses_a_reference_where_there_is_no_branch() -> None:
     bare = EdgeSCS(EdgeSCSConfig(channels=4, blocks=1, repeats=1, reference=False))
     with pytest.raises(ValueError, match="without its reference branch"):
         deploy(bare, LR, (96, 128), reference=True)
+
+
+def test_scsnet_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    network = registry.create("scsnet", {"channels": 4, "blocks": 1})
+    loaded = Loaded("scsnet", network, registry.describe("scsnet", network), "untrained")
+    with pytest.raises(InputError, match=r"LAB .*instance norm .*_native_batch_norm_legit_no_stats") as refusal:
+        export_targets(loaded, "executorch,coreml", tmp_path / "out", scale=2, lr="64x48")
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_networks_are_wrapped_and_lose_idle_tails(lively: Callable[..., nn.Module]) -> None:

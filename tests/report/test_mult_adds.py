@@ -9,8 +9,16 @@ from torch import nn
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
 from edge_scs.report import mult_adds
-from edge_scs.report.mult_adds import count, models_table, mult_adds_720p, parameters, receptive_field, sizes_720p
-from edge_scs.weights.loading import load
+from edge_scs.report.mult_adds import (
+    count,
+    models_table,
+    mult_adds_720p,
+    parameters,
+    published_line,
+    receptive_field,
+    sizes_720p,
+)
+from edge_scs.weights.loading import Loaded, load
 
 
 class Toy(nn.Module):
@@ -86,8 +94,24 @@ def test_models_table(monkeypatch):
     for row in rows:
         assert {"name", "variant", "params", "mult_adds_720p", "receptive_field", "weights", "published"} <= set(row)
         assert set(row["mult_adds_720p"]) == {"2", "3", "4"}
-        assert row["params"] > 1000
+        assert row["params"] >= row["params_automatic"] > 1000
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+
+
+def test_scsnet_beside_its_paper():
+    with torch.device("meta"):
+        network = registry.create("scsnet")
+    row = mult_adds.model_row(Loaded("scsnet", network, registry.describe("scsnet", network), "untrained"))
+    assert (row["params"], row["params_automatic"]) == (14_403_722, 9_000_196)
+    assert row["mult_adds_720p"]["4"] == 333_314_668_800
+    assert row["receptive_field"] == 71
+    assert published_line(row) == "9.954 M automatic, 15.358 M referential"
+
+
+def test_published_lines():
+    assert published_line({"published": {}}) == ""
+    published = {"params": 0.4e6, "mult_adds_720p": {"2": None, "4": 32.5e9}}
+    assert published_line({"published": published}) == "0.400 M, 32.5G at x4"
 
 
 def test_budgets_of_the_phone_sizes():

@@ -72,7 +72,7 @@ def rows(run: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=150, help="of each of the two stages")
+    parser.add_argument("--steps", type=int, default=100, help="of each of the two stages")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = random.Random(options.seed)
@@ -86,15 +86,16 @@ def main() -> None:
         begun = time.monotonic()
         start(folder, "whole").wait()
         alone = time.monotonic() - begun
-        kills, unfinished = [], 0
-        while len(kills) < options.kills:
-            process = start(folder, "broken", *(["--resume"] if kills else []))
-            had = rows(folder / "broken")
-            # Every fourth kill anywhere, start-up included; the others once the run has moved on, by a random bit.
-            deadline = time.monotonic() + alone
-            while len(kills) % 4 and rows(folder / "broken") in (0, had) and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, alone / 2 if len(kills) % 4 == 0 else alone / (2 * options.kills)))
+        kills, unfinished, total = [], 0, rows(folder / "whole")
+        for number in range(options.kills):
+            process = start(folder, "broken", *(["--resume"] if number else []))
+            if number % 4 == 3:  # while it starts: imports, reading the checkpoint
+                time.sleep(rng.uniform(0, 4))
+            else:  # somewhere in this share of the run, and then anywhere in a step or a checkpoint
+                goal = total * (number + rng.random()) / (options.kills + 2)
+                while rows(folder / "broken") < goal and process.poll() is None:
+                    time.sleep(0.002)
+                time.sleep(rng.uniform(0, 0.2))
             if process.poll() is not None:
                 break
             os.killpg(process.pid, signal.SIGKILL)

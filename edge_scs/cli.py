@@ -1,5 +1,6 @@
 """The command line: every command a few lines that call what is below. Heavy imports stay inside the commands."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -327,6 +328,12 @@ def main() -> None:
         _fail(str(error))
     except _ClickException as error:
         _fail(error.format_message())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        _fail(
+            f"{error.filename or 'a file'}: cannot be written ({error.strerror}); make room, then go on with --resume"
+        )
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -19,9 +19,11 @@ from torch import nn
 from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
+from edge_scs.files import sweep
 from edge_scs.models import registry
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
+from edge_scs.training.guard import Guard, next_batch
 from edge_scs.training.log import MetricsLog, Progress, contact_sheet
 from edge_scs.training.tasks import TASKS, validate
 from edge_scs.weights import loading
@@ -63,6 +65,8 @@ def train(
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(mixed_precision=recipe.precision, kwargs_handlers=[ddp])
     say = say if accelerator.is_main_process else _silent
+    if accelerator.is_main_process:
+        sweep(out)  # what a killed run left unfinished
     state = load_checkpoint(out, say) if resume else None
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
@@ -128,6 +132,7 @@ class _StageRun:
         optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, weight_decay=stage.weight_decay)
         self.task, self.optimizer = accelerator.prepare(torch.compile(task) if recipe.compile else task, optimizer)
         self.ema = [p.detach().clone() for p in self.parameters]
+        self.guard = Guard(name)
         self.batches = StepBatches(photographs, stage.data, recipe.seed + 1000 * number, accelerator.process_index)
 
     def steps(self, start: int, say: Any, log: MetricsLog, stopping: Callable[[], bool]) -> Iterator[int]:
@@ -146,6 +151,8 @@ class _StageRun:
             for step in range(start, self.stage.steps):
                 begun = time.perf_counter()
                 losses, pictures = self._step(loader, step)
+                if "skipped" in losses:
+                    say(f"{self.name} {step}: no finite gradient, step skipped, {self.guard.skipped} so far")
                 log.write(self.number, self.name, step, losses | {"learning_rate": learning_rate(self.stage, step)})
                 progress.advance(losses["loss"], pictures, time.perf_counter() - begun)
                 yield step + 1
@@ -157,16 +164,19 @@ class _StageRun:
             group["lr"] = group["share"] * learning_rate(self.stage, step)
         pictures, means = 0, dict[str, float]()
         for _ in range(self.stage.accumulate):
-            batch = next(loader).to(self.accelerator.device)
+            batch = next_batch(loader).to(self.accelerator.device)
             with self.accelerator.autocast():
                 losses = self.task(batch)
             self.accelerator.backward(losses["loss"] / self.stage.accumulate)
             for key, value in losses.items():
                 means[key] = means.get(key, 0.0) + float(value.detach()) / self.stage.accumulate
             pictures += len(batch.gray) * self.accelerator.num_processes
-        self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip)
-        self.optimizer.step()
+        good = self.guard.passes(self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip))
+        if good or self.accelerator.scaler is not None:  # a scaler skips bad steps itself, and learns from them
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if not good:
+            return means | {"skipped": float(self.guard.skipped)}, pictures
         # A young average follows closely, else it would remember the initialisation for thousands of steps.
         decay = min(self.stage.ema, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.ema, self.parameters, 1 - decay)

@@ -291,15 +291,15 @@ def models(json_: Json = False) -> None:
     if json_:
         emit({"models": rows})
         return
-    print(f"{'model':12s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
+    print(f"{'model':14s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
     for row in rows:
         adds = row["mult_adds_720p"]
         giga = " ".join("      - " if adds[s] is None else f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
-        print(f"{row['name']:12s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
+        print(f"{row['name']:14s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
         if row["params_automatic"] != row["params"]:
-            print(f"{'':12s} {row['params_automatic']:10,d} without a reference")
+            print(f"{'':14s} {row['params_automatic']:10,d} without a reference")
         if published := published_line(row):
-            print(f"{'':12s} published: {published}")
+            print(f"{'':14s} published: {published}")
 
 
 @app.command("import-weights")

@@ -137,6 +137,8 @@ def artifact_name(model: str, preset: Preset) -> str:
 
 def example_inputs(description: Description, preset: Preset) -> dict[str, Tensor]:
     """Seeded inputs by name, the small picture first. Raises InputError for what the network cannot do."""
+    if description.no_export:
+        raise InputError(f"{description.name}: cannot be exported: {description.no_export}; use it with PyTorch")
     if preset.reference and not description.reference:
         raise InputError(f"{description.name}: takes no reference; use a preset with reference = false")
     if not description.enlarges(preset.scale):

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from edge_scs.models import pcarn, scsnet
+from edge_scs.models import ciaosr, edsr, implicit, liif, pcarn, scsnet
+from edge_scs.models.ciaosr import CiaoSR, CiaoSRConfig
 from edge_scs.models.edge_scs import MAX_SCALE, SHUFFLE_SCALES, EdgeSCS, EdgeSCSConfig
+from edge_scs.models.edsr import EDSR, EDSRConfig
+from edge_scs.models.implicit import ImplicitNetwork
+from edge_scs.models.liif import LIIF, LIIFConfig
 from edge_scs.models.pcarn import PCARN, PCARNConfig
 from edge_scs.models.scsnet import SCSNet, SCSNetConfig
 
@@ -18,6 +22,7 @@ class Description:
     ``input`` is "grey" (``forward(gray_lr, size, reference=None)``) or "rgb" (``forward(rgb_lr, size)``); every network
     returns RGB (n, 3, H, W) in [0, 1]. ``scales`` are the whole magnifications with a head of their own, and
     ``continuous`` the range of any others, or None. ``halo`` is the receptive field's radius in LR pixels.
+    ``no_export`` says why it cannot be lowered, or is empty.
     """
 
     name: str
@@ -28,6 +33,7 @@ class Description:
     halo: int
     reference: bool
     published: dict[str, object] = field(default_factory=dict)
+    no_export: str = ""
 
     def enlarges(self, scale: float) -> bool:
         """Whether the network has a way to magnify by ``scale``."""
@@ -94,12 +100,40 @@ def _describe_scsnet(name: str, model: nn.Module) -> Description:
     )
 
 
+def _describe_implicit(name: str, model: nn.Module) -> Description:
+    """Without whole scales they always run whole: CiaoSR's non-local attention gathers from far beyond any halo."""
+    assert isinstance(model, ImplicitNetwork)
+    return Description(
+        name=name,
+        variant=name.rpartition("_")[2],
+        input="rgb",
+        scales=(),
+        continuous=implicit.SCALES,
+        halo=model.halo,
+        reference=False,
+        published=(ciaosr.PUBLISHED | liif.PUBLISHED).get(name, {}),
+        no_export="it gathers features at computed indices, which XNNPACK does not take",
+    )
+
+
+def _describe_edsr(name: str, model: nn.Module) -> Description:
+    assert isinstance(model, EDSR)
+    scale = model.config.scale
+    published = edsr.PUBLISHED.get(name, {})
+    return Description(name, f"x{scale}", "rgb", (scale,), None, model.halo, reference=False, published=published)
+
+
 MODELS: dict[str, Entry] = {
     "edge_scs_m": Entry(EdgeSCSConfig(), EdgeSCS, _describe_edge_scs),
     "edge_scs_s": Entry(EdgeSCSConfig(channels=16, blocks=2, repeats=2), EdgeSCS, _describe_edge_scs),
     "pcarn": Entry(PCARNConfig(), PCARN, _describe_pcarn),
     "pcarn_m": Entry(PCARNConfig(groups=4, tied=True), PCARN, _describe_pcarn),
     "scsnet": Entry(SCSNetConfig(), SCSNet, _describe_scsnet),
+    "ciaosr_edsr": Entry(CiaoSRConfig(encoder="edsr"), CiaoSR, _describe_implicit),
+    "ciaosr_rdn": Entry(CiaoSRConfig(encoder="rdn"), CiaoSR, _describe_implicit),
+    "ciaosr_swinir": Entry(CiaoSRConfig(encoder="swinir"), CiaoSR, _describe_implicit),
+    "edsr": Entry(EDSRConfig(), EDSR, _describe_edsr),
+    "liif_edsr": Entry(LIIFConfig(), LIIF, _describe_implicit),
 }
 
 

@@ -20,7 +20,6 @@ from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.files import sweep
-from edge_scs.models import registry
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
 from edge_scs.training.guard import Guard, next_batch
@@ -74,7 +73,7 @@ def train(
         raise InputError(f"{out}: was started with another recipe or other --set values; use those, or another --out")
 
     set_seed(recipe.seed)
-    model = registry.create(recipe.model, recipe.config)
+    model = loading.create(recipe.model, recipe.config, "recipe")
     check_stages(recipe, model)
     if init is not None:
         loading.load_state(model, loading.read_safetensors(init)[0], init)

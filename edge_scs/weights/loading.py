@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +64,22 @@ def load(model: str, weights: Path | str | None = None, allow_untrained: bool = 
         if weights:
             raise InputError(f"{model}: is a file already; --weights goes with a model's name")
         return _load_file(path, expected=None)
-    near = difflib.get_close_matches(model, registry.names(), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(registry.names())}"
-    raise InputError(f"{model}: no such model or checkpoint; {hint}")
+    raise InputError(f"{model}: no such model or checkpoint; {_nearest(model)}")
+
+
+def create(name: str, config: dict[str, object], where: str) -> nn.Module:
+    """A freshly initialised network, as ``registry.create`` makes it. Raises InputError that names ``where``."""
+    if name not in registry.MODELS:
+        raise InputError(f"{where}: model {name!r}: {_nearest(name)}")
+    try:
+        return registry.create(name, config)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{where}: config does not fit {name} ({error})") from error
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, registry.names(), n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(registry.names())}"
 
 
 def save(path: Path, name: str, model: nn.Module, extra: dict[str, str] | None = None) -> None:
@@ -102,11 +116,12 @@ def _load_file(path: Path, expected: str | None) -> Loaded:
     try:
         config = json.loads(spec.get("config", "{}"))
         # Before anything is allocated: a hostile spec must not ask for a network of terabytes.
-        if not isinstance(config, dict) or any(isinstance(v, int) and v > MAX_WIDTH for v in config.values()):
+        if not isinstance(config, dict) or any(number > MAX_WIDTH for number in _integers(config)):
             raise ValueError(f"a field is over {MAX_WIDTH}, or it is no table")
         model = _create_bounded(name, config)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, AssertionError) as error:
-        raise InputError(f"{path}: its spec does not fit {name} ({error}); convert or train it again") from error
+        why = str(error)[:200]  # it may quote the spec
+        raise InputError(f"{path}: its spec does not fit {name} ({why}); convert or train it again") from error
     load_state(model, state, path)
     return Loaded(name, model.eval(), registry.describe(name, model), str(path))
 
@@ -126,6 +141,15 @@ def _create_bounded(name: str, config: dict[str, object]) -> nn.Module:
         return registry.create(name, config)
     finally:
         hook.remove()
+
+
+def _integers(config: object) -> Iterator[int]:
+    """Every integer in a JSON value, however deep."""
+    if isinstance(config, int):
+        yield config
+    elif isinstance(config, (dict, list)):
+        for item in config.values() if isinstance(config, dict) else config:
+            yield from _integers(item)
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], path: Path | str) -> None:

@@ -247,6 +247,20 @@ def test_rgb_network_refuses_scales_it_lacks(rgb_network: Loaded, photo: np.ndar
     assert Predictor(rgb_network).default_scale == 3
 
 
+@pytest.mark.parametrize("times", [1.5, 2])
+def test_continuous_rgb_networks_run_whole(photo: np.ndarray, times: float) -> None:
+    """CiaoSR's non-local attention gathers from everywhere, so tiles would change the picture, at whole scales too."""
+    options: dict[str, object] = {"encoder_options": {"channels": 4, "blocks": 1}, "hidden": 8}
+    model = noisy(registry.create("ciaosr_edsr", options))
+    loaded = Loaded("ciaosr_edsr", model, registry.describe("ciaosr_edsr", model), "noise")
+    picture = photo[:24, :32]
+    size = (int(24 * times), int(32 * times))
+    with torch.inference_mode():
+        expected = model(to_tensor(picture, torch.device("cpu")), size)
+    got = assembled(Predictor(loaded, 8), picture, size, keep_colour=True)
+    assert torch.equal(got, expected)
+
+
 def test_grey_network_by_contract_runs_whole(photo: np.ndarray) -> None:
     class Grey(nn.Module):
         def forward(self, gray: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:

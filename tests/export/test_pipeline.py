@@ -194,6 +194,7 @@ def test_photographs_become_inputs() -> None:
         ("edge_scs_m", {"scale": 9.0}, "cannot enlarge x9; it does anything from 1 to 8"),
         ("pcarn_m", {"scale": 2.5}, "cannot enlarge x2.5; it does x2, x3 or x4"),
         ("pcarn_m", {"reference": True}, "takes no reference"),
+        ("ciaosr_edsr", {}, "cannot be exported: it gathers features at computed indices"),
         ("edge_scs_m", {"precision": "int8"}, "int8 cannot be made yet"),
     ],
 )

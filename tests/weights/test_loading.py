@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,22 @@ def test_a_state_that_does_not_fit_changes_nothing(network: torch.nn.Module) -> 
 def test_a_spec_that_does_not_fit_is_refused(checkpoint: Path, config: str) -> None:
     rewrite(checkpoint, config=config)
     refused(checkpoint, "does not fit edge_scs_s")
+
+
+def test_no_number_in_a_spec_may_be_huge_however_deep(checkpoint: Path) -> None:
+    rewrite(checkpoint, model="ciaosr_edsr", config='{"encoder_options": {"channels": 100000000}}')
+    refused(checkpoint, "a field is over 1024")
+
+
+def test_create_names_what_does_not_fit() -> None:
+    assert loading.create("edge_scs_s", TINY, "recipe").config.channels == TINY["channels"]
+    for name, config, why in [
+        ("edge_scs_z", {}, "recipe: model 'edge_scs_z': did you mean edge_scs_s?"),
+        ("ciaosr_edsr", {"encoder": "rcan"}, "no encoder 'rcan'; known: edsr, rdn, swinir"),
+        ("ciaosr_edsr", {"encodr": "rdn"}, "recipe: config does not fit ciaosr_edsr"),
+    ]:
+        with pytest.raises(InputError, match=re.escape(why)):
+            loading.create(name, config, "recipe")
 
 
 def test_foreign_metadata_is_refused(checkpoint: Path) -> None:

@@ -1,0 +1,141 @@
+"""Implicit image functions: RGB at any point of a picture, decoded from an encoder's features around it.
+
+What LIIF (Chen, Liu, Wang, "Learning continuous image representation with local implicit image function", CVPR 2021)
+and CiaoSR share: coordinates, the four LR neighbours of a point, perceptrons, and decoding in bounded chunks.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_scs.models.sr_encoders import Encoder
+
+SCALES = (1.0, 12.0)
+# Points that are decoded at a time without gradients: with 256 hidden channels 16 MB for each layer's activations.
+POINTS = 4096
+# A position this far (LR pixels) before the next neighbours counts as theirs: float32 does not decide it then.
+_TIE = 1e-3
+
+
+@dataclass(frozen=True)
+class Region:
+    """The local region of q points in n pictures: for each, the four LR pixels around it, row by row.
+
+    Beyond the border the nearest border pixel stands in, with its own coordinate. ``index`` (n, q, 4) and ``nearest``
+    (n, q) number the pixels of all pictures; ``place`` (n, q, 4, 4) is [r, s] in LIIF's units, in which an LR pixel is
+    2 wide: r = 2 (LR position - neighbour), s = 2 LR / HR, each (row, column); ``area`` (n, q, 4) are the weights of
+    bilinear interpolation.
+    """
+
+    index: Tensor
+    nearest: Tensor
+    place: Tensor
+    area: Tensor
+
+
+def region_of(coordinates: Tensor, lr: tuple[int, int], size: tuple[int, int]) -> Region:
+    """Coordinates (n, q, 2) as in ``ImplicitNetwork.points``, LR size (h, w), HR size (H, W) -> the points' regions."""
+    extent = coordinates.new_tensor(lr)
+    at = ((coordinates + 1) * extent - 1) / 2
+    corners = coordinates.new_tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+    first = (at + _TIE).floor()
+    beyond = (at - first)[:, :, None]
+    neighbours = torch.minimum((first[:, :, None] + corners).clamp(min=0), extent - 1)
+    nearest = torch.minimum((at + 0.5 + _TIE).floor().clamp(min=0), extent - 1)
+    r = 2 * (at[:, :, None] - neighbours)
+    s = coordinates.new_tensor([2 * lr[0] / size[0], 2 * lr[1] / size[1]]).expand_as(r)
+    area = torch.where(corners > 0, beyond, 1 - beyond).prod(-1)
+    return Region(_numbers(neighbours, lr), _numbers(nearest, lr), torch.cat([r, s], dim=-1), area)
+
+
+def _numbers(pixels: Tensor, lr: tuple[int, int]) -> Tensor:
+    """(n, ..., 2) rows and columns -> (n, ...): the pixels of n pictures, numbered row by row."""
+    pixels = pixels.long()
+    picture = torch.arange(len(pixels), device=pixels.device).reshape(-1, *[1] * (pixels.dim() - 2))
+    return (picture * lr[0] + pixels[..., 0]) * lr[1] + pixels[..., 1]
+
+
+class Perceptron(nn.Module):
+    """LIIF's: linear layers with ReLU between them, four hidden ones: (..., in) -> (..., out)."""
+
+    def __init__(self, in_features: int, out_features: int, hidden: int, bias: bool = True):
+        super().__init__()
+        self.first = nn.Linear(in_features, hidden)
+        self.middle = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(3))
+        self.last = nn.Linear(hidden, out_features, bias=bias)
+
+    def hidden(self, first: Tensor) -> Tensor:
+        """What the last layer sees, from what the first one gives."""
+        x = F.relu(first)
+        for layer in self.middle:
+            x = F.relu(layer(x))
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.hidden(self.first(x)))
+
+
+def on_unfolded(features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear layer on 3x3 neighbourhoods (zeros beyond the border), which is a convolution.
+
+    The first 9 c inputs of ``weight`` (out, 9 c or more) are features by (channel, row, column), as ``F.unfold`` has
+    them. Shapes: (n, c, h, w) -> (n, out, h, w).
+    """
+    c = features.shape[1]
+    features = features.contiguous(memory_format=torch.channels_last)  # so that rows of pixels are a view of the result
+    return F.conv2d(features, weight[:, : 9 * c].reshape(-1, c, 3, 3), bias, padding=1)
+
+
+class ImplicitNetwork(nn.Module):
+    """An encoder and what decodes its features: ``forward(rgb, size)`` -> RGB of any size, ``points`` for single ones.
+
+    Subclasses say what depends on LR pixels alone (``maps``) and what is then done for each point (``decode``).
+    """
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    @property
+    def halo(self) -> int:
+        """Radius of the receptive field in LR pixels: encoder, unfolding, neighbour."""
+        return self.encoder.halo + 2
+
+    def maps(self, rgb: Tensor) -> tuple[Tensor, ...]:
+        """rgb (n, 3, h, w) -> any number of (n, channels, h, w)."""
+        raise NotImplementedError
+
+    def decode(self, rows: tuple[Tensor, ...], region: Region) -> Tensor:
+        """The maps pixel by pixel, each (n h w, channels), and q points a picture -> RGB (n, q, 3)."""
+        raise NotImplementedError
+
+    def forward(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
+        """rgb (n, 3, h, w) in [0, 1], size (H, W) -> RGB (n, 3, H, W): ``points`` at all pixel centres.
+
+        In eval mode clamped to [0, 1]; in training not, so that no gradient is lost.
+        """
+        exact = torch.promote_types(rgb.dtype, torch.float32)
+        rows, cols = ((2 * torch.arange(side, device=rgb.device, dtype=exact) + 1) / side - 1 for side in size)
+        centres = torch.stack(torch.meshgrid(rows, cols, indexing="ij"), dim=-1).reshape(1, -1, 2)
+        out = self.points(rgb, centres.expand(len(rgb), -1, -1), size)
+        return out.transpose(1, 2).reshape(len(rgb), 3, *size)
+
+    def points(self, rgb: Tensor, coordinates: Tensor, size: tuple[int, int]) -> Tensor:
+        """RGB at some points of the HR picture: rgb (n, 3, h, w), coordinates (n, q, 2), size (H, W) -> (n, q, 3).
+
+        Coordinates are HR pixel centres (row, column), float32, the picture being [-1, 1] from edge to edge: pixel i of
+        H is at (2 i + 1) / H - 1. ``size`` gives the scale s. Clamped like ``forward``.
+        """
+        lr = (rgb.shape[-2], rgb.shape[-1])
+        rows = tuple(x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in self.maps(rgb))
+        if torch.is_grad_enabled() or rgb.is_meta:  # every activation is kept anyway, or (counting costs) none is
+            out = self.decode(rows, region_of(coordinates, lr, size))
+        else:
+            out = coordinates.new_empty(*coordinates.shape[:2], 3)
+            step = max(1, POINTS // len(rgb))
+            for start in range(0, coordinates.shape[1], step):
+                part = coordinates[:, start : start + step]
+                out[:, start : start + step] = self.decode(rows, region_of(part, lr, size))
+        return out if self.training else out.clamp(0, 1)

@@ -87,6 +87,7 @@ def enhance(
     from edge_scs.enhance.plan import suffix_of
     from edge_scs.enhance.ranks import is_main
     from edge_scs.enhance.workers import threads_each
+    from edge_scs.files import printable
 
     suffix = suffix_of(format_)
     make = partial(make_predictor, model, weights, runtime, artifact, tile or None, device)
@@ -95,32 +96,20 @@ def enhance(
         max_output_pixels=max_output_pixels, overwrite_sources=overwrite_sources, dry_run=dry_run, jobs=jobs,
         make=partial(make, threads=threads_each(jobs)), say=say,
     )  # fmt: skip
-    if is_main():
-        report_enhanced(summary, out, dry_run)
-    if summary.failed:
-        raise typer.Exit(3)
-
-
-def report_enhanced(summary: Any, out: Path, dry_run: bool) -> None:
-    """What became of the pictures, or would: plans on stdout, the rest on stderr, a line each."""
-    from edge_scs.files import printable
-
     for path, target, (h, w) in summary.planned:
         print(f"{printable(path)} -> {printable(target)} {w}x{h}")
-    for path, note in summary.notes:
-        say(f"{printable(path)}: {note}")
-    for path, reason in summary.failed:
-        say(printable(f"skipped: {reason if str(path) in reason else f'{path}: {reason}'}"))
-    if dry_run:
-        say(f"{len(summary.planned)} to do, {summary.before} settled before, {len(summary.failed)} cannot be done")
-    else:
-        say(f"{summary.words()}, in {printable(out)}")
+    if is_main():
+        say("\n".join(summary.remarks(out, dry_run)))
+    if summary.failed:
+        raise typer.Exit(3)
 
 
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m.toml.")],
-    data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Photographs: a folder or tar shards; again for more.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/run"),
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
     init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
@@ -133,23 +122,68 @@ def train(
     from edge_scs.data.photographs import load_photographs
     from edge_scs.recipes import load_recipe
     from edge_scs.training.loop import train as fit
+    from edge_scs.training.processes import start_processes
 
     if threads:
         torch.set_num_threads(threads)
     plan = load_recipe(recipe, set_)
     if not data:
         raise InputError("train: give a folder of photographs with --data")
-    photographs = load_photographs(data, cache_mb=plan.cache_mb, warn=say)
+    photographs = load_photographs(data, plan.min_side, plan.cache_mb, say, *start_processes())
     outcome = fit(plan, photographs, out, resume, init, say)
     if outcome.interrupted:
         raise typer.Exit(130)
-    print(outcome.weights)
+    if outcome.first:
+        print(outcome.weights)
+
+
+@app.command()
+def qat(
+    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m_qat.toml.")],
+    weights: Annotated[str, typer.Option(help="The float network: a name with shipped weights, or a checkpoint.")],
+    data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/qat"),
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
+    sensitivity: Annotated[bool, typer.Option(help="Only tell which parts suffer from int8, and stop.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: steps=0 quantises only.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch likes.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Quantisation-aware fine-tuning: a float network into an int8 one for both export targets."""
+    import torch
+
+    from edge_scs.data.photographs import load_photographs
+    from edge_scs.quantization.finetune import finetune
+    from edge_scs.quantization.recipe import load_qat_recipe
+    from edge_scs.quantization.sensitivity import sensitivities, table
+    from edge_scs.weights.loading import load
+
+    if threads:
+        torch.set_num_threads(threads)
+    plan = load_qat_recipe(recipe, set_)
+    if not data:
+        raise InputError("qat: give a folder of photographs with --data")
+    loaded, photographs = load(weights), load_photographs(data, warn=say)
+    if sensitivity:
+        rows = sensitivities(plan, loaded, photographs, say)
+        if json_:
+            emit({"sensitivity": rows})
+        else:
+            print(table(rows))
+        return
+    outcome = finetune(plan, loaded, photographs, out, resume, say)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if json_:
+        emit({"weights": str(outcome.weights)})
+    else:
+        print(outcome.weights)
 
 
 @app.command()
 def export(
     model: Model,
-    target: Annotated[str, typer.Option(help="executorch, coreml, or a preset: a name or a TOML file.")],
+    target: Annotated[str, typer.Option(help="executorch, coreml, all, or a preset: a name or a TOML file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the artifacts.")] = Path("out"),
     weights: Weights = None,
     scale: Annotated[float | None, typer.Option(help="Magnification instead of the preset's.")] = None,
@@ -157,15 +191,32 @@ def export(
     json_: Json = False,
 ) -> None:
     """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
-    from edge_scs.export.pipeline import export_targets
-    from edge_scs.weights.loading import load
+    from edge_scs.export.pipeline import Refusal, export_targets
+    from edge_scs.export.table import render
+    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.weights.loading import is_quantised, load
 
-    manifests = export_targets(load(model, weights), target, out, scale=scale, lr=lr, progress=say)
+    loaded = (load_int8 if is_quantised(weights or Path(model)) else load)(model, weights)
+    refused: list[Refusal] | None = [] if target == "all" else None
+    manifests = export_targets(
+        loaded,
+        target,
+        out,
+        scale=scale,
+        lr=lr,
+        progress=say,
+        refused=refused,
+        quantised=lambda: load_int8(loaded.name),
+    )
     if json_:
-        emit({"artifacts": [manifest.to_dict() for manifest in manifests]})
-        return
-    for manifest in manifests:
-        print(f"{manifest.path}\n  {manifest.summary()}")
+        emit({"artifacts": [manifest.to_dict() for manifest in manifests], "refused": [vars(r) for r in refused or []]})
+    elif refused is None:
+        for manifest in manifests:
+            print(f"{manifest.path}\n  {manifest.summary()}")
+    else:
+        print(render(manifests, refused))
+    if any(refusal.failed for refusal in refused or []):
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -175,13 +226,18 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Prove an artifact again, anywhere: on real photographs, in dB against the eager model."""
+    from edge_scs.export.manifest import read_manifest
+    from edge_scs.export.verify import load_named
     from edge_scs.export.verify import verify as prove
+    from edge_scs.quantization.network import load as load_int8
 
-    parity = prove(artifact, weights=weights)
+    manifest = read_manifest(artifact)
+    model = load_named(artifact, manifest, weights, load_int8) if manifest.precision == "int8" else None
+    parity = prove(artifact, model, weights=weights)
     if json_:
         emit(parity.to_dict())
     else:
-        print(f"{artifact}: {parity.summary()}")
+        print(f"{artifact}: {parity.summary()}\n  {parity.proof}")
     if not parity.passed:
         raise InputError(f"{artifact}: does not equal its network any more; export it again")
 
@@ -192,21 +248,26 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="A benchmark folder of colour pictures.")],
     scale: Annotated[float, typer.Option(help="Magnification, 1 to 8.")] = 4.0,
     weights: Weights = None,
+    int8: Annotated[bool, typer.Option("--int8", help="The quantised network of that name.")] = False,
     json_: Json = False,
 ) -> None:
     """PSNR and SSIM by the published protocols, with bicubic beside them."""
     from edge_scs.evaluate import evaluate as measure
-    from edge_scs.weights.loading import load
+    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.weights.loading import is_quantised, load
 
-    result = measure(load(model, weights), data, scale, say=say)
+    quantised = int8 or is_quantised(weights or Path(model))
+    result = measure((load_int8 if quantised else load)(model, weights), data, scale, say=say, lpips=True)
     if json_:
         emit(result)
         return
     bicubic = result["bicubic"]
     print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} pictures")
-    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "colourfulness"):
+    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "colourfulness", "lpips"):
         beside = "" if bicubic.get(key) is None else f"  bicubic {bicubic[key]:.4f}"
         print(f"  {key:14s} " + ("-" if result[key] is None else f"{result[key]:.4f}") + beside)
+    if result["lpips_network"]:
+        print(f"  lpips by {result['lpips_network']}")
 
 
 @app.command()

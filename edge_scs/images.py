@@ -5,11 +5,13 @@ What a file may hold, and what becomes of it: the EXIF orientation is applied; 1
 frames or pages the first is read. 32-bit and LAB pictures are refused, because their range is anyone's guess.
 """
 
+import io
 import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +45,15 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
     Raises InputError, one line with the file and the mend, for whatever cannot be read whole.
     """
     return np.array(_open(Path(path)).convert("RGB"))
+
+
+def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
+    """The picture in ``content`` as ``read_rgb`` would give it; ``name`` is what an InputError calls it."""
+    if len(content) > MAX_MEGABYTES << 20:
+        raise InputError(f"{name}: larger than {MAX_MEGABYTES} MB; crop or shrink it first")
+    with _read(Path(name), io.BytesIO(content)) as image:
+        check_sums(io.BytesIO(content), image)
+        return np.array(_upright(Path(name), image).convert("RGB"))
 
 
 def read_grey(path: Path | str) -> NDArray[np.uint8]:
@@ -125,12 +136,23 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: is empty (0 bytes); copy it again")
     if size > MAX_MEGABYTES << 20:
         raise InputError(f"{path}: larger than {MAX_MEGABYTES} MB; crop or shrink it first")
+    # From an open file, not a name: Pillow maps files by name, which turns some TIFFs wrongly, and a mapped file that
+    # somebody cuts off meanwhile kills the process.
+    try:
+        file = open(path, "rb")  # noqa: SIM115 -- closed below
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    with file, _read(path, file) as image:
+        yield image
+
+
+@contextmanager
+def _read(path: Path, source: BinaryIO) -> Iterator[Image.Image]:
+    """``opened`` for bytes from anywhere; ``path`` is what errors call them."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged EXIF and the like: the pixels decide
-            # From an open file, not a name: Pillow maps files by name, which turns some TIFFs wrongly, and a mapped
-            # file that somebody cuts off meanwhile kills the process.
-            with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            with Image.open(source, formats=FORMATS) as image:
                 _check_size(path, image.size)
                 yield image
     except (InputError, MemoryError):
@@ -147,10 +169,10 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: damaged or cut off ({reason}); copy or export it again") from error
 
 
-def check_sums(path: Path, image: Image.Image) -> None:
+def check_sums(source: Path | BinaryIO, image: Image.Image) -> None:
     """Raise, inside ``opened``, if a PNG's checksums do not fit: decoding alone does not look at all of them."""
     if image.format == "PNG":
-        with Image.open(path, formats=("PNG",)) as again:
+        with Image.open(source, formats=("PNG",)) as again:
             again.verify()
 
 
@@ -158,7 +180,11 @@ def _open(path: Path) -> Image.Image:
     """The file as a loaded picture of mode L or RGB, upright."""
     with opened(path) as image:
         check_sums(path, image)
-        return to_eight_bits(path, ImageOps.exif_transpose(image), dict(getattr(image, "tag_v2", {})))
+        return _upright(path, image)
+
+
+def _upright(path: Path, image: Image.Image) -> Image.Image:
+    return to_eight_bits(path, ImageOps.exif_transpose(image), dict(getattr(image, "tag_v2", {})))
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:

@@ -52,12 +52,17 @@ def make_predictor(
     if threads is not None:
         torch.set_num_threads(threads)
     if runtime == "executorch":
+        from edge_scs.enhance.continuous import ContinuousPredictor
         from edge_scs.enhance.fixed import FixedPredictor
+        from edge_scs.export.manifest import read_manifest
 
         if artifact is None or weights is not None:
             raise InputError(
                 "runtime executorch: give --artifact FILE.pte, made by `edge-scs export`, and no --weights"
             )
+        manifest = read_manifest(artifact)
+        if manifest.continuous is not None:
+            return ContinuousPredictor(artifact, manifest, threads)
         return FixedPredictor(artifact, threads)
     if runtime != "torch":
         raise InputError(f"runtime {runtime}: must be torch or executorch")

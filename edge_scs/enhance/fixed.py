@@ -50,6 +50,10 @@ class FixedPredictor:
         manifest = read_manifest(artifact)
         if manifest.target != "executorch":
             raise InputError(f"{artifact}: is a {manifest.target} artifact; give one exported for executorch")
+        if manifest.backend not in ("", "xnnpack"):
+            raise InputError(
+                f"{artifact}: was lowered for {manifest.backend}, which does not run here; give an xnnpack one"
+            )
         if manifest.model not in registry.MODELS:
             raise InputError(
                 f"{artifact}: made from {manifest.model}, which this version does not know; export it again"

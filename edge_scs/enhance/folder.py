@@ -51,6 +51,15 @@ class Summary:
     notes: list[tuple[Path, str]] = field(default_factory=list)
     planned: list[tuple[Path, Path, tuple[int, int]]] = field(default_factory=list)
 
+    def remarks(self, out: Path, dry_run: bool) -> list[str]:
+        """What to tell about the run, a line each: notes, failures, the sum."""
+        lines = [printable(f"{path}: {note}") for path, note in self.notes]
+        lines += [printable(f"skipped: {why if str(path) in why else f'{path}: {why}'}") for path, why in self.failed]
+        if dry_run:
+            planned = f"{len(self.planned)} to do, {self.before} settled before"
+            return [*lines, f"{planned}, {len(self.failed)} cannot be done"]
+        return [*lines, f"{self.words()}, in {printable(out)}"]
+
     def words(self) -> str:
         earlier = f"{self.before - self.failed_before} done before, {self.failed_before} skipped before"
         if self.before and not self.done and len(self.failed) == self.failed_before:

@@ -1,5 +1,6 @@
 """Pictures of 8 or 16 bits and the float tensors that networks see, and back."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,25 @@ def to_picture(rgb: Tensor, dtype: type[np.generic] | np.dtype = np.uint8) -> Pi
     if dtype == np.uint8:
         levels = levels.to(torch.uint8)
     return levels.permute(1, 2, 0).cpu().numpy().astype(dtype, copy=False)
+
+
+def strips_of(
+    pieces: Iterator[tuple[slice, slice, Tensor]], stops: list[int], width: int, dtype: np.dtype
+) -> Iterator[Picture]:
+    """Pieces (HR rows, HR columns, RGB (1, 3, rows, cols)) as whole strips (rows, width, 3), from top to bottom.
+
+    ``stops``: where a strip may end. Strips come one after another; within one its pieces come in any order.
+    """
+    start, strip = 0, np.empty((0, width, 3), dtype)
+    for rows, cols, rgb in pieces:
+        if rows.start >= start + len(strip):
+            if len(strip):
+                yield strip
+            start = rows.start
+            stop = max(rows.stop, min((stop for stop in stops if stop > start), default=0))
+            strip = np.empty((stop - start, width, 3), dtype)
+        strip[rows.start - start : rows.stop - start, cols] = to_picture(rgb, dtype)
+    yield strip
 
 
 def enlarge_part(

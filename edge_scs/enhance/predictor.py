@@ -21,7 +21,7 @@ from edge_scs.enhance.pictures import (
     check_picture,
     enlarge_part,
     shrink_reference,
-    to_picture,
+    strips_of,
     to_tensor,
 )
 from edge_scs.enhance.sizes import DEFAULT_SCALE
@@ -109,17 +109,10 @@ class Predictor:
         progress: Progress | None = None,
     ) -> Iterator[Picture]:
         """``enhance`` from top to bottom, a row of tiles at a time: RGB (rows, W, 3), which add up to H rows."""
-        cuts = spans(picture.shape[0], size[0], self.tile, 0) if 0 not in picture.shape else []
-        start, strip = 0, np.empty((0, size[1], 3), picture.dtype)
-        for rows, cols, rgb in self.pieces(picture, size, reference, keep_colour, progress):
-            if rows.start >= start + len(strip):
-                if start or len(strip):
-                    yield strip
-                start = rows.start
-                stop = max(rows.stop, *(cut.stop for cut in cuts if cut.start <= start))
-                strip = np.empty((stop - start, size[1], 3), picture.dtype)
-            strip[rows.start - start : rows.stop - start, cols] = to_picture(rgb, picture.dtype)
-        yield strip
+        check_picture(picture)
+        stops = [cut.stop for cut in spans(picture.shape[0], size[0], self.tile, 0)]
+        pieces = self.pieces(picture, size, reference, keep_colour, progress)
+        yield from strips_of(pieces, stops, size[1], picture.dtype)
 
     def pieces(
         self,

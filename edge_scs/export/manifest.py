@@ -24,7 +24,9 @@ class Parity:
     """An artifact against the eager network on photographs. PSNR over RGB in [0, 1], peak 1, in dB.
 
     ``psnr_db`` is the worst photograph's (at most MAX_PSNR_DB; None when the artifact gave NaN or infinity),
-    ``max_abs`` the largest difference anywhere, ``images`` their number, ``verdict`` "pass" or "fail".
+    ``max_abs`` the largest difference anywhere, ``images`` their number. ``verdict`` is "pass", "fail", or "not run
+    here" for a delegate that this machine lacks; ``proof`` says what was run or evaluated. ``methods``: each method's
+    worst dB. ``flags`` names the faults that explain a failure (``export.faults``).
     """
 
     reference: str
@@ -34,10 +36,14 @@ class Parity:
     verdict: str
     min_psnr_db: float
     per_image: dict[str, float | None] = field(default_factory=dict)
+    proof: str = ""
+    methods: dict[str, float | None] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        return self.verdict == "pass"
+        """Nothing speaks against the artifact; "not run here" has passed what can be proven here."""
+        return self.verdict in ("pass", "not run here")
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -45,16 +51,33 @@ class Parity:
     def summary(self) -> str:
         """One line: verdict, dB, number of photographs."""
         measured = "NaN or infinity" if self.psnr_db is None else f"{self.psnr_db:.1f} dB"
-        return f"parity {self.verdict}: {measured} on {self.images} photographs, {self.min_psnr_db:g} dB needed"
+        text = f"parity {self.verdict}: {measured} on {self.images} photographs, {self.min_psnr_db:g} dB needed"
+        return text + (f" ({'; '.join(self.flags)})" if self.flags else "")
 
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output tensor: shape (n, c, h, w), values in [0, 1]."""
+    """One input or output: shape (n, c, h, w), values in [0, 1]; "image": a pixel buffer, values 0 to 255.
+
+    ``least``: where the shape is chosen at run time, the smallest one; ``shape`` is the largest then. None for an
+    output: it follows from the inputs.
+    """
 
     name: str
     shape: list[int]
     dtype: str
+    least: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class MethodPorts:
+    """One entry point of the artifact: a method of a .pte, a function of a package. ``scale``: None if any."""
+
+    name: str
+    inputs: list[Port]
+    outputs: list[Port]
+    scale: float | None = None
+    delegated_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +86,10 @@ class Manifest:
 
     ``mult_adds``: of the eager network on one input of this size. ``params``: numbers stored once however often called,
     only those that this artifact needs. ``weights``: "shipped", "untrained" or the file; ``weights_sha256``: of the
-    network's tensors, so that verification never compares with another network unnoticed. ``path``: where the artifact
-    lies now, which the file does not record.
+    network's tensors, so that verification never compares with another network unnoticed. ``inputs`` and ``outputs``
+    are those of the first of ``methods``. ``continuous``: what a caller of encode and decode has to know.
+    ``fp32_islands``: operations kept in float32. ``golden``: the folder of golden pairs beside the artifact. ``path``:
+    where the artifact lies now, which the file does not record. ``manifest.schema.json`` describes the file.
     """
 
     artifact: str
@@ -87,11 +112,23 @@ class Manifest:
     min_psnr_db: float
     non_delegated: list[str] = field(default_factory=list)
     arena_bytes: int | None = None
+    backend: str = ""
+    methods: list[MethodPorts] = field(default_factory=list)
+    continuous: dict[str, Any] | None = None
+    compression: str = "none"
+    fp32_islands: list[str] = field(default_factory=list)
+    minimum_target: str | None = None
+    golden: str | None = None
+    licence: str = "Apache-2.0"
     path: Path | None = field(default=None, compare=False)
 
     def summary(self) -> str:
         """One line: size, sizes in and out, delegated share, parity."""
         sizes = " -> ".join(f"{port.shape[3]}x{port.shape[2]}" for port in (self.inputs[0], self.outputs[0]))
+        if self.continuous is not None:
+            sizes = "any size, x1 to x8"
+        elif len(self.methods) > 1:
+            sizes = f"{sizes} and {len(self.methods) - 1} more sizes"
         delegated = "" if self.delegated_share is None else f", {self.delegated_share:.0%} delegated"
         parity = "not verified" if self.parity is None else self.parity.summary()
         return f"{self.bytes / 1e6:.2f} MB, {sizes}{delegated}, {parity}"
@@ -130,6 +167,10 @@ def read_manifest(artifact: Path) -> Manifest:
         table = {key: value for key, value in table.items() if key in known}
         for key in ("inputs", "outputs"):
             table[key] = [Port(**port) for port in table[key]]
+        table["methods"] = [
+            MethodPorts(**method | {key: [Port(**port) for port in method[key]] for key in ("inputs", "outputs")})
+            for method in table.get("methods", [])
+        ]
         table["parity"] = Parity(**table["parity"]) if table["parity"] else None
         manifest = Manifest(**table, path=artifact)
         _check_types(manifest)
@@ -147,7 +188,8 @@ def _check_types(manifest: Manifest) -> None:
             if not isinstance(getattr(manifest, name), kinds):
                 raise TypeError(f"{name} is {getattr(manifest, name)!r:.60}")
     for port in (*manifest.inputs, *manifest.outputs):
-        whole = isinstance(port.shape, list) and len(port.shape) == 4 and all(type(n) is int for n in port.shape)
+        whole = isinstance(port.shape, list) and all(type(n) is int for n in port.shape)
+        whole = whole and (len(port.shape) == 4 or manifest.continuous is not None)
         if not isinstance(port.name, str) or not whole or not all(0 < n <= 1 << 16 for n in port.shape):
             raise TypeError(f"{port!r:.80} is no tensor of a picture")
     if not manifest.inputs or not manifest.outputs:

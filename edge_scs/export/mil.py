@@ -5,7 +5,7 @@ computes the right numbers at the precision it declares: every operation is eval
 where the graph says float16. It does not prove how a Neural Engine adds up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from edge_scs.export.quiet import quiet, require
 
 
 class MilProgram:
-    """The ``main`` function of an ML program. ``inputs`` and ``outputs`` map names to shapes, in order."""
+    """A function of an ML program. ``inputs`` and ``outputs`` map names to shapes, in order."""
 
-    def __init__(self, path: Path):
-        """Raises InputError: no such package, not an ML program, or coremltools missing."""
+    def __init__(self, path: Path, function: str | None = None):
+        """``function``: None for the only one. Raises InputError: no such package or function, coremltools missing."""
         if not path.is_dir():
             raise InputError(f"{path}: no such .mlpackage folder; name one made by export")
         ct, loader, types = require(
@@ -40,21 +40,32 @@ class MilProgram:
         except Exception as error:
             reason = str(error).strip().splitlines()[:1]
             raise InputError(f"{path}: not a readable ML program ({''.join(reason)}); export it again") from error
-        self._main = program.functions["main"]
+        functions = program.functions
+        if function is None:
+            function = next(iter(functions)) if len(functions) == 1 else "main"
+        if function not in functions:
+            raise InputError(f"{path}: has no function {function}, only {', '.join(functions)}")
+        self._main = functions[function]
         self.spec = spec
         self.inputs = {name: tuple(var.shape) for name, var in self._main.inputs.items()}
         self.outputs = {var.name: tuple(var.shape) for var in self._main.outputs}
         self.operations = [op.op_type for op in self._main.operations if op.op_type != "const"]
 
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, inputs: Mapping[str, Tensor], exact: bool | Collection[str] = False) -> dict[str, Tensor]:
         """Named inputs of the declared shapes -> named outputs, as float32 holding what the declared precision can.
+
+        ``exact``: True rounds nothing to float16; a set of operation types evaluates those in float32, as if the graph
+        kept them there, with a cast on the way to every other one.
 
         Raises InputError for missing or misshapen inputs and for an operation that this evaluator does not know.
         """
         given = {name: tuple(x.shape) for name, x in inputs.items()}
         if given != self.inputs:
             raise InputError(f"{self.path}: takes inputs {self.inputs}, not {given}; resize, or export that size")
-        values: dict[Any, Any] = {var: self._round(inputs[name], var) for name, var in self._main.inputs.items()}
+        self._exact = exact
+        values: dict[Any, Any] = {
+            var: self._round(inputs[name], var, exact is True) for name, var in self._main.inputs.items()
+        }
         pending = self._uses()
         with torch.no_grad():
             for op in self._main.operations:
@@ -64,10 +75,13 @@ class MilProgram:
                     pending[var] -= 1
                     if pending[var] == 0:
                         values.pop(var, None)
-        return {var.name: values[var].float() for var in self._main.outputs}
+        return {var.name: self._round(values[var], var, exact is True).float() for var in self._main.outputs}
 
     def _evaluate(self, op: Any, values: dict[Any, Any]) -> None:
         arguments = {name: _value(given, values) for name, given in op.inputs.items() if given is not None}
+        island = self._exact is True or (self._exact is not False and op.op_type in self._exact)
+        if self._exact not in (True, False) and not island:
+            arguments = {name: _half(value) for name, value in arguments.items()}
         if op.op_type.startswith("constexpr_"):
             results = torch.from_numpy(np.asarray(op.materialized_val_inference()))
         elif op.op_type in OPERATIONS:
@@ -82,14 +96,14 @@ class MilProgram:
         for var, result in zip(op.outputs, listed, strict=True):
             if tuple(result.shape) != tuple(var.shape):
                 raise InputError(f"{self.path}: {op.name} declares {tuple(var.shape)} and gives {tuple(result.shape)}")
-            values[var] = self._round(result, var)
+            values[var] = self._round(result, var, island)
 
-    def _round(self, x: Tensor, var: Any) -> Tensor:
+    def _round(self, x: Tensor, var: Any, exact: bool = False) -> Tensor:
         """To the declared type; float16 stays in a float32 tensor, which CPUs compute with."""
         declared = self._type_name(var.dtype)
-        if declared == "fp16":
+        if declared == "fp16" and not exact:
             return x.to(torch.float16).float()
-        if declared == "fp32":
+        if declared in ("fp16", "fp32"):
             return x.float()
         return x.to({"int8": torch.int8, "uint8": torch.uint8, "bool": torch.bool}.get(declared, torch.int32))
 
@@ -101,6 +115,12 @@ class MilProgram:
         for var in self._main.outputs:
             uses[var] = uses.get(var, 0) + 1
         return uses
+
+
+def _half(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_half(item) for item in value]
+    return value.to(torch.float16).float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def _variables(op: Any) -> list[Any]:

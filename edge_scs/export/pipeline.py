@@ -1,15 +1,16 @@
 """The whole export: fold, lower, prove, and only then give the artifact its name."""
 
 import copy
-import os
+import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,24 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge_scs import __version__
 from edge_scs.errors import InputError
-from edge_scs.export.deploy import deploy
-from edge_scs.export.manifest import Manifest, Port, artifact_bytes, artifact_sha256, manifest_path, weights_sha256
-from edge_scs.export.presets import Preset, load_preset
-from edge_scs.export.verify import measure, open_artifact
-from edge_scs.models.registry import Description
+from edge_scs.export import continuous
+from edge_scs.export.building import Built, build
+from edge_scs.export.deploy import QuantisedNetwork
+from edge_scs.export.golden import golden_path, write_golden
+from edge_scs.export.manifest import (
+    Manifest,
+    MethodPorts,
+    Port,
+    artifact_bytes,
+    artifact_sha256,
+    weights_sha256,
+)
+from edge_scs.export.methods import Method, UnsupportedError, check, example_inputs, fixed_methods, float_network
+from edge_scs.export.opening import open_artifact
+from edge_scs.export.presets import Preset, known, load_preset
+from edge_scs.export.publishing import publish
+from edge_scs.export.verify import CONTINUOUS_LR, embedded_photographs, prepare, prove
+from edge_scs.models.edge_scs import COLOUR_SIDE, SHUFFLE_SCALES, EdgeSCS
 from edge_scs.weights.loading import Loaded
 
 SUFFIXES = {"executorch": ".pte", "coreml": ".mlpackage"}
@@ -33,22 +47,23 @@ def export_model(
     preset: Preset,
     out_dir: Path,
     progress: Callable[[str], None] | None = None,
-    module: nn.Module | None = None,
 ) -> Manifest:
-    """Write ``<out_dir>/<artifact_name>`` and its manifest; returns the manifest.
+    """Write ``<out_dir>/<artifact_name>``, its manifest and its golden pairs; returns the manifest.
 
     The artifact is made and verified in a temporary folder inside ``out_dir`` and renamed only when its parity passes,
-    so its final name never shows anything else; an older artifact of that name is replaced then. ``module`` is lowered
-    in place of the deployed network when it has been quantised already (precision "int8").
+    so its final name never shows anything else; an older artifact of that name is replaced then. Precision "int8" takes
+    a quantised network (``quantization.network.load``), and its parity is measured against that, in torch.
 
     Raises InputError: a size, scale or reference the network does not do, an unwritable folder, a converter that is
     missing or refuses, a failed verdict. Nothing is left behind then.
     """
     say = progress or (lambda message: None)
-    example = example_inputs(loaded.description, preset)
-    if module is None and preset.precision == "int8":
-        raise InputError(f"preset {preset.name}: int8 cannot be made yet; use fp32 or fp16")
-    deployed = deploy(loaded.model, (preset.lr[0], preset.lr[1]), preset.size, preset.reference)
+    check(loaded, preset)
+    if preset.continuous:
+        assert isinstance(loaded.model, EdgeSCS)
+        methods = continuous.continuous_methods(loaded.model, preset.reference)
+    else:
+        methods = fixed_methods(loaded, preset)
     final = Path(out_dir) / artifact_name(loaded.name, preset)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -58,47 +73,132 @@ def export_model(
     try:
         artifact = workshop / final.name
         say(f"lowering {loaded.name} for {preset.name}")
-        built = _build(module or deployed, example, artifact, loaded, preset)
+        built = build(methods, artifact, loaded, preset)
         say(f"verifying {final.name}")
-        run = open_artifact(artifact, preset.target)
-        shapes = {name: tuple(x.shape) for name, x in example.items()}
-        parity = measure(run, loaded, shapes, preset.size, preset.min_psnr_db, progress=say)
+        manifest = _manifest(artifact, methods, built, loaded, preset)
+        opened = open_artifact(artifact, manifest)
+        parity = prove(opened, manifest, loaded, progress=say)
         if not parity.passed:
             got = "NaN or infinity" if parity.psnr_db is None else f"{parity.psnr_db} dB"
+            why = f" ({'; '.join(parity.flags)})" if parity.flags else ""
             raise InputError(
                 f"{final.name}: parity failed: {got} against the network, {preset.min_psnr_db:g} dB needed by preset "
-                f"{preset.name}; nothing was written"
+                f"{preset.name}{why}; nothing was written"
             )
-        dtype = "float16" if preset.target == "coreml" and preset.precision != "fp32" else "float32"
-        manifest = Manifest(
-            artifact=final.name,
-            target=preset.target,
-            model=loaded.name,
-            scale=preset.scale,
-            inputs=[Port(name, list(x.shape), dtype) for name, x in example.items()],
-            outputs=[Port("rgb", [1, 3, *preset.size], dtype)],
-            bytes=artifact_bytes(artifact),
-            sha256=artifact_sha256(artifact),
-            delegated_share=built.delegated_share,
-            parity=parity,
-            versions=versions(preset.target),
-            mult_adds=mult_adds(loaded.model, example, preset.size),
-            params=sum(p.numel() for p in deployed.parameters()),
-            preset=preset.name,
-            precision=preset.precision,
-            weights=loaded.origin,
-            weights_sha256=weights_sha256(loaded.model),
-            min_psnr_db=preset.min_psnr_db,
-            non_delegated=built.non_delegated,
-            arena_bytes=built.arena_bytes,
-        )
+        manifest = replace(manifest, parity=parity, golden=golden_path(final).name)
+        _write_golden(golden_path(artifact), manifest, loaded)
         manifest.write(artifact)
-        _publish(artifact, final)
+        publish(artifact, final)
         return replace(manifest, path=final)
     except OSError as error:
         raise InputError(f"{final}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loaded: Loaded, preset: Preset) -> Manifest:
+    """Everything but the parity and the golden pairs, which are made with its help."""
+    dtype = "float16" if preset.target == "coreml" and preset.precision != "fp32" else "float32"
+    dtype = "image" if preset.images else dtype
+    ports = []
+    sizes = {shape.method: shape for shape in preset.shapes}
+    for name, method in methods.items():
+        inputs = [
+            Port(key, method.limit(key), dtype, method.limit(key, least=True) if key in method.varying else None)
+            for key in method.inputs
+        ]
+        shapes = {"rgb": [1, 3, *sizes[name].size]} if not preset.continuous else continuous.output_shapes(name, method)
+        outputs = [Port(key, shape, dtype) for key, shape in shapes.items()]
+        scale = sizes[name].scale if name in sizes and not preset.continuous else None
+        ports.append(MethodPorts(name, inputs, outputs, scale, built.shares.get(name)))
+    example = example_inputs(loaded.description, preset)
+    network = float_network(loaded)
+    return Manifest(
+        artifact=artifact.name,
+        target=preset.target,
+        model=loaded.name,
+        scale=preset.shapes[0].scale,
+        inputs=ports[0].inputs,
+        outputs=ports[0].outputs,
+        bytes=artifact_bytes(artifact),
+        sha256=artifact_sha256(artifact),
+        delegated_share=built.delegated_share,
+        parity=None,
+        versions=versions(preset.target),
+        mult_adds=mult_adds(network.model, example, preset.size),
+        params=_unique(methods if network is loaded else fixed_methods(network, preset)),
+        preset=preset.name,
+        precision=preset.precision,
+        weights=loaded.origin,
+        weights_sha256=weights_sha256(loaded.model),
+        min_psnr_db=preset.min_psnr_db,
+        non_delegated=built.non_delegated,
+        arena_bytes=built.arena_bytes,
+        backend=preset.backend,
+        methods=ports,
+        continuous=_continuous_facts(loaded) if preset.continuous else None,
+        compression=preset.compression,
+        fp32_islands=built.fp32_islands,
+        minimum_target=preset.minimum_target if "coreml" in (preset.target, preset.backend) else None,
+    )
+
+
+def _unique(methods: Mapping[str, Method]) -> int:
+    """Numbers in the methods' parameters, equal tensors once: each method was deployed from a copy of its own."""
+    if len(methods) == 1:
+        return sum(p.numel() for method in methods.values() for p in method.module.parameters())
+    seen = {
+        (p.shape, hashlib.sha256(p.detach().contiguous().numpy().tobytes()).digest())
+        for method in methods.values()
+        for p in method.module.parameters()
+    }
+    return sum(shape.numel() for shape, _ in seen)
+
+
+def _continuous_facts(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "halo": loaded.description.halo,
+        "tile": continuous.TILE,
+        "chunk": continuous.CHUNK,
+        "colour_side": COLOUR_SIDE,
+        "colour_grid_sides": list(continuous.GRID_SIDES),
+        "scales": list(loaded.description.continuous or ()),
+        "shuffle_scales": list(SHUFFLE_SCALES),
+    }
+
+
+def _write_golden(folder: Path, manifest: Manifest, loaded: Loaded) -> None:
+    """A pair for every method of a fixed size; of a continuous program one at x2.7 through all its methods."""
+    photograph = embedded_photographs()[0]
+    cases: dict[str, tuple[dict[str, tuple[int, ...]], tuple[int, int]]]
+    if manifest.continuous is not None:
+        h, w = CONTINUOUS_LR
+        cases = {"x2.7": ({"gray": (1, 1, h, w)}, (round(2.7 * h), round(2.7 * w)))}
+    else:
+        cases = {
+            method.name: (
+                {port.name: tuple(port.shape) for port in method.inputs},
+                (method.outputs[0].shape[2], method.outputs[0].shape[3]),
+            )
+            for method in manifest.methods
+        }
+    for name, (shapes, size) in cases.items():
+        inputs = prepare(photograph, shapes)
+        small, *reference = inputs.values()
+        with torch.no_grad():
+            write_golden(folder / name, inputs, loaded.model(small, size, *reference))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A preset that a network was not exported for, and why, in one line.
+
+    ``failed``: it should have been. Otherwise the network or the converter cannot do it, which is an answer too.
+    """
+
+    preset: str
+    reason: str
+    failed: bool
 
 
 def export_targets(
@@ -108,11 +208,16 @@ def export_targets(
     scale: float | None = None,
     lr: str | None = None,
     progress: Callable[[str], None] | None = None,
+    refused: list[Refusal] | None = None,
+    quantised: Callable[[], Loaded] | None = None,
 ) -> list[Manifest]:
-    """Export for each of ``targets``: targets, preset names or TOML files, with commas between them.
+    """Export for each of ``targets``: targets, preset names or TOML files, with commas between them; "all" is every
+    preset of the clone's export/ folder.
 
-    ``scale`` and ``lr`` ("WIDTHxHEIGHT") replace the presets' values. Every preset is checked before the first is
-    exported. Raises InputError like ``load_preset`` and ``export_model``.
+    ``scale`` and ``lr`` ("WIDTHxHEIGHT") replace the presets' values. ``quantised`` finds the network for presets of
+    precision "int8", if ``loaded`` is none. Every preset is checked before the first is exported. Raises InputError
+    like ``load_preset`` and ``export_model``; with a list as ``refused``, presets that fail are added to it instead,
+    and the others go on.
     """
     changes: dict[str, object] = {}
     if scale is not None:
@@ -122,33 +227,48 @@ def export_targets(
         if not (width.isdecimal() and height.isdecimal()):
             raise InputError(f"lr {lr}: write the small picture's size as WIDTHxHEIGHT, for example 320x180")
         changes["lr"] = [int(height), int(width)]
-    presets = [load_preset(target.strip()).replace(**changes) for target in targets.split(",")]
+    names = known() if targets == "all" else [target.strip() for target in targets.split(",")]
+    presets = []
+    for preset in map(load_preset, names):
+        if changes and (preset.sizes or preset.continuous):
+            if targets != "all":
+                raise InputError(f"preset {preset.name}: names its sizes itself; drop --scale and --lr")
+            continue
+        presets.append(preset.replace(**changes))
+    if refused is None:
+        for preset in presets:
+            check(_network_for(preset, loaded, quantised), preset)
+    manifests = []
     for preset in presets:
-        example_inputs(loaded.description, preset)
-    return [export_model(loaded, preset, out_dir, progress) for preset in presets]
+        try:
+            manifests.append(export_model(_network_for(preset, loaded, quantised), preset, out_dir, progress))
+        except InputError as error:
+            if refused is None:
+                raise
+            refused.append(Refusal(preset.name, str(error), failed=not isinstance(error, UnsupportedError)))
+            if progress is not None:
+                progress(f"{preset.name}: {error}")
+    return manifests
+
+
+def _network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
+    if preset.precision != "int8" or isinstance(loaded.model, QuantisedNetwork) or quantised is None:
+        return loaded
+    try:
+        return quantised()
+    except InputError as error:
+        raise UnsupportedError(str(error)) from error
 
 
 def artifact_name(model: str, preset: Preset) -> str:
-    """For example ``edge_scs_m_x4_180x320_xnnpack-fp32.pte``; a referential one says ``_ref`` after the size."""
+    """For example ``edge_scs_m_x4_180x320_xnnpack-fp32.pte``; a referential one says ``_ref`` after the size, one of
+    several sizes or of any says none.
+    """
     mode = "_ref" if preset.reference else ""
+    if preset.sizes or preset.continuous:
+        return f"{model}{mode}_{preset.name}{SUFFIXES[preset.target]}"
     lr = f"{preset.lr[0]}x{preset.lr[1]}"
     return f"{model}_x{preset.scale:g}_{lr}{mode}_{preset.name}{SUFFIXES[preset.target]}"
-
-
-def example_inputs(description: Description, preset: Preset) -> dict[str, Tensor]:
-    """Seeded inputs by name, the small picture first. Raises InputError for what the network cannot do."""
-    if description.no_export:
-        raise InputError(f"{description.name}: cannot be exported: {description.no_export}; use it with PyTorch")
-    if preset.reference and not description.reference:
-        raise InputError(f"{description.name}: takes no reference; use a preset with reference = false")
-    if not description.enlarges(preset.scale):
-        raise InputError(f"{description.name}: cannot enlarge x{preset.scale:g}; it does {description.magnifications}")
-    random = torch.Generator().manual_seed(0)
-    grey = description.input == "grey"
-    example = {"gray" if grey else "rgb_lr": torch.rand(1, 1 if grey else 3, *preset.lr, generator=random)}
-    if preset.reference:
-        example["reference"] = torch.rand(1, 3, preset.reference_side, preset.reference_side, generator=random)
-    return example
 
 
 def mult_adds(model: nn.Module, example: dict[str, Tensor], size: tuple[int, int]) -> int:
@@ -166,50 +286,3 @@ def versions(target: str) -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-@dataclass(frozen=True)
-class _Built:
-    delegated_share: float | None
-    non_delegated: list[str]
-    arena_bytes: int | None
-
-
-def _build(module: nn.Module, example: dict[str, Tensor], artifact: Path, loaded: Loaded, preset: Preset) -> _Built:
-    if preset.target == "coreml":
-        from edge_scs.export import coreml
-
-        size = f"{preset.lr[0]}x{preset.lr[1]} to {preset.size[0]}x{preset.size[1]}"
-        description = f"{loaded.name}: {'small grey' if 'gray' in example else 'small'} picture to large RGB, {size}"
-        coreml.convert(module, example, artifact, description, preset.precision, preset.minimum_target)
-        return _Built(None, [], None)
-    from edge_scs.export import executorch
-
-    lowered = executorch.lower(module, list(example.values()))
-    if lowered.delegated_share < preset.min_delegated_share:
-        raise InputError(
-            f"{loaded.name}: {lowered.delegated_share:.0%} of its operators reach {preset.backend}, preset "
-            f"{preset.name} needs {preset.min_delegated_share:.0%}; left over: {', '.join(lowered.non_delegated)}"
-        )
-    with open(artifact, "wb") as file:
-        file.write(lowered.content)
-        file.flush()
-        os.fsync(file.fileno())
-    return _Built(lowered.delegated_share, lowered.non_delegated, lowered.arena_bytes)
-
-
-def _publish(artifact: Path, final: Path) -> None:
-    """Move a proven artifact and its manifest to their final names; a folder cannot be replaced in one step, so the
-    older one steps aside first and comes back if the new one cannot be moved in.
-    """
-    aside = artifact.with_name("replaced")
-    manifest_path(final).unlink(missing_ok=True)  # never an old manifest beside a new artifact
-    if final.exists():
-        os.replace(final, aside)
-    try:
-        os.replace(artifact, final)
-    except OSError:
-        if aside.exists():
-            os.replace(aside, final)
-        raise
-    os.replace(manifest_path(artifact), manifest_path(final))

@@ -5,6 +5,7 @@ folding, lowering, serialisation and the runtime (for Core ML: the saved graph a
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,18 +15,24 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from edge_scs.errors import InputError
+from edge_scs.export.deploy import QuantisedNetwork
+from edge_scs.export.faults import diagnose
 from edge_scs.export.manifest import (
+    MAX_PSNR_DB,
     Manifest,
+    MethodPorts,
     Parity,
     artifact_sha256,
     capped_psnr,
     read_manifest,
     weights_sha256,
 )
+from edge_scs.export.opening import Opened, open_artifact
 from edge_scs.images import read_rgb
 from edge_scs.weights.loading import Loaded, load
 
 REFERENCE = "eager PyTorch, float32"
+INT8_REFERENCE = "the converted int8 network in PyTorch"
 # Photographs that the wheels of scikit-image and scikit-learn bring along: (package, path inside it).
 EMBEDDED = (
     ("skimage", "data/astronaut.png"),
@@ -36,6 +43,10 @@ EMBEDDED = (
     ("sklearn", "datasets/images/flower.jpg"),
 )
 Run = Callable[[Mapping[str, Tensor]], Tensor]
+# Magnifications at which a continuous program is compared, on pictures of this size (LR rows, columns).
+CONTINUOUS_SCALES = (1.0, 1.3, 2.0, 2.7, 3.0, 4.0, 5.5, 8.0)
+CONTINUOUS_LR = (72, 96)
+FEW = 2  # photographs for the second and later sizes of one artifact
 
 
 def verify(
@@ -57,14 +68,85 @@ def verify(
     if actual != manifest.sha256:
         raise InputError(f"{artifact}: differs from its manifest (sha256 {actual[:12]}...); export it again")
     if model is None:
-        model = _load_named(artifact, manifest, weights)
-    inputs = {port.name: tuple(port.shape) for port in manifest.inputs}
-    size = (manifest.outputs[0].shape[2], manifest.outputs[0].shape[3])
-    run = open_artifact(artifact, manifest.target)
-    return measure(run, model, inputs, size, manifest.min_psnr_db, images, progress)
+        model = load_named(artifact, manifest, weights)
+    return prove(open_artifact(artifact, manifest), manifest, model, images, progress)
 
 
-def _load_named(artifact: Path, manifest: Manifest, weights: Path | None) -> Loaded:
+def prove(
+    opened: Opened,
+    manifest: Manifest,
+    loaded: Loaded,
+    images: Sequence[Path] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Parity:
+    """The parity of everything that the artifact answers: each method, or the continuous methods together."""
+    least = manifest.min_psnr_db
+    if manifest.continuous is not None:
+        parity = _prove_continuous(opened, loaded, least, images, progress)
+        return replace(parity, proof=opened.proof)
+    methods = manifest.methods or [MethodPorts("forward", manifest.inputs, manifest.outputs)]
+    found: dict[str, Parity] = {}
+    for method in methods:
+        inputs = {port.name: tuple(port.shape) for port in method.inputs}
+        size = (method.outputs[0].shape[2], method.outputs[0].shape[3])
+        photographs = list(images or embedded_photographs())[: FEW if found else None]
+        found[method.name] = measure(opened.of(method.name), loaded, inputs, size, least, photographs, progress)
+    first = next(iter(found.values()))
+    worst = min(found.values(), key=lambda parity: -1 if parity.psnr_db is None else parity.psnr_db)
+    return replace(
+        worst,
+        images=first.images,
+        per_image=first.per_image,
+        max_abs=None if worst.max_abs is None else max(parity.max_abs or 0 for parity in found.values()),
+        verdict=opened.verdict if all(parity.passed for parity in found.values()) else "fail",
+        flags=list(dict.fromkeys(flag for parity in found.values() for flag in parity.flags)),
+        methods={name: parity.psnr_db for name, parity in found.items()},
+        proof=opened.proof,
+    )
+
+
+def _prove_continuous(
+    opened: Opened,
+    loaded: Loaded,
+    min_psnr_db: float,
+    images: Sequence[Path] | None,
+    progress: Callable[[str], None] | None,
+) -> Parity:
+    """On every photograph two of the magnifications in turn, so that all are seen; chroma by the program as well."""
+    assert opened.continuous is not None
+    program, h, w = opened.continuous, *CONTINUOUS_LR
+    scales = iter(CONTINUOUS_SCALES * 4)
+    parities: list[Parity] = []
+    per_scale: dict[str, float | None] = {}
+    photographs = list(images or embedded_photographs())
+    for path in photographs:
+        for scale in (next(scales), next(scales)):
+            size = (round(h * scale), round(w * scale))
+
+            def run(inputs: Mapping[str, Tensor], size: tuple[int, int] = size) -> Tensor:
+                return program.render(inputs["gray"], program.chroma(inputs["gray"]), size)
+
+            parity = measure(run, loaded, {"gray": (1, 1, h, w)}, size, min_psnr_db, [path], progress)
+            parities.append(parity)
+            per_scale[f"x{scale:g}"] = _worse(parity.psnr_db, per_scale.get(f"x{scale:g}", MAX_PSNR_DB))
+    worst = min(parities, key=lambda parity: -1 if parity.psnr_db is None else parity.psnr_db)
+    per_image: dict[str, float | None] = {}
+    for parity in parities:
+        for name, value in parity.per_image.items():
+            per_image[name] = _worse(value, per_image.get(name, MAX_PSNR_DB))
+    return replace(
+        worst,
+        images=len(photographs),
+        per_image=per_image,
+        max_abs=None if worst.max_abs is None else max(parity.max_abs or 0 for parity in parities),
+        verdict="pass" if all(parity.passed for parity in parities) else "fail",
+        flags=list(dict.fromkeys(flag for parity in parities for flag in parity.flags)),
+        methods=per_scale,
+    )
+
+
+def load_named(artifact: Path, manifest: Manifest, weights: Path | None, load: Callable[..., Loaded] = load) -> Loaded:
+    """The network that a manifest names. ``load`` is ``weights.loading.load`` or works like it."""
     if weights is not None:
         return load(manifest.model, weights)
     if manifest.weights in ("shipped", "untrained"):
@@ -83,21 +165,6 @@ def _load_named(artifact: Path, manifest: Manifest, weights: Path | None) -> Loa
     return loaded
 
 
-def open_artifact(artifact: Path, target: str) -> Run:
-    """A function from named float32 inputs to the RGB output, float32. Raises InputError when it cannot be loaded."""
-    if target == "executorch":
-        from edge_scs.export.executorch import PteProgram
-
-        program = PteProgram(artifact)
-        return lambda inputs: program.run(list(inputs.values()))[0]
-    if target == "coreml":
-        from edge_scs.export.mil import MilProgram
-
-        package = MilProgram(artifact)
-        return lambda inputs: next(iter(package.run(inputs).values()))
-    raise InputError(f"{artifact}: its manifest names the target {target!r}; known: executorch, coreml")
-
-
 def measure(
     run: Run,
     loaded: Loaded,
@@ -109,10 +176,11 @@ def measure(
 ) -> Parity:
     """Parity of ``run`` with the eager network on each photograph; ``inputs``: name -> shape, the small picture first.
 
-    The worst photograph decides. A NaN, an infinity or a wrong shape fails.
+    The worst photograph decides. A NaN, an infinity or a wrong shape fails, and the first picture that is too far off
+    is looked at for known faults.
     """
     per_image: dict[str, float | None] = {}
-    worst = 0.0
+    worst, flags = 0.0, list[str]()
     for path in images or embedded_photographs():
         example = prepare(path, inputs)
         with torch.no_grad():
@@ -123,20 +191,30 @@ def measure(
         difference = (answer.double() - expected.double()).abs()
         per_image[path.name] = capped_psnr(difference.square().mean().item())
         worst = max(worst, difference.max().item()) if per_image[path.name] is not None else float("nan")
+        here = per_image[path.name]
+        if (here is None or here < min_psnr_db) and not flags:
+            lr = next(iter(example.values())).shape[-2:]
+            flags = diagnose(answer, expected, (lr[0], lr[1]), run, example, getattr(run, "exact", None))
         if progress is not None:
             progress(f"{path.name}: {_db(per_image[path.name])}")
     measured = [value for value in per_image.values() if value is not None]
     broken = len(measured) < len(per_image)
     passed = not broken and bool(measured) and min(measured) >= min_psnr_db
     return Parity(
-        reference=REFERENCE,
+        reference=INT8_REFERENCE if isinstance(loaded.model, QuantisedNetwork) else REFERENCE,
         psnr_db=None if broken else round(min(measured), 2),
         max_abs=None if broken else worst,
         images=len(per_image),
         verdict="pass" if passed else "fail",
         min_psnr_db=min_psnr_db,
         per_image={name: value if value is None else round(value, 2) for name, value in per_image.items()},
+        flags=flags,
     )
+
+
+def _worse(one: float | None, other: float | None) -> float | None:
+    """Of two PSNRs the lower one; None, not a number, is worst."""
+    return None if one is None or other is None else min(one, other)
 
 
 def _db(value: float | None) -> str:

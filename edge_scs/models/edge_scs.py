@@ -144,15 +144,20 @@ class ColourBranch(nn.Module):
         hc x wc is a quarter of the colour grid: about 60 x 60 whatever the picture. ``on_grid``: gray is on the colour
         grid already. Raises ValueError when a reference is given to a branch that was built without one.
         """
-        return self.annealed_mean(self.logits(gray, reference, on_grid))
+        logits = self.logits_on_grid(gray, reference) if on_grid else self.logits(gray, reference)
+        return self.annealed_mean(logits)
 
     def annealed_mean(self, logits: Tensor) -> Tensor:
         """Zhang et al. 2016, eq. 5: (n, classes, hc, wc) -> chroma (n, 2, hc, wc)."""
         return F.conv2d(torch.softmax(logits / self.temperature, dim=1), self.centres)
 
-    def logits(self, gray: Tensor, reference: Tensor | None = None, on_grid: bool = False) -> Tensor:
+    def logits(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
         """Class logits (n, CHROMA_STEPS^2, hc, wc)."""
-        x4, x8, x16 = self.encoder(gray if on_grid else to_colour_grid(gray, self.side))
+        return self.logits_on_grid(to_colour_grid(gray, self.side), reference)
+
+    def logits_on_grid(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+        """``logits`` of a grey picture that ``to_colour_grid`` has resized already."""
+        x4, x8, x16 = self.encoder(gray)
         x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(x16)
         vote = None
         if reference is not None:

@@ -87,7 +87,9 @@ class Subject:
         bindings._unsafe_reset_threadpool(1)
         try:
             program = bindings._load_for_executorch(str(path))
-            method = "forward" if "forward" in program.method_names() else sorted(program.method_names())[0]
+            method = "forward"
+            if method not in program.method_names():
+                raise InputError(f"{path}: has no fixed size to time; bench an artifact of one, such as xnnpack-fp32")
             meta = program.method_meta(method)
         except RuntimeError as error:
             raise InputError(f"{path}: ExecuTorch cannot load it ({_line(error)}); export it again") from error

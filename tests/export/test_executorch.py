@@ -10,7 +10,9 @@ from edge_scs.errors import InputError
 
 pytest.importorskip("executorch")
 
-from edge_scs.export.executorch import PteProgram, lower, run_pte
+from edge_scs.export.executorch import PteProgram, lower, lower_methods, run_pte
+from edge_scs.export.methods import fixed_methods
+from edge_scs.export.presets import load_preset
 from edge_scs.export.verify import embedded_photographs, prepare
 from edge_scs.weights.loading import Loaded
 from tests.export.conftest import Exported
@@ -48,6 +50,25 @@ def test_the_whole_network_is_delegated_and_exact(pte: Exported) -> None:
 
 def test_tied_weights_are_stored_once(pte: Exported) -> None:
     assert 4 * pte.manifest.params < pte.manifest.bytes < 1.05 * 4 * pte.manifest.params + 50_000
+
+
+def test_three_sizes_cost_at_most_a_tenth_more_than_one(tmp_path: Path, pte: Exported, small: Loaded) -> None:
+    sizes = ["x4_32x24", "x2_40x32", "x3_24x30"]
+    preset = load_preset("xnnpack-sizes").replace(sizes=sizes)
+    lowered = lower_methods(fixed_methods(small, preset))
+    assert len(lowered.content) < 1.1 * pte.manifest.bytes
+    assert lowered.delegated_share == 1.0
+    path = tmp_path / "sizes.pte"
+    path.write_bytes(lowered.content)
+    program = PteProgram(path)
+    assert program.methods == {"forward", *sizes[1:]}
+    for shape in preset.shapes:
+        gray = prepare(embedded_photographs()[0], {"gray": (1, 1, *shape.lr)})["gray"]
+        with torch.no_grad():
+            expected = small.model(gray, shape.size)
+        torch.testing.assert_close(program.run([gray], shape.method)[0], expected, rtol=0, atol=1e-4)
+    with pytest.raises(InputError, match=r"sizes\.pte: has no method x9, only forward"):
+        program.run([gray], "x9")
 
 
 def test_a_referential_network_at_any_magnification(tmp_path: Path, small: Loaded) -> None:

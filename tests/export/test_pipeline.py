@@ -1,22 +1,36 @@
 """An artifact gets its name only when it is whole and proven; verification proves it again."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from PIL import Image
+from torch import Tensor
 
 from edge_scs.errors import InputError
 from edge_scs.export import pipeline
+from edge_scs.export.building import Built
+from edge_scs.export.golden import read_golden
 from edge_scs.export.manifest import Manifest, Parity, read_manifest
-from edge_scs.export.pipeline import artifact_name, example_inputs, export_model, export_targets, mult_adds
-from edge_scs.export.presets import Preset, load_preset
+from edge_scs.export.methods import UnsupportedError, example_inputs
+from edge_scs.export.opening import Opened, Run
+from edge_scs.export.pipeline import Refusal, artifact_name, export_model, export_targets, mult_adds
+from edge_scs.export.presets import Preset, known, load_preset
+from edge_scs.export.publishing import publish
+from edge_scs.export.table import render
 from edge_scs.export.verify import embedded_photographs, measure, prepare, verify
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
 from tests.export.conftest import Exported
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -29,18 +43,28 @@ def stubbed(monkeypatch: pytest.MonkeyPatch, small: Loaded) -> dict[str, object]
     """Replaces the slow converter: the "artifact" is a text, and running it runs the eager network plus an error."""
     state: dict[str, object] = {"error": 0.0, "content": b"one"}
 
-    def build(module: nn.Module, example: object, artifact: Path, *_: object) -> object:
+    def build(methods: object, artifact: Path, *_: object) -> Built:
         artifact.write_bytes(state["content"])  # type: ignore[arg-type]
-        return pipeline._Built(1.0, [], 10)
+        return Built(1.0, [], 10)
 
-    def open_stub(artifact: Path, target: str) -> object:
+    def open_stub(artifact: Path, manifest: Manifest) -> Opened:
         assert artifact.read_bytes() == state["content"]
-        return lambda inputs: small.model(inputs["gray"], (96, 128)) + state["error"]
+        run = Run(lambda inputs, exact: small.model(inputs["gray"], (96, 128)) + state["error"], rounds=False)
+        return Opened(lambda method: run, "a stub")
 
-    monkeypatch.setattr(pipeline, "_build", build)
+    monkeypatch.setattr(pipeline, "build", build)
     monkeypatch.setattr(pipeline, "open_artifact", open_stub)
     monkeypatch.setattr("edge_scs.export.verify.embedded_photographs", lambda: embedded_photographs()[:1])
     return state
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def whole(artifact: str) -> list[str]:
+    """What lies in a folder with one whole artifact."""
+    return [artifact, f"{artifact}.golden", f"{artifact}.json"]
 
 
 def test_pte_manifest_says_what_was_made(pte: Exported, small: Loaded) -> None:
@@ -53,7 +77,7 @@ def test_pte_manifest_says_what_was_made(pte: Exported, small: Loaded) -> None:
     assert manifest.parity.images == len(embedded_photographs()) >= 6
     assert manifest.versions["executorch"]
     assert read_manifest(pte.path) == manifest
-    assert sorted(path.name for path in pte.path.parent.iterdir()) == [pte.path.name, pte.path.name + ".json"]
+    assert names(pte.path.parent) == whole(pte.path.name)
 
 
 def test_mlpackage_is_proven_at_half_precision(mlpackage: Exported) -> None:
@@ -132,11 +156,11 @@ def test_an_interrupted_export_leaves_the_older_artifact(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "measure", interrupt)
+        patch.setattr(pipeline, "prove", interrupt)
         with pytest.raises(KeyboardInterrupt):
             export_model(small, preset, tmp_path)
     assert (tmp_path / first.artifact).read_bytes() == b"one"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [first.artifact, f"{first.artifact}.json"]
+    assert names(tmp_path) == whole(first.artifact)
     second = export_model(small, preset, tmp_path)
     assert (tmp_path / second.artifact).read_bytes() == b"two"
     assert read_manifest(tmp_path / second.artifact).sha256 == second.sha256 != first.sha256
@@ -149,7 +173,7 @@ def test_an_older_package_folder_is_replaced(tmp_path: Path) -> None:
         (folder / name).touch()
     (tmp_path / "w" / "a.mlpackage.json").write_text("new")
     (tmp_path / "a.mlpackage.json").write_text("old")
-    pipeline._publish(artifact, final)
+    publish(artifact, final)
     assert [path.name for path in final.iterdir()] == ["new"]
     assert (tmp_path / "a.mlpackage.json").read_text() == "new"
 
@@ -162,6 +186,7 @@ def test_swapped_colours_fail(small: Loaded) -> None:
 
     parity = measure(swapped, small, shapes, (96, 128), 50, embedded_photographs()[:1])  # type: ignore[arg-type]
     assert parity.verdict == "fail"
+    assert parity.flags == ["wrong colour order: channels come as BGR"]
 
 
 def test_the_worst_photograph_decides(small: Loaded) -> None:
@@ -195,7 +220,7 @@ def test_photographs_become_inputs() -> None:
         ("pcarn_m", {"scale": 2.5}, "cannot enlarge x2.5; it does x2, x3 or x4"),
         ("pcarn_m", {"reference": True}, "takes no reference"),
         ("ciaosr_edsr", {}, "cannot be exported: it gathers features at computed indices"),
-        ("edge_scs_m", {"precision": "int8"}, "int8 cannot be made yet"),
+        ("edge_scs_m", {"precision": "int8"}, "int8 cannot be made of a float one"),
     ],
 )
 def test_what_a_network_cannot_do_is_said_before_work(
@@ -247,3 +272,94 @@ def test_mult_adds_count_the_eager_network(small: Loaded) -> None:
     referential = example_inputs(small.description, preset.replace(reference=True))
     assert torch.equal(automatic["gray"], referential["gray"])
     assert mult_adds(small.model, referential, preset.size) > mult_adds(small.model, automatic, preset.size)
+
+
+def test_golden_pairs_repeat_the_proof(pte: Exported, mlpackage: Exported, small: Loaded) -> None:
+    for exported in (pte, mlpackage):
+        folder = exported.path.parent / str(exported.manifest.golden) / "forward"
+        inputs, expected = read_golden(folder)
+        assert [(name, list(x.shape)) for name, x in inputs.items()] == [
+            (port.name, port.shape) for port in exported.manifest.inputs
+        ]
+        small_picture, *reference = inputs.values()
+        with torch.no_grad():
+            answer = small.model(small_picture, tuple(expected.shape[-2:]), *reference)
+        assert (answer - expected).abs().max() < 1 / 65536
+        picture = np.asarray(Image.open(folder / "expected.png"), dtype=np.float32) / 255
+        assert np.abs(picture - expected[0].permute(1, 2, 0).numpy()).max() < 0.51 / 255
+        levels = np.asarray(Image.open(folder / "input.png"), dtype=np.float32) / 255
+        assert np.abs(levels - small_picture[0, 0].numpy()).max() < 1e-6
+    with pytest.raises(InputError, match="no golden pair"):
+        read_golden(pte.path.parent)
+
+
+def test_manifests_follow_the_schema(pte: Exported, mlpackage: Exported) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((Path(pipeline.__file__).parent / "manifest.schema.json").read_text())
+    check = jsonschema.Draft202012Validator(schema)
+    for exported in (pte, mlpackage):
+        table = json.loads(Path(f"{exported.path}.json").read_text())
+        assert not list(check.iter_errors(table))
+        assert set(table) == set(schema["properties"])
+        assert list(check.iter_errors(table | {"bytes": "many"}))
+        assert list(check.iter_errors({key: value for key, value in table.items() if key != "golden"}))
+
+
+def test_all_goes_on_after_a_refusal_and_says_so(
+    tmp_path: Path, small: Loaded, pte: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(loaded: Loaded, preset: Preset, *_: object) -> Manifest:
+        if preset.target == "coreml":
+            raise UnsupportedError("it: cannot convert upsample_cubic")
+        if preset.backend == "vulkan":
+            raise InputError("it: parity failed")
+        return pte.manifest
+
+    monkeypatch.setattr(pipeline, "export_model", export)
+    refused: list[Refusal] = []
+    made = export_targets(small, "all", tmp_path, refused=refused)
+    assert len(made) + len(refused) == len(known())
+    assert {refusal.preset for refusal in refused if refusal.failed} == {"vulkan-fp16"}
+    table = render(made, refused)
+    assert "xnnpack-fp32" in table
+    assert "coreml-fp16: refused: it: cannot convert upsample_cubic" in table
+    assert "vulkan-fp16: failed: it: parity failed" in table
+
+
+def test_two_exports_into_one_folder_do_not_mix(tmp_path: Path) -> None:
+    """Each of two processes publishes forty times under one name: what lies there afterwards belongs together."""
+    code = """
+import sys
+from pathlib import Path
+from edge_scs.export.publishing import publish
+folder, mine = Path(sys.argv[1]), sys.argv[2]
+for i in range(40):
+    workshop = folder / f".{mine}{i}"
+    (workshop / "a.pte").parent.mkdir()
+    for name in ("a.pte", "a.pte.json"):
+        (workshop / name).write_text(f"{mine}{i}")
+    (workshop / "a.pte.golden").mkdir()
+    (workshop / "a.pte.golden" / "x").write_text(f"{mine}{i}")
+    publish(workshop / "a.pte", folder / "a.pte")
+"""
+    workers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name], cwd=ROOT) for name in "ab"]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    places = (tmp_path / "a.pte", tmp_path / "a.pte.json", tmp_path / "a.pte.golden" / "x")
+    assert len({path.read_text() for path in places}) == 1
+
+
+def test_an_interrupt_waits_for_the_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop = tmp_path / "w"
+    workshop.mkdir()
+    for name in ("a.pte", "a.pte.json"):
+        (workshop / name).touch()
+    real = os.replace
+
+    def interrupted(source: Path, target: Path) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        real(source, target)
+
+    monkeypatch.setattr("edge_scs.export.publishing.os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish(workshop / "a.pte", tmp_path / "a.pte")
+    assert names(tmp_path) == ["a.pte", "a.pte.json", "w"]

@@ -40,6 +40,11 @@ def test_replace_checks_again() -> None:
         ('"fp32"', '"fp16"', "precision cannot be 'fp16'"),
         ('"executorch"', '"executorc"', "did you mean 'executorch'"),
         ('"xnnpack"\n', '"mlprogram"\n', "backend cannot be 'mlprogram'; use 'xnnpack'"),
+        ('"xnnpack"\n', '"xnnpak"\n', "did you mean 'xnnpack'"),
+        ("scale = 4.0", 'sizes = ["x4_320", "x2_8x8"]', "write 'x4_320' as x4_320x180"),
+        ("scale = 4.0", 'sizes = ["x2_8x8", "x4_8x8", "x4_8x8"]', "names one size twice"),
+        ("scale = 4.0", "continuous = true\nsizes = ['x2_8x8']", "continuous goes with xnnpack"),
+        ("scale = 4.0", "images = true", "images and compression are Core ML's"),
         ("[180, 320]", "[180]", "lr must be"),
         ("[180, 320]", '"180x320"', "lr must be a list"),
         ("[180, 320]", "[180.5, 320]", "lr must be a int"),
@@ -64,7 +69,19 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, words: str) -> N
 def test_unknown_presets_name_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean coreml"):
         load_preset("core-ml")
-    with pytest.raises(InputError, match="known presets: coreml-fp16, xnnpack-fp32"):
+    with pytest.raises(InputError, match=r"known presets: .*coreml-fp16.*, xnnpack-fp32"):
         load_preset(tmp_path / "none.toml")
     with pytest.raises(InputError, match="known: executorch, coreml"):
         load_preset("qqq")
+
+
+def test_several_sizes_are_methods_and_the_first_is_forward() -> None:
+    preset = load_preset("xnnpack-sizes").replace(sizes=["x4_320x180", "x2.5_64x40"])
+    assert [(s.method, s.lr, s.scale) for s in preset.shapes] == [
+        ("forward", (180, 320), 4.0),
+        ("x2_5_64x40", (40, 64), 2.5),
+    ]
+    assert preset.size == (720, 1280)
+    assert preset.shapes[1].size == (100, 160)
+    with pytest.raises(InputError, match="minimum_target = 'iOS18'"):
+        load_preset("coreml-sizes").replace(minimum_target="iOS17")

@@ -1,0 +1,69 @@
+"""Moving a proven artifact to its final name: whole, alone, and not interrupted."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_scs.export.golden import golden_path
+from edge_scs.export.manifest import manifest_path
+
+
+def publish(artifact: Path, final: Path) -> None:
+    """Move a proven artifact, its golden pairs and its manifest to their final names.
+
+    The manifest goes first and comes last: without one an artifact is not whole. A folder cannot be replaced in one
+    step, so older ones step aside first and come back if the new ones cannot be moved in. Exports into the same folder
+    wait for each other here, and an interrupt waits until all is moved.
+    """
+    moves = [(path(artifact), path(final)) for path in (golden_path, lambda a: a) if path(artifact).exists()]
+    with _alone(final.parent), _uninterrupted():
+        manifest_path(final).unlink(missing_ok=True)  # never an old manifest beside a new artifact
+        asides: list[tuple[Path, Path]] = []
+        try:
+            for new, place in moves:
+                if place.exists():
+                    aside = artifact.with_name(f"replaced-{place.name}")
+                    os.replace(place, aside)
+                    asides.append((aside, place))
+                os.replace(new, place)
+        except OSError:
+            for aside, place in asides:
+                if not place.exists():
+                    os.replace(aside, place)
+            raise
+        os.replace(manifest_path(artifact), manifest_path(final))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, where the system has such locks (not Windows)."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait. Only the main thread may say so; elsewhere it does not arrive anyway."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pending.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pending:
+        raise KeyboardInterrupt

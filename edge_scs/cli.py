@@ -1,5 +1,6 @@
 """The command line: every command a few lines that call what is below. Heavy imports stay inside the commands."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -67,16 +68,38 @@ def enhance(
     model: Annotated[str, typer.Option(help="A name or a checkpoint.")] = "edge_scs_m",
     weights: Weights = None,
     tile: Annotated[int, typer.Option(help="Tile side in LR pixels; 0: the whole picture at once.")] = 256,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1. auto: a GPU if there is one.")] = "auto",
+    format_: Annotated[
+        str | None, typer.Option("--format", help="png, jpeg, webp or tiff; default: as it was.")
+    ] = None,
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help="JPEG and WebP; default 95.")] = None,
+    max_output_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger results.")] = 200_000_000,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; 2 and more outlive pictures that kill one.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Pass over what an earlier run with these settings settled.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done and do nothing.")] = False,
+    overwrite_sources: Annotated[bool, typer.Option(help="Allow results to take their sources' places.")] = False,
 ) -> None:
-    """Restore pictures or folders: grey to colour, small to large. Exit code 3: some could not be read."""
-    from edge_scs.enhance.folder import enhance_files
-    from edge_scs.enhance.predictor import make_predictor
+    """Restore pictures or folders: grey to colour, small to large. Exit code 3: some could not be done."""
+    from functools import partial
 
-    predictor = make_predictor(model, weights, runtime, artifact, tile or None)
-    summary = enhance_files(inputs, out, predictor, scale, size, reference, keep_colour)
-    for path, reason in summary.failed:
-        say(f"skipped: {reason if str(path) in reason else f'{path}: {reason}'}")
-    say(f"{len(summary.done)} done, {len(summary.failed)} skipped, in {out}")
+    from edge_scs.enhance.enhancer import make_predictor
+    from edge_scs.enhance.folder import enhance_files
+    from edge_scs.enhance.plan import suffix_of
+    from edge_scs.enhance.ranks import is_main
+    from edge_scs.enhance.workers import threads_each
+    from edge_scs.files import printable
+
+    suffix = suffix_of(format_)
+    make = partial(make_predictor, model, weights, runtime, artifact, tile or None, device)
+    summary = enhance_files(
+        inputs, out, make(), scale, size, reference, keep_colour, suffix=suffix, quality=quality, resume=resume,
+        max_output_pixels=max_output_pixels, overwrite_sources=overwrite_sources, dry_run=dry_run, jobs=jobs,
+        make=partial(make, threads=threads_each(jobs)), say=say,
+    )  # fmt: skip
+    for path, target, (h, w) in summary.planned:
+        print(f"{printable(path)} -> {printable(target)} {w}x{h}")
+    if is_main():
+        say("\n".join(summary.remarks(out, dry_run)))
     if summary.failed:
         raise typer.Exit(3)
 
@@ -366,6 +389,12 @@ def main() -> None:
         _fail(str(error))
     except _ClickException as error:
         _fail(error.format_message())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        _fail(
+            f"{error.filename or 'a file'}: cannot be written ({error.strerror}); make room, then go on with --resume"
+        )
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -58,8 +58,8 @@ class ContinuousPredictor:
     ) -> Picture:
         """uint8 grey (h, w) or RGB (h, w, 3), size (H, W) -> uint8 RGB (H, W, 3). Options as in ``Predictor.enhance``.
 
-        With ``keep_colour`` the luma of the program's answer is taken, which is clamped to RGB's range: strong colours may
-        differ a little from torch's there.
+        With ``keep_colour`` the luma of the program's answer is taken, which is clamped to RGB's range: strong colours
+        may differ a little from torch's there.
 
         ``progress`` is called with (HR rows done, HR rows) as tiles are finished. Raises InputError for a size,
         reference or picture that the program cannot serve.

@@ -84,7 +84,9 @@ def enhance(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m.toml.")],
-    data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Photographs: a folder or tar shards; again for more.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/run"),
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
     init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
@@ -97,17 +99,19 @@ def train(
     from edge_scs.data.photographs import load_photographs
     from edge_scs.recipes import load_recipe
     from edge_scs.training.loop import train as fit
+    from edge_scs.training.processes import start_processes
 
     if threads:
         torch.set_num_threads(threads)
     plan = load_recipe(recipe, set_)
     if not data:
         raise InputError("train: give a folder of photographs with --data")
-    photographs = load_photographs(data, cache_mb=plan.cache_mb, warn=say)
+    photographs = load_photographs(data, plan.min_side, plan.cache_mb, say, *start_processes())
     outcome = fit(plan, photographs, out, resume, init, say)
     if outcome.interrupted:
         raise typer.Exit(130)
-    print(outcome.weights)
+    if outcome.first:
+        print(outcome.weights)
 
 
 @app.command()
@@ -168,15 +172,17 @@ def evaluate(
     from edge_scs.evaluate import evaluate as measure
     from edge_scs.weights.loading import load
 
-    result = measure(load(model, weights), data, scale, say=say)
+    result = measure(load(model, weights), data, scale, say=say, lpips=True)
     if json_:
         emit(result)
         return
     bicubic = result["bicubic"]
     print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} pictures")
-    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "colourfulness"):
+    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "colourfulness", "lpips"):
         beside = "" if bicubic.get(key) is None else f"  bicubic {bicubic[key]:.4f}"
         print(f"  {key:14s} " + ("-" if result[key] is None else f"{result[key]:.4f}") + beside)
+    if result["lpips_network"]:
+        print(f"  lpips by {result['lpips_network']}")
 
 
 @app.command()

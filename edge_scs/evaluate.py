@@ -16,10 +16,13 @@ psnr_rgb            colour in, against the colour HR           grey in, coloured
 psnr_grey           grey in, luma against the colour HR        the same as psnr_y
 colourfulness       null: the colours were given, not made     of the coloured output
 colourfulness_real  of the colour HR pictures                  the same
-lpips               null: no AlexNet weights are shipped       the same
+lpips               colour in, against the colour HR           grey in, coloured output against it
+lpips_network       the features that lpips stands on          the same
 =================== ========================================== ==================================
 
-``bicubic`` holds what Pillow's bicubic enlargement of the same LR pictures gets.
+``bicubic`` holds what Pillow's bicubic enlargement of the same LR pictures gets. LPIPS needs features and heads that
+are not shipped (``weights.features.load_lpips``); without them ``lpips`` and ``lpips_network`` are null. Published
+tables use AlexNet's; figures of different networks must not be compared. Pictures under 64 pixels a side get no LPIPS.
 """
 
 import math
@@ -36,33 +39,42 @@ from edge_scs import metrics
 from edge_scs.errors import InputError
 from edge_scs.images import find_images, read_rgb
 from edge_scs.metrics import UInt8
+from edge_scs.models.features import LPIPS
 from edge_scs.models.registry import Description
+from edge_scs.weights.features import load_lpips
 from edge_scs.weights.loading import Loaded
 
 _SAY_EVERY = 10
+_LPIPS_SIDE = 64
 _FIGURES = ("psnr_y", "ssim_y", "psnr_rgb", "psnr_grey", "colourfulness", "lpips")
 
 
 def evaluate(
-    loaded: Loaded, data: Path, scale: float, device: str = "cpu", say: Callable[[str], None] = lambda line: None
+    loaded: Loaded,
+    data: Path,
+    scale: float,
+    device: str = "cpu",
+    say: Callable[[str], None] = lambda line: None,
+    lpips: bool = False,
 ) -> dict[str, Any]:
-    """Mean figures of a network over the pictures under ``data`` (a folder, or one file).
+    """Mean figures of a network over the pictures under ``data`` (a folder, or one file); ``lpips`` asks for that too.
 
     Returns {"model", "weights", "data", "scale", "images", "skipped", "psnr_y", "ssim_y", "psnr_rgb", "psnr_grey",
-    "colourfulness", "colourfulness_real", "lpips", "bicubic": {the figures again}}; ``images`` counts the pictures that
-    were judged and ``skipped`` has one line for each that could not be, with the reason. Figures that do not apply, or
-    are infinite, are None. Raises InputError for a scale that the network does not have, a folder without pictures, or
-    one in which no picture can be judged.
+    "colourfulness", "colourfulness_real", "lpips", "lpips_network", "bicubic": {the figures again}}; ``images`` counts
+    the pictures that were judged and ``skipped`` has one line for each that could not be, with the reason. Figures that
+    do not apply, or are infinite, are None. Raises InputError for a scale that the network does not have, a folder
+    without pictures, or one in which no picture can be judged.
     """
     if not loaded.description.enlarges(scale):
         raise InputError(f"scale {scale:g}: {loaded.name} does {loaded.description.magnifications}; choose one it does")
     files = find_images([data])
     model = loaded.model.to(device).eval()
+    network, network_name = (load_lpips() if lpips else None) or (None, None)
     rows: list[dict[str, dict[str, float]]] = []
     skipped: list[str] = []
     for done, file in enumerate(files, 1):
         try:
-            rows.append(judge(model, loaded.description, read_rgb(file), scale, device))
+            rows.append(judge(model, loaded.description, read_rgb(file), scale, device, network))
         except InputError as error:
             skipped.append(str(error))
             say(f"skipped {skipped[-1]}")
@@ -82,13 +94,19 @@ def evaluate(
         "images": len(rows),
         "skipped": skipped,
         **{key: means.get(key) for key in _FIGURES},
+        "lpips_network": network_name,
         "colourfulness_real": _means(row["real"] for row in rows)["colourfulness"],
         "bicubic": _means(row["bicubic"] for row in rows),
     }
 
 
 def judge(
-    model: torch.nn.Module, description: Description, hr: UInt8, scale: float, device: str = "cpu"
+    model: torch.nn.Module,
+    description: Description,
+    hr: UInt8,
+    scale: float,
+    device: str = "cpu",
+    lpips: LPIPS | None = None,
 ) -> dict[str, dict[str, float]]:
     """One picture: uint8 RGB (h, w, 3) -> the figures of the network, of bicubic, and of the real picture.
 
@@ -108,12 +126,12 @@ def judge(
     else:
         output = grey_output = run(model, grey_lr[..., None], size, device)
         bicubic = grey_enlarged
-    figures = _compare(output, hr, border) | {"psnr_grey": metrics.psnr_y(grey_output, hr, border)}
+    figures = _compare(output, hr, border, lpips) | {"psnr_grey": metrics.psnr_y(grey_output, hr, border)}
     if description.input != "rgb":
         figures["colourfulness"] = metrics.colourfulness(output)
     return {
         "model": figures,
-        "bicubic": _compare(bicubic, hr, border) | {"psnr_grey": metrics.psnr_y(grey_enlarged, hr, border)},
+        "bicubic": _compare(bicubic, hr, border, lpips) | {"psnr_grey": metrics.psnr_y(grey_enlarged, hr, border)},
         "real": {"colourfulness": metrics.colourfulness(hr)},
     }
 
@@ -149,12 +167,15 @@ def _three(grey: UInt8) -> UInt8:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def _compare(output: UInt8, hr: UInt8, border: int) -> dict[str, float]:
-    return {
+def _compare(output: UInt8, hr: UInt8, border: int, lpips: LPIPS | None) -> dict[str, float]:
+    figures = {
         "psnr_y": metrics.psnr_y(output, hr, border),
         "ssim_y": metrics.ssim_y(output, hr, border),
         "psnr_rgb": metrics.psnr_rgb(output, hr, border),
     }
+    if lpips is not None and min(hr.shape[:2]) - 2 * border >= _LPIPS_SIDE:
+        figures["lpips"] = metrics.lpips(lpips, output, hr, border)
+    return figures
 
 
 def _means(rows: Iterable[dict[str, float]]) -> dict[str, float | None]:

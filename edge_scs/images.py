@@ -5,6 +5,7 @@ What a file may hold, and what becomes of it: the EXIF orientation is applied; 1
 frames or pages the first is read. 32-bit and LAB pictures are refused, because their range is anyone's guess.
 """
 
+import io
 import os
 import warnings
 from collections.abc import Iterable
@@ -42,6 +43,13 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
     Raises InputError, one line with the file and the mend, for whatever cannot be read whole.
     """
     return np.array(_open(Path(path)).convert("RGB"))
+
+
+def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
+    """The picture in ``content`` as ``read_rgb`` would give it; ``name`` is what an InputError calls it."""
+    if len(content) > MAX_MEGABYTES << 20:
+        raise InputError(f"{name}: larger than {MAX_MEGABYTES} MB; crop or shrink it first")
+    return np.array(_decode(Path(name), io.BytesIO(content)).convert("RGB"))
 
 
 def read_grey(path: Path | str) -> NDArray[np.uint8]:
@@ -117,10 +125,15 @@ def _open(path: Path) -> Image.Image:
         raise InputError(f"{path}: is empty (0 bytes); copy it again")
     if size > MAX_MEGABYTES << 20:
         raise InputError(f"{path}: larger than {MAX_MEGABYTES} MB; crop or shrink it first")
+    return _decode(path, path)
+
+
+def _decode(path: Path, source: Path | io.BytesIO) -> Image.Image:
+    """The picture in ``source``; ``path`` is its name in errors."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged EXIF and the like: the pixels decide
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(source, formats=FORMATS) as image:
                 _check_size(path, image.size)
                 return _to_eight_bits(path, ImageOps.exif_transpose(image), dict(getattr(image, "tag_v2", {})))
     except InputError:

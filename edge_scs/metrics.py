@@ -1,4 +1,4 @@
-"""PSNR, SSIM and colourfulness, by the conventions of the super-resolution tables.
+"""PSNR, SSIM, LPIPS and colourfulness, by the conventions of the super-resolution tables.
 
 Pictures are uint8 RGB (h, w, 3): what a file would hold, so rounding and clamping are part of every figure. All
 arithmetic is float64. ``crop`` pixels on each side are left out (the tables use the scale), because zero padding and
@@ -7,12 +7,16 @@ resampling make borders a matter of taste.
 
 import math
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_scs.models.features import LPIPS
+
 UInt8 = NDArray[np.uint8]
 Float64 = NDArray[np.float64]
+T = TypeVar("T", np.uint8, np.float64)
 
 # BT.601 studio range, as MATLAB's rgb2ycbcr has it: luma in [16, 235] from R, G, B in [0, 255].
 _STUDIO_LUMA = np.array([65.481, 128.553, 24.966]) / 255
@@ -70,6 +74,18 @@ def ssim_y(a: UInt8, b: UInt8, crop: int) -> float:
     return float(similarity.mean())
 
 
+def lpips(network: LPIPS, a: UInt8, b: UInt8, crop: int) -> float:
+    """Learned perceptual distance of two RGB pictures, 0 for equal ones; its network is what it may be compared by.
+
+    Raises ValueError when the network's pools leave nothing of what is inside the border.
+    """
+    import torch
+
+    pair = [torch.from_numpy(x.copy()).permute(2, 0, 1)[None].float() / 255 for x in _inside(a, b, crop)]
+    with torch.inference_mode():
+        return float(network(*pair))
+
+
 def colourfulness(rgb: UInt8) -> float:
     """Hasler and Suesstrunk 2003, M3: 0 for grey, about 33 "moderately" and 59 "quite" colourful. Not SCSNet's CN."""
     red, green, blue = np.moveaxis(rgb.astype(np.float64), -1, 0)
@@ -78,7 +94,7 @@ def colourfulness(rgb: UInt8) -> float:
     return spread + 0.3 * math.hypot(float(rg.mean()), float(yb.mean()))
 
 
-def _inside(a: Float64, b: Float64, crop: int) -> tuple[Float64, Float64]:
+def _inside(a: NDArray[T], b: NDArray[T], crop: int) -> tuple[NDArray[T], NDArray[T]]:
     if a.shape != b.shape:
         raise ValueError(f"pictures of shapes {a.shape} and {b.shape} cannot be compared")
     h, w = a.shape[:2]

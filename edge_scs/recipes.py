@@ -4,7 +4,7 @@ import difflib
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from edge_scs.errors import InputError
 
@@ -14,12 +14,36 @@ class DataSection:
     """What a batch is made of (``data.pairs``)."""
 
     batch: int = 8
-    crop: str = "patch"  # "patch": windows at full resolution; "picture": whole scenes, about hr_side^2 pixels
-    lr_patch: int = 48  # LR pixels, crop = "patch"
+    # "patch": windows at full resolution; "picture": whole scenes, about hr_side^2 pixels; "square": scenes of lr_patch
+    crop: Literal["patch", "picture", "square"] = "patch"
+    lr_patch: int = 48  # LR pixels, crop = "patch" or "square"
     hr_side: int = 240  # HR pixels, crop = "picture"
+    scales: list[float] = field(default_factory=list)  # every step draws one of these; empty: by whole_scales
     whole_scales: float = 0.75  # share of steps at x2, x3 or x4; the others draw from U(1, 4)
     reference_every: int = 0  # every n-th step brings references; 0: none
     foreign_references: float = 0.25  # share of references that show another picture
+    points: int = 0  # HR pixels drawn from every picture, for task = "points"
+    degradation: Literal["bicubic", "real"] = "bicubic"  # how LR is made; "real": old or bad photographs
+
+
+@dataclass(frozen=True)
+class Perceptual:
+    """A loss on ImageNet features (``training.perceptual``); weight 0: none."""
+
+    weight: float = 0.0
+    features: str = "vgg16"  # a key of training.perceptual.FEATURES
+    file: str = ""  # its weights; empty: looked up by name
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """Discriminators that learn beside the network (``training.adversarial``); weight 0: none."""
+
+    weight: float = 0.0
+    discriminator: str = "multi_scale"  # a key of training.discriminators.DISCRIMINATORS
+    loss: str = "standard"  # a key of training.adversarial.LOSSES
+    channels: int = 64  # of the discriminators' first layer
+    share: float = 1.0  # their learning rate relative to the network's
 
 
 @dataclass(frozen=True)
@@ -27,16 +51,21 @@ class Stage:
     """One stage of training: which parts learn what, and how long."""
 
     task: str  # a key of training.tasks.TASKS
-    parts: list[str]  # names of submodules that learn; everything else stays frozen
+    parts: list[str]  # names of submodules that learn, or "all"; everything else stays frozen
     steps: int
     learning_rate: float
     data: DataSection = field(default_factory=DataSection)
     final_rate: float = 0.01  # share of learning_rate left at the end of the cosine
+    halve_every: int = 0  # steps after which the learning rate halves; 0: a cosine
     warmup: int = 100
+    optimizer: Literal["adamw", "adam"] = "adamw"  # "adam": weight decay as a part of the gradient
     weight_decay: float = 0.0
     accumulate: int = 1
     clip: float = 1.0  # gradient norm
-    ema: float = 0.999
+    ema: float = 0.999  # share of the average that a step keeps; 0: no averaging
+    pixel_weight: float = 1.0  # L1, in the tasks of training.pictures
+    perceptual: Perceptual = field(default_factory=Perceptual)
+    adversary: Adversary = field(default_factory=Adversary)
     chroma_weight: float = 0.5  # L1 on chroma against L1 on luma (texture), or on the mean chroma (colour)
     rebalance: float = 0.5  # Zhang et al. 2016: how uniform the class weights' prior is; 1: no rebalancing
     slow: dict[str, float] = field(default_factory=dict)  # learning rate of a submodule relative to the others
@@ -52,12 +81,14 @@ class Recipe:
     stages: list[str]
     stage: dict[str, Stage]
     seed: int = 1
-    precision: str = "no"  # "no" or "bf16" autocast
+    precision: Literal["no", "bf16"] = "no"  # autocast
     channels_last: bool = True
     compile: bool = False
     workers: int = 0
-    cache_mb: int = 4096
+    cache_mb: int = 4096  # of decoded photographs, in every process
+    min_side: int = 64  # photographs with a shorter side are left out
     validate_every: int = 2000
+    validate_pictures: int = 24
     checkpoint_every: int = 500
     config: dict[str, Any] = field(default_factory=dict)  # overrides of the registered network's fields
 
@@ -110,6 +141,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise InputError(f"{where} must be a table, not {value!r}")
         return build(hint, value, where)  # type: ignore[arg-type]
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise InputError(f"{where} must be {' or '.join(map(repr, get_args(hint)))}, not {value!r}")
+        return value
     if get_origin(hint) is list:
         if not isinstance(value, list):
             raise InputError(f"{where} must be a list, not {value!r}")

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from edge_scs import metrics
 from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate, fit_to_scale, judge, shrink
+from edge_scs.models.features import LPIPS
 from edge_scs.models.registry import Description
 from edge_scs.weights.importing import import_weights
 from edge_scs.weights.loading import Loaded
 
 KEYS = {
     "model", "weights", "data", "scale", "images", "skipped", "psnr_y", "ssim_y", "psnr_rgb", "psnr_grey",
-    "colourfulness", "colourfulness_real", "lpips", "bicubic",
+    "colourfulness", "colourfulness_real", "lpips", "lpips_network", "bicubic",
 }  # fmt: skip
 
 
@@ -112,6 +113,25 @@ def test_judging_by_hand(photograph):
     assert figures["model"]["ssim_y"] == pytest.approx(metrics.ssim_y(nearest, np.asarray(crop), 4))
     assert figures["model"]["psnr_rgb"] == pytest.approx(metrics.psnr_rgb(nearest, np.asarray(crop), 4))
     assert figures["bicubic"]["psnr_grey"] == pytest.approx(metrics.psnr_y(bicubic, np.asarray(crop), 4))
+
+
+def test_lpips_where_weights_are_there(folder, tmp_path_factory, monkeypatch):
+    """With random features and heads in the places where published ones are looked for, null without them."""
+    assets = tmp_path_factory.mktemp("assets")
+    monkeypatch.setenv("EDGE_SCS_ASSETS", str(assets))
+    monkeypatch.setenv("TORCH_HOME", str(assets))
+    before = evaluate(loaded(Repeat()), folder, 4, lpips=True)
+    assert (before["lpips"], before["lpips_network"]) == (None, None)
+    network = LPIPS("squeezenet1_1")
+    for place in ("features", "lpips_lin/v0.1"):
+        (assets / "peers" / place).mkdir(parents=True)
+    torch.save(network.features.state_dict(), assets / "peers" / "features" / "squeezenet1_1-x.pth")
+    heads = {f"lin{index}.model.1.weight": head.weight.abs() for index, head in enumerate(network.heads)}
+    torch.save(heads, assets / "peers" / "lpips_lin" / "v0.1" / "squeeze.pth")
+    result = evaluate(loaded(Repeat()), folder, 4, lpips=True)
+    assert result["lpips_network"] == "squeeze v0.1, squeezenet1_1-x.pth"
+    assert 0 < result["bicubic"]["lpips"] != result["lpips"] > 0
+    assert {key: result[key] for key in ("psnr_y", "ssim_y")} == {key: before[key] for key in ("psnr_y", "ssim_y")}
 
 
 def test_a_perfect_answer_is_no_infinity(tmp_path, photograph):

@@ -48,6 +48,8 @@ def test_overrides_are_typed(recipe):
         ("stages=[1]", "must be a str"),
         ('stages=["b"]', "no table [stage.b]"),
         ("stages=[]", "stages is empty"),
+        ("stage.a.data.degradation=reel", "degradation must be 'bicubic' or 'real', not 'reel'"),
+        ("stage.a.adversary.wieght=1.0", "did you mean weight?"),
         ("model.x=3", "is not a table"),
         ("nonsense", "key=value"),
     ],

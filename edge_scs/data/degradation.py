@@ -1,6 +1,14 @@
-"""How a colour photograph becomes a small grey one: Pillow's ``convert("L")`` and antialiased bicubic, on tensors."""
+"""How a colour photograph becomes a small grey one: Pillow's ``convert("L")`` and antialiased bicubic, on tensors.
 
+And how a bad one is made from a good one: ``degrade(..., "real", ...)``.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +37,88 @@ def pillow_bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x
 
 
-def to_lr(gray: Tensor, size: tuple[int, int]) -> Tensor:
-    """uint8 grey HR (n, 1, H, W) -> float grey LR (n, 1, h, w) in [0, 1] on the 256 levels of an 8-bit picture."""
-    return pillow_bicubic(gray, size).float() / 255
+def to_lr(hr: Tensor, size: tuple[int, int]) -> Tensor:
+    """uint8 HR (n, c, H, W) -> float LR (n, c, h, w) in [0, 1] on the 256 levels of an 8-bit picture."""
+    return pillow_bicubic(hr, size).float() / 255
+
+
+def degrade(hr: Tensor, size: tuple[int, int], kind: str, rngs: Sequence[np.random.Generator]) -> Tensor:
+    """uint8 HR (n, c, H, W), c = 1 or 3 -> uint8 LR (n, c, *size).
+
+    "bicubic" is ``pillow_bicubic``. "real" is a practical degradation in the manner of BSRGAN (Zhang et al. 2021), with
+    which CiaoSR 5.4 trains: blur, resize, noise and JPEG in a random order, each of a random kind and strength, drawn
+    from the picture's generator. Of a grey picture all of it is grey, as of an old photograph that was scanned.
+    """
+    if kind == "bicubic":
+        return pillow_bicubic(hr, size)
+    worn = [_wear(picture, size, rng) for picture, rng in zip(hr, rngs, strict=True)]
+    return torch.stack(worn)
+
+
+def _wear(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
+    steps = {
+        "blur": lambda x: _blur(x, 0.4 + 0.6 * x.shape[-1] / size[1], rng),
+        "resize": lambda x: _resize(x, size, rng),
+        "noise": lambda x: _noise(x, rng),
+        "jpeg": lambda x: _jpeg(x, rng),
+    }
+    for name in rng.permutation(sorted(steps)):
+        picture = steps[str(name)](picture)
+    return picture
+
+
+def _blur(x: Tensor, widest: float, rng: np.random.Generator) -> Tensor:
+    """A Gaussian of deviations 0.1 to ``widest`` pixels along two turned axes; round half of the time."""
+    across, along = rng.uniform(0.1, widest, size=2)
+    if rng.random() < 0.5:
+        along = across
+    angle = rng.uniform(0, np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    inverse = turn @ np.diag([across**-2.0, along**-2.0]) @ turn.T
+    radius = min(int(np.ceil(3 * max(across, along))), min(x.shape[1:]) - 1)
+    offsets = np.stack(np.meshgrid(*[np.arange(-radius, radius + 1)] * 2, indexing="ij"), axis=-1)
+    kernel = np.exp(-0.5 * np.einsum("yxi,ij,yxj->yx", offsets, inverse, offsets))
+    weights = torch.from_numpy(kernel / kernel.sum()).float()[None, None]
+    padded = F.pad(x[:, None].float(), [radius] * 4, mode="reflect")
+    return _bytes(F.conv2d(padded, weights)[:, 0])
+
+
+def _resize(x: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
+    """To ``size`` by one of four filters; half of the time by way of a size in between and another filter."""
+    filters = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+    picture = _to_pillow(x)
+    if rng.random() < 0.5:
+        share = rng.random()
+        between = [max(1, round(small + share * (big - small))) for small, big in zip(size, x.shape[1:], strict=True)]
+        picture = picture.resize((between[1], between[0]), filters[rng.integers(len(filters))])
+    return _from_pillow(picture.resize((size[1], size[0]), filters[rng.integers(len(filters))]))
+
+
+def _noise(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Gaussian of 1 to 25 levels, in each channel or the same in all, or shot noise of 100 to 10,000 counts."""
+    kind = rng.integers(3)
+    if kind == 2:
+        counts = 10 ** rng.uniform(2, 4)
+        return _bytes(torch.from_numpy(rng.poisson(x.numpy() / 255 * counts) / counts * 255))
+    shape = (1, *x.shape[1:]) if kind == 1 else tuple(x.shape)
+    return _bytes(x + torch.from_numpy(rng.normal(0, rng.uniform(1, 25), size=shape)))
+
+
+def _jpeg(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Through a JPEG of quality 30 to 95."""
+    buffer = io.BytesIO()
+    _to_pillow(x).save(buffer, "JPEG", quality=int(rng.integers(30, 96)))
+    return _from_pillow(Image.open(buffer))
+
+
+def _bytes(x: Tensor) -> Tensor:
+    return x.round().clamp(0, 255).to(torch.uint8)
+
+
+def _to_pillow(x: Tensor) -> Image.Image:
+    return Image.fromarray(x[0].numpy() if len(x) == 1 else x.permute(1, 2, 0).contiguous().numpy())
+
+
+def _from_pillow(picture: Image.Image) -> Tensor:
+    array = np.array(picture)
+    return torch.from_numpy(array)[None] if array.ndim == 2 else torch.from_numpy(array).permute(2, 0, 1).contiguous()

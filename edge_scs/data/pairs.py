@@ -1,17 +1,20 @@
-"""Training batches: (grey LR, colour HR, reference), drawn by counters so that any step can be made again.
+"""Training batches: (small picture, colour HR, reference), drawn by counters so that any step can be made again.
 
-The random generator of a batch is seeded with (seed, stage, step, rank): a resumed run sees exactly what an
-undisturbed one would have seen, without replaying or storing anything.
+The random generator of a batch is seeded with (seed, stage, step): a resumed run sees exactly what an undisturbed one
+would have seen, without replaying or storing anything. With several processes the batch of a step is one batch of
+``data.batch`` pictures for each of them: every process draws the plan of all of it, from the pictures' sizes alone, and
+reads and makes its own part. So two processes train on what one process with the doubled batch would train on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge_scs.data.degradation import bicubic, grey, pillow_bicubic, to_lr
+from edge_scs.data.degradation import bicubic, degrade, grey, pillow_bicubic
 from edge_scs.data.photographs import Photographs
 from edge_scs.recipes import DataSection
 
@@ -23,99 +26,181 @@ ASPECTS = ((4, 3), (3, 4), (1, 1), (16, 9))
 class Batch:
     """gray (n, 1, h, w), hr (n, 3, H, W) RGB, reference (n, 3, 128, 128) RGB or None: floats in [0, 1].
 
-    ``chroma_ratio``: how much coarser than the LR grid the chroma shall be that the texture stage is given.
+    ``chroma_ratio``: how much coarser than the LR grid the chroma shall be that the texture stage is given. ``rgb``
+    (n, 3, h, w) is the small picture in colour, for networks whose input it is. ``points`` (n, q), int64, are HR pixels
+    in reading order, drawn without repetition, where ``data.points`` asks for them.
     """
 
     gray: Tensor
     hr: Tensor
     reference: Tensor | None
     chroma_ratio: float
+    rgb: Tensor | None = None
+    points: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        reference = None if self.reference is None else self.reference.to(device)
-        return Batch(self.gray.to(device), self.hr.to(device), reference, self.chroma_ratio)
+        moved: dict[str, Any] = {key: x.to(device) for key, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **moved)
 
 
 class StepBatches(Dataset[Batch]):
-    """``batches[step]`` is that step's batch for one process: a map-style dataset, for DataLoader workers to share."""
+    """``batches[step]`` is that step's batch for one process: a map-style dataset, for DataLoader workers to share.
 
-    def __init__(self, photographs: Photographs, data: DataSection, seed: int, rank: int = 0):
-        self.photographs, self.data, self.seed, self.rank = photographs, data, seed, rank
+    ``colour``: the network's input is RGB, so the batch holds ``rgb`` too.
+    """
+
+    def __init__(
+        self,
+        photographs: Photographs,
+        data: DataSection,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+        colour: bool = False,
+    ):
+        self.photographs, self.data, self.seed = photographs, data, seed
+        self.rank, self.processes, self.colour = rank, processes, colour
 
     def __getitem__(self, step: int) -> Batch:
-        rng = np.random.default_rng([self.seed, step, self.rank])
-        return draw(self.photographs, self.data, rng, step)
+        data, n = self.data, self.data.batch * self.processes
+        rng = np.random.default_rng([self.seed, step, 0])
+        lr, size = draw_sizes(data, rng)
+        windows = draw_windows(self.photographs, data, size, n, rng)
+        references = None
+        if data.reference_every and step % data.reference_every == data.reference_every - 1:
+            references = draw_references(n, data.foreign_references, rng)
+        chroma_ratio = float(rng.uniform(1.5, 8.0))
+
+        own = range(self.rank * data.batch, (self.rank + 1) * data.batch)
+        needed = {*own} if references is None else {*own, *(references.order[i] for i in own)}
+        pictures = {i: windows[i].cut(self.photographs[windows[i].picture], size) for i in sorted(needed)}
+        hr = torch.stack([pictures[i] for i in own])
+        small = hr if self.colour else grey(hr)
+        # One generator a picture, apart from the plan's: what a degradation draws moves nothing else.
+        rngs = [np.random.default_rng([self.seed, step, 1 + i]) for i in own]
+        small = degrade(small, lr, data.degradation, rngs)
+        reference = None
+        if references is not None:
+            sources = torch.stack([pictures[references.order[i]] for i in own])
+            reference = references.make(sources, slice(own.start, own.stop))
+        points = None
+        if data.points:
+            count = min(data.points, size[0] * size[1])
+            drawn = [r.choice(size[0] * size[1], size=count, replace=False) for r in rngs]
+            points = torch.from_numpy(np.stack(drawn))
+        return Batch(
+            gray=(grey(small) if self.colour else small).float() / 255,
+            hr=hr.float() / 255,
+            reference=reference,
+            chroma_ratio=chroma_ratio,
+            rgb=small.float() / 255 if self.colour else None,
+            points=points,
+        )
 
 
-def draw(photographs: Photographs, data: DataSection, rng: np.random.Generator, step: int) -> Batch:
-    """One batch: one scale for all, crops, flips; a reference every ``data.reference_every``-th step (0: never)."""
+def draw_sizes(data: DataSection, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The LR and the HR size (h, w) of a batch: one scale for all of it."""
     scale = draw_scale(data, rng)
-    if data.crop == "patch":
-        lr = (data.lr_patch, data.lr_patch)
-    else:
+    if data.crop == "picture":
         # About hr_side^2 pixels in one of the usual aspects: the colour branch needs to see whole scenes.
         rows, cols = ASPECTS[rng.integers(len(ASPECTS))]
         unit = data.hr_side / (rows * cols) ** 0.5 / scale
         lr = (max(8, round(rows * unit)), max(8, round(cols * unit)))
-    size = (round(lr[0] * scale), round(lr[1] * scale))
-    indices = rng.integers(len(photographs), size=data.batch)
-    cut = cut_patch if data.crop == "patch" else cut_scene
-    hr = torch.stack([flip(cut(photographs[int(i)], size, rng), data.crop == "patch", rng) for i in indices])
-    reference = None
-    if data.reference_every and step % data.reference_every == data.reference_every - 1:
-        reference = draw_references(hr, data.foreign_references, rng)
-    gray = to_lr(grey(hr), lr)
-    return Batch(gray, hr.float() / 255, reference, chroma_ratio=float(rng.uniform(1.5, 8.0)))
+    else:
+        lr = (data.lr_patch, data.lr_patch)
+    return lr, (round(lr[0] * scale), round(lr[1] * scale))
 
 
 def draw_scale(data: DataSection, rng: np.random.Generator) -> float:
-    """U(1, 4) (CiaoSR, SCSNet), or with probability ``whole_scales`` one of x2, x3, x4, x4 twice as often."""
+    """One of ``scales``; without them U(1, 4) (CiaoSR), or with probability ``whole_scales`` one of x2, x3, x4, x4
+    twice as often.
+    """
+    if data.scales:
+        return float(rng.choice(data.scales))
     if rng.random() < data.whole_scales:
         return float(rng.choice([2, 3, 4, 4]))
     return float(rng.uniform(1.0, 4.0))
 
 
-def cut_patch(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
-    """A random window of uint8 (3, h, w) at its own resolution; a smaller picture is mirrored at its border."""
-    h, w = picture.shape[1:]
-    while h < size[0] or w < size[1]:
-        picture = torch.cat([picture, picture.flip(1)], 1) if h < size[0] else torch.cat([picture, picture.flip(2)], 2)
-        h, w = picture.shape[1:]
-    top, left = int(rng.integers(h - size[0] + 1)), int(rng.integers(w - size[1] + 1))
-    return picture[:, top : top + size[0], left : left + size[1]]
+@dataclass
+class Window:
+    """Which part of which picture: rows and columns of the picture mirrored at its border, then flips."""
+
+    picture: int
+    top: int
+    left: int
+    h: int
+    w: int
+    mirror: bool
+    turn: bool
+
+    def cut(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
+        """uint8 (3, h, w) -> uint8 (3, *size); a smaller picture is mirrored at its border until it is large enough."""
+        while picture.shape[1] < self.h:
+            picture = torch.cat([picture, picture.flip(1)], 1)
+        while picture.shape[2] < self.w:
+            picture = torch.cat([picture, picture.flip(2)], 2)
+        picture = picture[:, self.top : self.top + self.h, self.left : self.left + self.w]
+        if (self.h, self.w) != size:
+            picture = pillow_bicubic(picture[None], size)[0]
+        if self.mirror:
+            picture = picture.flip(2)
+        return picture.transpose(1, 2) if self.turn else picture
 
 
-def cut_scene(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
-    """Most of the picture (70 to 100 % of the largest window of this aspect), resized to ``size``, uint8 (3, *size)."""
-    h, w = picture.shape[1:]
-    zoom = min(h / size[0], w / size[1]) * float(rng.uniform(0.7, 1.0))
-    window = (max(1, min(h, round(size[0] * zoom))), max(1, min(w, round(size[1] * zoom))))
-    scene = cut_patch(picture, window, rng)
-    return pillow_bicubic(scene[None], size)[0]
+def draw_windows(
+    photographs: Photographs, data: DataSection, size: tuple[int, int], n: int, rng: np.random.Generator
+) -> list[Window]:
+    """n windows for an HR batch of ``size``.
 
-
-def flip(picture: Tensor, turn: bool, rng: np.random.Generator) -> Tensor:
-    """Mirror left-right half of the time; ``turn`` transposes half of the time too (texture has no up, scenes do)."""
-    if rng.random() < 0.5:
-        picture = picture.flip(2)
-    if turn and rng.random() < 0.5 and picture.shape[1] == picture.shape[2]:
-        picture = picture.transpose(1, 2)
-    return picture
-
-
-def draw_references(hr: Tensor, foreign: float, rng: np.random.Generator) -> Tensor:
-    """uint8 (n, 3, H, W) -> references (n, 3, 128, 128) in [0, 1]: the same picture, flipped and elastically deformed
-    (SCSNet 4.1, Simard et al. 2003); a share ``foreign`` gets the picture of a neighbour in the batch instead.
+    Patches are cut at the picture's own resolution, mirrored left-right half of the time and transposed half of the
+    time (texture has no up). Scenes are most of a picture (70 to 100 % of the largest window of this aspect), resized,
+    and mirrored only.
     """
-    from kornia.geometry.transform import elastic_transform2d
+    windows = []
+    patches = data.crop == "patch"
+    for picture in rng.integers(len(photographs), size=n):
+        h, w = photographs.size(int(picture))
+        rows, cols = size
+        if not patches:
+            zoom = min(h / size[0], w / size[1]) * float(rng.uniform(0.7, 1.0))
+            rows, cols = max(1, min(h, round(size[0] * zoom))), max(1, min(w, round(size[1] * zoom)))
+        while h < rows:
+            h *= 2
+        while w < cols:
+            w *= 2
+        top, left = int(rng.integers(h - rows + 1)), int(rng.integers(w - cols + 1))
+        mirror = rng.random() < 0.5
+        turn = patches and rng.random() < 0.5 and size[0] == size[1]
+        windows.append(Window(int(picture), top, left, rows, cols, bool(mirror), bool(turn)))
+    return windows
 
-    n = len(hr)
+
+@dataclass
+class References:
+    """The plan of a whole batch's references: whose picture each shows, mirrored or not, and how it is deformed."""
+
+    order: list[int]
+    mirrored: Tensor
+    noise: Tensor
+
+    def make(self, pictures: Tensor, part: slice) -> Tensor:
+        """uint8 (n, 3, H, W), the pictures that ``part`` of the batch shows -> (n, 3, 128, 128) in [0, 1]."""
+        from kornia.geometry.transform import elastic_transform2d
+
+        small = bicubic(pictures.float() / 255, (REFERENCE_SIDE, REFERENCE_SIDE)).clamp(0, 1)
+        small = torch.where(self.mirrored[part], small.flip(3), small)
+        # Blurred, the noise has a deviation of 0.02 half-widths; times alpha that moves pixels by some 5 of 128.
+        return elastic_transform2d(
+            small, self.noise[part], kernel_size=(31, 31), sigma=(8.0, 8.0), alpha=(4.0, 4.0), padding_mode="reflection"
+        ).clamp(0, 1)
+
+
+def draw_references(n: int, foreign: float, rng: np.random.Generator) -> References:
+    """References for n pictures: the same picture, flipped and elastically deformed (SCSNet 4.1, Simard et al. 2003); a
+    share ``foreign`` gets the picture of a neighbour in the batch instead.
+    """
     order = np.where(rng.random(n) < foreign, (np.arange(n) + 1) % n, np.arange(n))
-    small = bicubic(hr[torch.from_numpy(order)].float() / 255, (REFERENCE_SIDE, REFERENCE_SIDE)).clamp(0, 1)
     mirrored = torch.from_numpy(rng.random(n) < 0.5).reshape(n, 1, 1, 1)
-    small = torch.where(mirrored, small.flip(3), small)
-    noise = torch.from_numpy(rng.uniform(-1, 1, size=(n, 2, REFERENCE_SIDE, REFERENCE_SIDE)).astype(np.float32))
-    # Blurred, the noise has a deviation of 0.02 half-widths; times alpha that moves pixels by some 5 of 128, smoothly.
-    return elastic_transform2d(
-        small, noise, kernel_size=(31, 31), sigma=(8.0, 8.0), alpha=(4.0, 4.0), padding_mode="reflection"
-    ).clamp(0, 1)
+    noise = rng.uniform(-1, 1, size=(n, 2, REFERENCE_SIDE, REFERENCE_SIDE)).astype(np.float32)
+    return References(order.tolist(), mirrored, torch.from_numpy(noise))

@@ -1,5 +1,6 @@
-"""A collection of photographs, decoded once and kept as bytes where memory allows."""
+"""A collection of photographs, from folders and tar shards, decoded once and kept as bytes where memory allows."""
 
+import glob
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -8,20 +9,27 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from edge_scs.data.shards import Member, index_shard, is_shard
 from edge_scs.errors import InputError
-from edge_scs.images import find_images, read_rgb
+from edge_scs.images import decode_rgb, find_images, read_rgb
 
 # One picture in this many is held out for validation: the same ones for everybody, whatever the order of folders.
 HOLD_OUT = 50
 
+Source = Path | Member
+
 
 @dataclass
 class Photographs:
-    """uint8 RGB pictures by index; ``skipped`` names each file that could not be used, with the reason."""
+    """uint8 RGB pictures by index; ``skipped`` names each file that could not be used, with the reason.
 
-    paths: list[Path]
+    ``sizes`` are heights and widths where they are known without decoding.
+    """
+
+    paths: list[Source]
     cached: list[Tensor | None]
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    skipped: list[tuple[Source, str]] = field(default_factory=list)
+    sizes: list[tuple[int, int]] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -31,54 +39,119 @@ class Photographs:
         kept = self.cached[index]
         return kept if kept is not None else _decode(self.paths[index])
 
+    def size(self, index: int) -> tuple[int, int]:
+        """(h, w) of a picture."""
+        if self.sizes is not None:
+            return self.sizes[index]
+        h, w = self[index].shape[1:]
+        return h, w
+
     def split(self) -> tuple["Photographs", "Photographs"]:
         """(training, validation): every HOLD_OUT-th picture by name is held out, at least one if there are two."""
         order = sorted(range(len(self)), key=lambda index: self.paths[index].name)
         held = set(order[::HOLD_OUT]) if len(order) > 1 else set()
         parts = ([i for i in range(len(self)) if i not in held], sorted(held) or [0])
-        train, validation = (Photographs([self.paths[i] for i in p], [self.cached[i] for i in p]) for p in parts)
+        train, validation = (
+            Photographs(
+                [self.paths[i] for i in part],
+                [self.cached[i] for i in part],
+                sizes=None if self.sizes is None else [self.sizes[i] for i in part],
+            )
+            for part in parts
+        )
         return train, validation
 
 
-def _decode(path: Path) -> Tensor:
-    return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).contiguous()
+def _decode(source: Source) -> Tensor:
+    rgb = decode_rgb(source.read(), str(source)) if isinstance(source, Member) else read_rgb(source)
+    return torch.from_numpy(rgb).permute(2, 0, 1).contiguous()
 
 
 def load_photographs(
-    folders: Iterable[Path], min_side: int = 64, cache_mb: int = 4096, warn: Callable[[str], None] = print
+    folders: Iterable[Path],
+    min_side: int = 64,
+    cache_mb: int = 4096,
+    warn: Callable[[str], None] = print,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Photographs:
     """Decode every picture under ``folders``; keep as many as fit ``cache_mb`` in memory, read the others when needed.
 
-    Files that cannot be decoded, or whose short side is under ``min_side`` pixels, are named through ``warn``, listed
-    in ``skipped`` and left out. Raises InputError when nothing usable remains.
+    ``folders`` are folders of pictures or of tar shards, pictures, shards, or patterns such as ``shards/*.tar``. Files
+    that cannot be decoded, or whose short side is under ``min_side`` pixels, are named through ``warn``, listed in
+    ``skipped`` and left out. With several ``processes`` (torch.distributed is set up) each tries and keeps its share of
+    the pictures and learns of the others' from them: all know the same collection, in the same order. Raises InputError
+    when nothing usable remains.
     """
-    files = find_images(list(folders))
-    paths: list[Path] = []
-    cached: list[Tensor | None] = []
-    skipped: list[tuple[Path, str]] = []
+    folders = list(folders)
+    sources = find_sources(folders, warn if rank == 0 else lambda text: None)
     budget = cache_mb << 20
+    kept: dict[int, Tensor] = {}
+    found: dict[int, tuple[int, int] | str] = {}
 
-    def attempt(path: Path) -> Tensor | str:
+    def attempt(index: int) -> Tensor | str:
         try:
-            picture = _decode(path)
+            picture = _decode(sources[index])
         except InputError as error:
             return str(error)
         if min(picture.shape[1:]) < min_side:
-            return f"{path}: its short side is {min(picture.shape[1:])} pixels, at least {min_side} are needed"
+            return (
+                f"{sources[index]}: its short side is {min(picture.shape[1:])} pixels, at least {min_side} are needed"
+            )
         return picture
 
+    mine = range(rank, len(sources), processes)
     with ThreadPoolExecutor(2) as pool:
-        for path, result in zip(files, pool.map(attempt, files), strict=True):
-            if isinstance(result, str):
-                skipped.append((path, result))
-                warn(f"skipped: {result}")
+        for index, picture in zip(mine, pool.map(attempt, mine), strict=True):
+            if isinstance(picture, str):
+                found[index] = picture
                 continue
-            budget -= result.numel()
-            paths.append(path)
-            cached.append(result if budget >= 0 else None)
-    if skipped:
-        warn(f"skipped {len(skipped)} of {len(files)} files")
-    if not paths:
+            found[index] = (picture.shape[1], picture.shape[2])
+            budget -= picture.numel()
+            if budget >= 0:
+                kept[index] = picture
+    if processes > 1:
+        shares: list[dict[int, tuple[int, int] | str]] = [{}] * processes
+        torch.distributed.all_gather_object(shares, found)
+        found = {index: result for share in shares for index, result in share.items()}
+    photographs, sizes = Photographs([], []), []
+    for index, source in enumerate(sources):
+        result = found[index]
+        if isinstance(result, str):
+            photographs.skipped.append((source, result))
+            continue
+        photographs.paths.append(source)
+        photographs.cached.append(kept.get(index))
+        sizes.append(result)
+    photographs.sizes = sizes
+    if rank == 0:
+        for _, reason in photographs.skipped:
+            warn(f"skipped: {reason}")
+        if photographs.skipped:
+            warn(f"skipped {len(photographs.skipped)} of {len(sources)} files")
+    if not photographs.paths:
         where = ", ".join(map(str, folders))
-        raise InputError(f"{where}: no usable photograph; name a folder of PNG, JPEG, WebP or TIFF")
-    return Photographs(paths, cached, skipped)
+        raise InputError(f"{where}: no usable photograph; name a folder of PNG, JPEG, WebP or TIFF, or tar shards")
+    return photographs
+
+
+def find_sources(folders: Iterable[Path], warn: Callable[[str], None]) -> list[Source]:
+    """Pictures and members of shards, in an order that does not depend on that of ``folders``.
+
+    Raises InputError like ``images.find_images``, and for a pattern that nothing matches.
+    """
+    shards: set[Path] = set()
+    others: list[Path] = []
+    for path in folders:
+        matches = [path]
+        if not path.exists() and glob.has_magic(str(path)):
+            matches = [Path(name) for name in glob.glob(str(path))]
+            if not matches:
+                raise InputError(f"{path}: nothing matches this pattern; check the path")
+        for match in matches:
+            inside = sorted(match.glob("*.tar")) if match.is_dir() else []
+            shards.update([match] if is_shard(match) and match.is_file() else inside)
+            if not inside and not (is_shard(match) and match.is_file()):
+                others.append(match)
+    members = [member for shard in sorted(shards) for member in index_shard(shard, warn)]
+    return [*(find_images(others) if others else []), *members]

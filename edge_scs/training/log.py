@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_scs.data.degradation import grey, to_lr
 from edge_scs.data.photographs import Photographs
+from edge_scs.training.validation import crop_pair
 
 HEADER = ("stage_number", "stage", "step", "name", "value")
 
@@ -97,20 +97,18 @@ class Progress:
 
 
 @torch.no_grad()
-def contact_sheet(model: Any, photographs: Photographs, path: Path, count: int = 6, side: int = 256) -> None:
-    """A PNG of held-out photographs: grey LR enlarged | the network's x4 | the truth, one row each."""
+def contact_sheet(model: Any, photographs: Photographs, path: Path, colour: bool, count: int, side: int = 256) -> None:
+    """A PNG of held-out photographs: LR enlarged (grey, or RGB with ``colour``) | the network's x4 | the truth."""
     from edge_scs.images import write_image
 
     rows = []
     step = max(1, len(photographs) // count)
     for index in range(0, len(photographs), step)[:count]:
-        picture = photographs[index]
-        h, w = (min(side, extent) // 4 * 4 for extent in picture.shape[1:])
-        hr = picture[None, :, :h, :w]
-        gray = to_lr(grey(hr), (h // 4, w // 4)).to(next(model.parameters()).device)
-        out = model(gray, (h, w)).cpu()
-        small = gray.cpu().repeat_interleave(4, 2).repeat_interleave(4, 3).expand(-1, 3, -1, -1)
-        row = torch.cat([small, out, hr.float() / 255], dim=3)[0]
+        hr, small = crop_pair(photographs[index], side, colour)
+        h, w = hr.shape[-2:]
+        out = model(small.to(next(model.parameters()).device), (h, w)).cpu()
+        blocks = small.repeat_interleave(4, 2).repeat_interleave(4, 3).expand(-1, 3, -1, -1)
+        row = torch.cat([blocks, out, hr.float() / 255], dim=3)[0]
         rows.append(torch.nn.functional.pad(row, (0, 3 * side - row.shape[2], 0, side - row.shape[1]), value=1.0))
     sheet = (torch.cat(rows, dim=1).permute(1, 2, 0) * 255).round().clamp(0, 255).numpy().astype(np.uint8)
     write_image(path, sheet)

@@ -1,6 +1,8 @@
 """What a stage optimises: a module whose forward takes a batch and returns named losses, "loss" among them.
 
-The loop hands this module to accelerate, so that a distributed wrapper sees one forward whatever parts it calls.
+The loop hands this module to accelerate, so that a distributed wrapper sees one forward whatever parts it calls. A task
+says what it ``needs`` of a network: its input, or None for either, and methods or parts by name. Here are the tasks of
+Edge-SCS, and the table of all.
 """
 
 import torch
@@ -14,6 +16,7 @@ from edge_scs.models.edge_scs import EdgeSCS, enlarge_chroma
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.recipes import Stage
 from edge_scs.training.losses import chroma_cross_entropy, chroma_prior, class_weights
+from edge_scs.training.pictures import PictureTask, PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.weights.loading import load_encoder
 
 PRIOR_PICTURES = 256
@@ -27,6 +30,8 @@ class TextureTask(nn.Module):
     colour along edges, and not to doubt the colour branch: trained end to end, L1 would pull every colour it is
     unsure of towards grey.
     """
+
+    needs = ("grey", ("texture", "render"))
 
     def __init__(self, model: EdgeSCS, stage: Stage, photographs: Photographs):
         super().__init__()
@@ -45,6 +50,8 @@ class TextureTask(nn.Module):
 
 class ColourTask(nn.Module):
     """Colour branch: class-rebalanced cross-entropy on the coarse chroma grid, and L1 on the mean of the classes."""
+
+    needs = ("grey", ("colour",))
 
     def __init__(self, model: EdgeSCS, stage: Stage, photographs: Photographs):
         super().__init__()
@@ -95,44 +102,10 @@ def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
             layer.bias.div_(before)  # type: ignore[union-attr]
 
 
-TASKS: dict[str, type[TextureTask] | type[ColourTask]] = {"texture": TextureTask, "colour": ColourTask}
-
-
-@torch.no_grad()
-def validate(model: EdgeSCS, photographs: Photographs, side: int = 256, limit: int = 24) -> dict[str, float]:
-    """x4 on centre crops of held-out photographs: PSNR of the luma (dB), and of RGB against the grey picture's.
-
-    Figures to steer by, not the benchmark protocol (``evaluate`` has that).
-    """
-    from edge_scs.data.degradation import grey, to_lr
-
-    luma_psnr, rgb_psnr, grey_psnr = [], [], []
-    for index in range(min(limit, len(photographs))):
-        picture = photographs[index]
-        h, w = (min(side, extent) // 4 * 4 for extent in picture.shape[1:])
-        top, left = (picture.shape[1] - h) // 2, (picture.shape[2] - w) // 2
-        hr = picture[None, :, top : top + h, left : left + w]
-        device = next(model.parameters()).device
-        gray = to_lr(grey(hr), (h // 4, w // 4)).to(device)
-        out = rgb_to_ycc(model(gray, (h, w)))
-        truth = rgb_to_ycc(hr.float().to(device) / 255)
-        uncoloured = torch.cat([out[:, :1], torch.zeros_like(out[:, 1:])], dim=1)
-        luma_psnr.append(_psnr(out[:, :1], truth[:, :1]))
-        rgb_psnr.append(_psnr(_as_rgb(out), hr.to(device) / 255))
-        grey_psnr.append(_psnr(_as_rgb(uncoloured), hr.to(device) / 255))
-    count = len(luma_psnr)
-    return {
-        "psnr_luma": sum(luma_psnr) / count,
-        "psnr_rgb": sum(rgb_psnr) / count,
-        "psnr_rgb_if_grey": sum(grey_psnr) / count,
-    }
-
-
-def _as_rgb(ycc: Tensor) -> Tensor:
-    from edge_scs.color import ycc_to_rgb
-
-    return ycc_to_rgb(ycc).clamp(0, 1)
-
-
-def _psnr(x: Tensor, y: Tensor) -> float:
-    return float(-10 * torch.log10(F.mse_loss(x, y).clamp(min=1e-12)))
+TASKS: dict[str, type[TextureTask] | type[ColourTask] | type[PictureTask]] = {
+    "texture": TextureTask,
+    "colour": ColourTask,
+    "super_resolution": SuperResolutionTask,
+    "points": PointsTask,
+    "scs": SCSTask,
+}

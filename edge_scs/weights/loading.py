@@ -194,9 +194,7 @@ def find_encoder(init: str) -> Path:
         if not Path(init).is_file():
             raise InputError(f"encoder_init: {init}: no such feature weights; give a file, or squeezenet1_1")
         return Path(init)
-    places = [Path(torch.hub.get_dir()) / "checkpoints"]
-    if assets := os.environ.get("EDGE_SCS_ASSETS"):
-        places.insert(0, Path(assets) / "peers" / "features")
+    places = feature_folders()
     found = [file for place in places for file in sorted(place.glob("squeezenet1_1*.pth"))]
     if not found:
         raise InputError(
@@ -204,3 +202,11 @@ def find_encoder(init: str) -> Path:
             " give a file, or an empty string to start from random weights"
         )
     return found[0]
+
+
+def feature_folders() -> list[Path]:
+    """Where ImageNet weights in torchvision's key names may lie: $EDGE_SCS_ASSETS/peers/features, the hub cache."""
+    folders = [Path(torch.hub.get_dir()) / "checkpoints"]
+    if assets := os.environ.get("EDGE_SCS_ASSETS"):
+        folders.insert(0, Path(assets) / "peers" / "features")
+    return folders

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from edge_scs.data.degradation import grey, to_lr
+from edge_scs.data.degradation import degrade, grey, to_lr
 
 
 def test_grey_is_pillows_luma_bit_for_bit(photograph):
@@ -22,3 +22,25 @@ def test_lr_is_pillows_bicubic_to_one_level(photograph, scale):
     difference = np.abs(ours - theirs)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.05
+
+
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize("size", [(40, 48), (160, 192)])
+def test_real_degradation_is_drawn_by_the_pictures_generator_alone(photograph, colour, size):
+    hr = torch.from_numpy(photograph[:160, :192].copy()).permute(2, 0, 1)[None].repeat(3, 1, 1, 1)
+    hr = hr if colour else grey(hr)
+    worn = degrade(hr, size, "real", [np.random.default_rng(seed) for seed in (1, 2, 1)])
+    assert worn.shape == (3, 3 if colour else 1, *size)
+    assert worn.dtype == torch.uint8
+    assert torch.equal(worn[0], worn[2])
+    assert not torch.equal(worn[0], worn[1])
+
+
+def test_real_degradation_spoils_pictures_in_many_ways_and_still_shows_them(photograph):
+    hr = torch.from_numpy(photograph[:192, :192].copy()).permute(2, 0, 1)[None].repeat(24, 1, 1, 1)
+    clean = degrade(hr[:1], (48, 48), "bicubic", [])
+    worn = degrade(hr, (48, 48), "real", [np.random.default_rng(seed) for seed in range(24)])
+    errors = (worn.float() - clean.float()).abs().mean((1, 2, 3))
+    assert 1 < errors.min() < 5, "some pictures are nearly clean"
+    assert 8 < errors.max() < 40, "some are bad, none is lost"
+    assert (worn.float().mean((2, 3)) - clean.float().mean((2, 3))).abs().mean() < 5, "the colours stay"

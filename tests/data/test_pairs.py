@@ -1,11 +1,13 @@
 """A batch is a function of (seed, step, rank), and its parts belong together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from edge_scs.data.degradation import grey, to_lr
-from edge_scs.data.pairs import StepBatches, draw_references, draw_scale
+from edge_scs.data.pairs import Batch, StepBatches, draw_references, draw_scale
 from edge_scs.data.photographs import Photographs
 from edge_scs.recipes import DataSection
 
@@ -18,10 +20,19 @@ def photographs(photograph):
 
 
 def equal(a, b):
-    same = torch.equal(a.gray, b.gray) and torch.equal(a.hr, b.hr) and a.chroma_ratio == b.chroma_ratio
-    if a.reference is None or b.reference is None:
-        return same and a.reference is b.reference
-    return same and torch.equal(a.reference, b.reference)
+    for one, other in zip(vars(a).values(), vars(b).values(), strict=True):
+        if torch.is_tensor(one) and torch.is_tensor(other):
+            if not torch.equal(one, other):
+                return False
+        elif one != other:
+            return False
+    return True
+
+
+def joined(parts):
+    """Batches of several processes as one."""
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return Batch(*(torch.cat(values) if torch.is_tensor(values[0]) else values[0] for values in columns))
 
 
 def test_a_step_can_be_made_again_and_differs_from_others(photographs):
@@ -31,7 +42,43 @@ def test_a_step_can_be_made_again_and_differs_from_others(photographs):
     assert equal(first, again)
     assert not equal(first, batches[8])
     assert not equal(first, StepBatches(photographs, data, seed=4)[7])
-    assert not equal(first, StepBatches(photographs, data, seed=3, rank=1)[7])
+    assert not equal(first, StepBatches(photographs, data, seed=3, rank=1, processes=2)[7])
+
+
+@pytest.mark.parametrize(("crop", "degradation"), [("patch", "real"), ("picture", "bicubic"), ("square", "bicubic")])
+def test_the_parts_of_two_processes_are_the_doubled_batch_of_one(photographs, crop, degradation):
+    data = DataSection(
+        batch=2, crop=crop, lr_patch=16, hr_side=48, reference_every=1, foreign_references=0.5, points=9,
+        degradation=degradation,
+    )  # fmt: skip
+    parts = [StepBatches(photographs, data, seed=3, rank=rank, processes=2, colour=True)[7] for rank in range(2)]
+    whole = StepBatches(photographs, replace(data, batch=4), seed=3, colour=True)[7]
+    assert equal(joined(parts), whole)
+
+
+def test_scenes_may_be_square_and_scales_named(photographs):
+    data = DataSection(batch=1, crop="square", lr_patch=32, scales=[4.0])
+    assert all(StepBatches(photographs, data, seed=1)[step].hr.shape == (1, 3, 128, 128) for step in range(4))
+    drawn = {draw_scale(DataSection(scales=[2.0, 3.0]), np.random.default_rng(seed)) for seed in range(20)}
+    assert drawn == {2.0, 3.0}
+
+
+def test_networks_of_colour_get_the_small_picture_in_colour(photographs):
+    batch = StepBatches(photographs, DataSection(batch=2, lr_patch=20, scales=[3.0]), seed=1, colour=True)[0]
+    hr = (batch.hr * 255).round().to(torch.uint8)
+    assert torch.equal(batch.rgb, to_lr(hr, (20, 20)))
+    assert StepBatches(photographs, DataSection(batch=2, lr_patch=20), seed=1)[0].rgb is None
+
+
+def test_points_are_pixels_without_repetition(photographs):
+    data = DataSection(batch=3, lr_patch=12, scales=[2.0], points=100)
+    points = StepBatches(photographs, data, seed=1)[0].points
+    assert points.shape == (3, 100)
+    assert all(len(row.unique()) == 100 for row in points)
+    assert 0 <= points.min() < points.max() < 24 * 24
+    assert not torch.equal(points[0], points[1])
+    few = StepBatches(photographs, replace(data, points=10_000), seed=1)[0].points
+    assert torch.equal(few.sort(1).values, torch.arange(24 * 24).expand(3, -1))
 
 
 @pytest.mark.parametrize("crop", ["patch", "picture"])
@@ -66,7 +113,7 @@ def test_modes_alternate(photographs):
 def test_own_references_keep_the_colours_and_move_the_pixels(photographs):
     hr = photographs[0][None, :, :256, :256].repeat(6, 1, 1, 1)
     hr[3:] = 255 - hr[3:]
-    own = draw_references(hr, foreign=0.0, rng=np.random.default_rng(0))
+    own = draw_references(6, foreign=0.0, rng=np.random.default_rng(0)).make(hr, slice(None))
     plain = torch.nn.functional.interpolate(hr.float() / 255, (128, 128), mode="bilinear", antialias=True)
     assert own.shape == (6, 3, 128, 128)
     assert (own.mean((2, 3)) - plain.mean((2, 3))).abs().max() < 0.06
@@ -78,5 +125,6 @@ def test_own_references_keep_the_colours_and_move_the_pixels(photographs):
 
 def test_foreign_references_show_another_picture(photographs):
     hr = torch.stack([torch.full((3, 64, 64), 10), torch.full((3, 64, 64), 200)]).to(torch.uint8)
-    foreign = draw_references(hr, foreign=1.0, rng=np.random.default_rng(0))
+    plan = draw_references(2, foreign=1.0, rng=np.random.default_rng(0))
+    foreign = plan.make(hr[plan.order], slice(None))
     assert (foreign.mean((1, 2, 3)) * 255 - torch.tensor([200.0, 10.0])).abs().max() < 2

@@ -28,6 +28,17 @@ def test_paper_costs(name, params, giga):
     assert giga * 1e9 == pytest.approx(published["mult_adds_720p"]["4"], rel=0.01)
 
 
+@pytest.mark.parametrize("config", [PCARNConfig(), PCARNConfig(groups=4, tied=True)])
+def test_a_fresh_network_starts_as_section_4_2_wants(config):
+    """Table 3's best row: U(-sqrt(1/F), sqrt(1/F)), F the fan-in of each convolution."""
+    for layer in PCARN(config).modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            weight = layer.weight.detach()
+            bound = (1 / weight[0].numel()) ** 0.5
+            assert weight.abs().max() <= bound
+            assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_shapes_and_range(small, scale):
     with torch.no_grad():

@@ -1,22 +1,22 @@
 """Training learns, and a killed run goes on as if it had never been killed."""
 
-import csv
 import os
+import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
-from PIL import Image
 
 from edge_scs.data.photographs import load_photographs
 from edge_scs.errors import InputError
 from edge_scs.recipes import Stage, load_recipe
 from edge_scs.training.checkpoints import load_checkpoint
-from edge_scs.training.loop import learning_rate, train
+from edge_scs.training.log import MetricsLog
+from edge_scs.training.loop import train
+from edge_scs.training.stage import learning_rate
 from edge_scs.weights.loading import load, read_safetensors
+from tests.training.conftest import losses, run_cli
 
 RECIPE = """
 model = "edge_scs_s"
@@ -49,52 +49,99 @@ reference_every = 2
 """
 
 
-@pytest.fixture
-def folder(tmp_path, photograph):
-    data = tmp_path / "photographs"
-    data.mkdir()
-    picture = Image.fromarray(photograph)
-    for i, left in enumerate((0, 60, 120)):
-        picture.crop((left, left, left + 160, left + 140)).save(data / f"{i}.png")
-    return data
-
-
 def recipe_file(tmp_path, texture=6, colour=4):
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(texture=texture, colour=colour))
     return path
 
 
-def losses(run):
-    if not (run / "metrics.csv").exists():
-        return []
-    with open(run / "metrics.csv", newline="") as file:
-        return [(r["stage"], r["step"], r["value"]) for r in csv.DictReader(file) if r["name"] == "loss"]
+def kill_after(run, out, rows, total):
+    """SIGKILL once ``rows`` losses are written."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(losses(out)) < rows:
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert rows <= len(losses(out)) < total, "the kill has to fall into the run"
 
 
-def run_cli(recipe, data, out, *more):
-    command = [sys.executable, "-m", "edge_scs", "train", str(recipe), "--data", str(data), "--out", str(out), *more]
-    return subprocess.Popen([*command, "--threads", "1"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def test_a_run_killed_with_sigkill_and_resumed_equals_one_never_killed(tmp_path, folder):
-    recipe = recipe_file(tmp_path, texture=40, colour=6)
+def assert_resumes_exactly(tmp_path, recipe, folder, rows, total):
+    """A run killed after ``rows`` steps and resumed leaves the losses and checkpoint of one that was never killed."""
     whole = run_cli(recipe, folder, tmp_path / "whole")
     broken = run_cli(recipe, folder, tmp_path / "broken")
-    metrics, deadline = tmp_path / "broken" / "metrics.csv", time.monotonic() + 120
-    while time.monotonic() < deadline and not (metrics.exists() and len(losses(tmp_path / "broken")) >= 9):
-        time.sleep(0.02)
-    os.kill(broken.pid, signal.SIGKILL)
-    broken.communicate()
-    assert 9 <= len(losses(tmp_path / "broken")) < 46, "the kill has to fall into the run"
+    kill_after(broken, tmp_path / "broken", rows, total)
     assert whole.wait(240) == 0, whole.stderr.read()
     whole.communicate()
     again = run_cli(recipe, folder, tmp_path / "broken", "--resume")
     _, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
+    assert_same_run(tmp_path)
+
+
+def assert_same_run(tmp_path):
     assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
     mine, theirs = (read_safetensors(tmp_path / run / "weights.safetensors")[0] for run in ("broken", "whole"))
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    for file in ("checkpoint.pt", "checkpoint.previous.pt"):
+        mine, theirs = (torch.load(tmp_path / run / file, weights_only=True) for run in ("broken", "whole"))
+        assert_equal(mine, theirs, file)
+
+
+def assert_equal(mine, theirs, where):
+    if torch.is_tensor(theirs):
+        assert torch.equal(mine, theirs), where
+    elif isinstance(theirs, dict):
+        assert mine.keys() == theirs.keys(), where
+        for key in theirs:
+            assert_equal(mine[key], theirs[key], f"{where}.{key}")
+    elif isinstance(theirs, list):
+        for index, (one, other) in enumerate(zip(mine, theirs, strict=True)):
+            assert_equal(one, other, f"{where}.{index}")
+    else:
+        assert mine == theirs, where
+
+
+def test_a_run_killed_with_sigkill_and_resumed_equals_one_never_killed(tmp_path, folder):
+    assert_resumes_exactly(tmp_path, recipe_file(tmp_path, texture=40, colour=6), folder, rows=9, total=46)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [8, 48], ids=["gan", "relativistic"])
+def test_a_gan_stage_killed_with_sigkill_goes_on_exactly(tmp_path, folder, pcarn_recipe, rows):
+    assert_resumes_exactly(tmp_path, pcarn_recipe(l1=4, gan=40), folder, rows, total=84)
+
+
+@pytest.mark.parametrize("row", [8, 15], ids=["gan", "relativistic"])
+def test_a_gan_stage_that_breaks_off_goes_on_exactly(tmp_path, folder, pcarn_recipe, monkeypatch, row):
+    """Both optimizers, all discriminators, batch statistics and power iterations; the checkpoints say so themselves."""
+    plan, photographs = load_recipe(pcarn_recipe(l1=3, gan=7)), load_photographs([folder])
+    train(plan, photographs, tmp_path / "whole", say=lambda text: None)
+    write = MetricsLog.write
+
+    def break_off(self, *row_of_figures):
+        write(self, *row_of_figures)
+        if len(losses(tmp_path / "broken")) == row:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsLog, "write", break_off)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(plan, photographs, tmp_path / "broken", say=lambda text: None)
+    train(plan, photographs, tmp_path / "broken", resume=True, say=lambda text: None)
+    assert_same_run(tmp_path)
+    rival = load_checkpoint(tmp_path / "whole")["rival"]["discriminator"]
+    assert any(key.endswith("_u") for key in rival)
+
+
+def test_gan_stages_train_both_sides(tmp_path, folder, pcarn_recipe):
+    plan = load_recipe(pcarn_recipe(l1=40, gan=12))
+    train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)
+    first = [float(value) for stage, _, value in losses(tmp_path / "run") if stage == "l1"]
+    assert sum(first[-10:]) < 0.8 * sum(first[:10])
+    for name in ("pixel", "adversarial", "discriminator"):
+        assert len([stage for stage, _, _ in losses(tmp_path / "run", name) if stage == "gan"]) == 12
+    judged = [float(value) for stage, _, value in losses(tmp_path / "run", "discriminator") if stage == "gan"]
+    assert sum(judged[-4:]) < sum(judged[:4]), "the discriminators learn"
 
 
 def test_training_lowers_the_loss_and_leaves_what_was_promised(tmp_path, folder):
@@ -187,6 +234,9 @@ def test_a_run_is_neither_overwritten_nor_mixed(tmp_path, folder):
     ("override", "says"),
     [
         ("stage.texture.task=paint", "known: texture, colour"),
+        ("stage.texture.task=super_resolution", "cannot learn 'super_resolution'"),
+        ("stage.texture.perceptual.weight=1.0", "no whole pictures to judge"),
+        ("stage.colour.adversary.loss=wasserstein", "known: standard, relativistic"),
         ('stage.texture.parts=["textur"]', "has no part 'textur'"),
         ('stage.colour.slow={"colour.decoder" = 0.1}', "has no part 'colour.decoder'"),
         ("stage.colour.encoder_init=/none.pth", "no such feature weights"),
@@ -197,6 +247,89 @@ def test_stages_that_cannot_be(tmp_path, folder, override, says):
     with pytest.raises(InputError, match=says):
         train(plan, load_photographs([folder]), tmp_path / "run")
     assert not losses(tmp_path / "run"), "refused before the first step of the first stage"
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("stage.gan.data.scales=[2, 5]", "pcarn does x2, x3 or x4, not x5"),
+        ("stage.gan.data.scales=[]", "name them here, as [2, 3, 4]"),
+        ("stage.gan.task=points", "pcarn cannot learn 'points'"),
+        ("stage.gan.task=texture", "pcarn cannot learn 'texture'"),
+        ("stage.gan.adversary.discriminator=patch", "known: multi_scale, spectral"),
+        ('stage.gan.perceptual={weight=1.0, features="resnet"}', "known: vgg16, vgg19, squeezenet1_1"),
+        ('stage.gan.perceptual={weight=1.0, file="/none.pth"}', "stage.gan.perceptual.file: /none.pth"),
+    ],
+)
+def test_gan_stages_that_cannot_be(tmp_path, folder, pcarn_recipe, override, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        train(load_recipe(pcarn_recipe(), [override]), load_photographs([folder]), tmp_path / "run")
+    assert not losses(tmp_path / "run")
+
+
+def test_missing_vgg_weights_are_one_line_that_says_where_to_put_them(tmp_path, folder, pcarn_recipe, monkeypatch):
+    monkeypatch.setenv("EDGE_SCS_ASSETS", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    plan = load_recipe(pcarn_recipe(), ['stage.gan.perceptual={weight=1.0, features="vgg19"}'])
+    with pytest.raises(InputError) as caught:
+        train(plan, load_photographs([folder]), tmp_path / "run")
+    said = str(caught.value)
+    for part in ("vgg19", "peers/features", "hub/checkpoints", "stage.gan.perceptual.file", "squeezenet1_1"):
+        assert part in said
+    assert "\n" not in said
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, folder, pcarn_recipe):
+    plan = load_recipe(pcarn_recipe(l1=40), ["stage.l1.learning_rate=1e30", "stage.l1.clip=1e30"])
+    with pytest.raises(InputError, match=r"stage l1, step \d+: the loss is not finite"):
+        train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)
+
+
+@pytest.mark.parametrize("switch", ["precision=bf16", "channels_last=true", "workers=1"])
+def test_switches_work_in_gan_stages(tmp_path, folder, pcarn_recipe, switch):
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()  # else one precision holds for all of a process's life
+    photographs, recipe = load_photographs([folder]), pcarn_recipe(l1=3, gan=2)
+    train(load_recipe(recipe), photographs, tmp_path / "plain", say=lambda text: None)
+    AcceleratorState._reset_state()
+    train(load_recipe(recipe, [switch]), photographs, tmp_path / "run", say=lambda text: None)
+    AcceleratorState._reset_state()
+    ours, plain = ([float(value) for *_, value in losses(tmp_path / run)] for run in ("run", "plain"))
+    assert ours == pytest.approx(plain, rel=0.05)
+
+
+@pytest.mark.slow
+def test_compiled_gan_stages_train_alike(tmp_path, folder, pcarn_recipe):
+    photographs, recipe = load_photographs([folder]), pcarn_recipe(l1=3, gan=2)
+    train(load_recipe(recipe), photographs, tmp_path / "plain", say=lambda text: None)
+    train(load_recipe(recipe, ["compile=true"]), photographs, tmp_path / "run", say=lambda text: None)
+    ours, plain = ([float(value) for *_, value in losses(tmp_path / run)] for run in ("run", "plain"))
+    assert ours == pytest.approx(plain, rel=1e-3)
+
+
+def test_checkpoints_from_before_a_key_existed_still_resume(tmp_path, folder, pcarn_recipe):
+    plan = load_recipe(pcarn_recipe(l1=4), ['stages=["l1"]'])
+    train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)
+    path = tmp_path / "run" / "checkpoint.previous.pt"
+    state = torch.load(path, weights_only=True)
+    for table, key in ((state["recipe"], "min_side"), (state["recipe"]["stage"]["l1"], "adversary"), (state, "rival")):
+        del table[key]
+    torch.save(state, tmp_path / "run" / "checkpoint.pt")
+    outcome = train(plan, load_photographs([folder]), tmp_path / "run", resume=True, say=lambda text: None)
+    assert outcome.weights is not None
+
+
+def test_the_learning_rate_halves_in_steps():
+    stage = Stage("texture", ["texture"], steps=100, learning_rate=1.0, warmup=0, halve_every=40)
+    assert [learning_rate(stage, step) for step in (0, 39, 40, 79, 80, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_without_averaging_the_result_is_the_last_step(tmp_path, folder, pcarn_recipe):
+    train(load_recipe(pcarn_recipe(l1=3), ['stages=["l1"]']), load_photographs([folder]), tmp_path, say=print)
+    state = load_checkpoint(tmp_path)
+    weights, _ = read_safetensors(tmp_path / "weights.safetensors")
+    assert all(torch.equal(weights[key], state["model"][key]) for key in weights)
 
 
 def test_the_learning_rate_warms_up_and_falls_along_a_cosine():

@@ -1,0 +1,93 @@
+"""What a recipe asks for that a run could not do, found before its first step."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from edge_scs.errors import InputError
+from edge_scs.models import registry
+from edge_scs.models.registry import Description
+from edge_scs.recipes import Recipe, Stage, build
+from edge_scs.training.adversarial import LOSSES
+from edge_scs.training.discriminators import DISCRIMINATORS
+from edge_scs.training.perceptual import check_features
+from edge_scs.training.pictures import PictureTask, PointsTask
+from edge_scs.training.tasks import TASKS
+from edge_scs.weights import loading
+
+
+def check_stages(recipe: Recipe, model: nn.Module) -> None:
+    """Refuse what would only come to light after the stages before it. Raises InputError naming the key."""
+    known = {"all", *(name for name, _ in model.named_modules())}
+    described = registry.describe(recipe.model, model)
+    for name in recipe.stages:
+        stage, where = recipe.stage[name], f"stage.{name}"
+        if stage.task not in TASKS:
+            raise InputError(f"{where}.task: no task {stage.task!r}; known: {', '.join(TASKS)}")
+        taken, needed = TASKS[stage.task].needs
+        if taken not in (None, described.input) or not all(hasattr(model, part) for part in needed):
+            raise InputError(f"{where}.task: {recipe.model} cannot learn {stage.task!r}; see its own recipe")
+        for key, parts in (("parts", stage.parts), ("slow", list(stage.slow))):
+            for part in parts:
+                if part not in known:
+                    has = ", ".join(child for child, _ in model.named_children())
+                    raise InputError(f"{where}.{key}: {recipe.model} has no part {part!r}; it has {has}")
+        if stage.encoder_init:
+            loading.find_encoder(stage.encoder_init)
+        _check_scales(stage, where, described)
+        _check_losses(stage, where)
+
+
+def _check_scales(stage: Stage, where: str, described: Description) -> None:
+    if not stage.data.scales and described.continuous is None and stage.data.whole_scales < 1:
+        wanted = f"{where}.data.scales: {described.name} does {described.magnifications} only; name them here"
+        raise InputError(f"{wanted}, as {list(described.scales)}")
+    for scale in stage.data.scales:
+        if not described.enlarges(scale):
+            raise InputError(f"{where}.data.scales: {described.name} does {described.magnifications}, not x{scale:g}")
+    if issubclass(TASKS[stage.task], PointsTask) and stage.data.points < 1:
+        raise InputError(f"{where}.data.points: task {stage.task!r} needs a number of points, as 2304")
+
+
+def _check_losses(stage: Stage, where: str) -> None:
+    asked, adversary = stage.perceptual, stage.adversary
+    task = TASKS[stage.task]
+    for key, part in (("perceptual", asked), ("adversary", adversary)):
+        if part.weight and not (issubclass(task, PictureTask) and task.whole):
+            raise InputError(f"{where}.{key}: task {stage.task!r} has no whole pictures to judge; set its weight to 0")
+    if asked.weight:
+        check_features(asked.features, asked.file, f"{where}.perceptual")
+    for key, value, table in (
+        ("discriminator", adversary.discriminator, list(DISCRIMINATORS)),
+        ("loss", adversary.loss, list(LOSSES)),
+    ):
+        if value not in table:
+            raise InputError(f"{where}.adversary.{key}: no {value!r}; known: {', '.join(table)}")
+
+
+def check_same_run(
+    state: dict[str, Any], recipe: Recipe, processes: int, out: Path, say: Callable[[str], None]
+) -> None:
+    """Refuse to go on with a run of another recipe.
+
+    The same recipe may go on with more or fewer processes, which changes the batch of a step. Or ``batch`` may be
+    changed with them so that the whole batch stays: that run is then the same run. Raises InputError.
+    """
+    saved, before = build(Recipe, state["recipe"], str(out)), state.get("processes", 1)
+    if _whole_batches(saved, before) == _whole_batches(recipe, processes):
+        return
+    if saved != recipe:
+        raise InputError(f"{out}: was started with another recipe or other --set values; use those, or another --out")
+    say(f"{out}: goes on with {processes} processes instead of {before}, so a step sees another number of pictures")
+
+
+def _whole_batches(recipe: Recipe, processes: int) -> Recipe:
+    stages = {
+        name: replace(stage, data=replace(stage.data, batch=stage.data.batch * processes))
+        for name, stage in recipe.stage.items()
+        if name in recipe.stages  # the others are not run
+    }
+    return replace(recipe, stage=stages)

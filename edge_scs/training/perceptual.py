@@ -1,0 +1,60 @@
+"""Perceptual losses: distances between the ImageNet features of two pictures, as the papers have them.
+
+=============== ================================================ ==================================================
+features        what is compared                                 source
+=============== ================================================ ==================================================
+vgg16           L1 at conv1_1 ... conv5_1 (after the ReLU),      SCSNet eq. 6 and 4.1
+                weights 1/32, 1/16, 1/8, 1/4, 1
+vgg19           L2 at relu5_4                                    PCARN eq. 5; its "i = j = 5" does not exist in VGG-19,
+                                                                 whose fifth level has four convolutions
+squeezenet1_1   L1 at the ends of its five levels (conv1, fire3, ours: a fallback that a recipe must name, where no VGG
+                fire5, fire7, fire9), weighted as vgg16          weights are at hand
+=============== ================================================ ==================================================
+
+Every norm is a mean over pixels and channels. Inputs are RGB, normalised as ImageNet's. (PCARN's authors feed VGG-19
+unnormalised pictures and take conv5_4 before its ReLU; the paper's text says otherwise on the second.)
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_scs.errors import InputError
+from edge_scs.weights.features import find_features, load_features
+
+_LEVELS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+# name -> (taps, their weights, distance)
+FEATURES = {
+    "vgg16": ((1, 6, 11, 18, 25), _LEVELS, F.l1_loss),
+    "vgg19": ((35,), (1.0,), F.mse_loss),
+    "squeezenet1_1": ((1, 4, 7, 10, 12), _LEVELS, F.l1_loss),
+}
+
+
+def check_features(features: str, file: str, key: str) -> None:
+    """Refuse early what ``PerceptualLoss`` would refuse. Raises InputError naming the recipe's ``key`` and the mend."""
+    if features not in FEATURES:
+        raise InputError(f"{key}.features: no features {features!r}; known: {', '.join(FEATURES)}")
+    others = f', name it with {key}.file, or set {key}.features = "squeezenet1_1"'
+    find_features(file or features, f"{key}.{'file' if file else 'features'}", others)
+
+
+class PerceptualLoss(nn.Module):
+    """``features`` is a key of FEATURES, ``file`` its weights (torchvision's key names); empty: looked up by name.
+
+    Shapes: RGB (n, 3, h, w) in [0, 1], output and target -> scalar. Raises InputError when there are no such weights.
+    """
+
+    def __init__(self, features: str, file: str = ""):
+        super().__init__()
+        taps, self.weights, self.distance = FEATURES[features]
+        self.network = load_features(features, taps, find_features(file or features))
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        # Features of many layers in bf16 differ by more than two similar pictures do.
+        with torch.autocast(output.device.type, enabled=False):
+            ours = self.network(output.float())
+            with torch.no_grad():
+                theirs = self.network(target.float())
+        terms = [w * self.distance(x, y) for w, x, y in zip(self.weights, ours, theirs, strict=True)]
+        return torch.stack(terms).sum()

@@ -1,0 +1,103 @@
+"""Tasks that compare whole pictures, or points of them: RGB super-resolution, CiaoSR's sampled points, SCSNet's SCS.
+
+The loss is pixel_weight * L1 + perceptual.weight * perceptual + adversary.weight * adversarial, the last two where the
+stage asks for them.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_scs.data.pairs import Batch
+from edge_scs.data.photographs import Photographs
+from edge_scs.models.scsnet import to_lab, to_rgb
+from edge_scs.recipes import Stage
+from edge_scs.training.adversarial import LOSSES
+from edge_scs.training.perceptual import PerceptualLoss
+
+
+class PictureTask(nn.Module):
+    """What the tasks share. A task says how output and target are made, and how its colour space becomes RGB.
+
+    In a stage with an adversary the returned losses also hold ``real`` and ``fake``: the pictures, without gradients,
+    that the discriminators learn from next. ``judge`` are those discriminators; they are no part of this module, as
+    another optimizer trains them.
+    """
+
+    needs: tuple[str | None, tuple[str, ...]] = (None, ())
+    whole = True  # whether there are whole pictures, for perceptual and adversarial losses
+
+    def __init__(self, model: nn.Module, stage: Stage, photographs: Photographs):
+        super().__init__()
+        self.model, self.stage = model, stage
+        asked = stage.perceptual
+        self.perceptual = PerceptualLoss(asked.features, asked.file) if asked.weight else None
+        self.judge: tuple[nn.Module, ...] = ()
+
+    def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Output and target (n, 3, H, W) in the task's colour space."""
+        raise NotImplementedError
+
+    def to_rgb(self, x: Tensor) -> Tensor:
+        return x
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        out, target = self.compare(batch)
+        out = out.float()
+        pixel = F.l1_loss(out, target)
+        losses = {"pixel": pixel}
+        total = self.stage.pixel_weight * pixel
+        if self.perceptual is not None:
+            losses["perceptual"] = self.perceptual(self.to_rgb(out), self.to_rgb(target))
+            total = total + self.stage.perceptual.weight * losses["perceptual"]
+        for judge in self.judge:
+            loss = LOSSES[self.stage.adversary.loss]
+            real: list[Tensor] = []
+            if loss.relativistic:
+                with torch.no_grad():
+                    real = judge(target)
+            losses["adversarial"] = loss.generator(real, judge(out))
+            total = total + self.stage.adversary.weight * losses["adversarial"]
+            losses |= {"real": target, "fake": out.detach()}
+        return losses | {"loss": total}
+
+
+class SuperResolutionTask(PictureTask):
+    """RGB in, RGB out: PCARN at x2, x3 and x4, or any network that enlarges colour pictures."""
+
+    needs = ("rgb", ())
+
+    def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self.model(batch.rgb, (batch.hr.shape[-2], batch.hr.shape[-1])), batch.hr
+
+
+class PointsTask(PictureTask):
+    """CiaoSR 5.1: L1 at ``data.points`` HR pixels of every picture, so that a step costs the same at every scale."""
+
+    needs = ("rgb", ("points",))
+    whole = False
+
+    def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.points is not None
+        height, width = batch.hr.shape[-2:]
+        rows, cols = batch.points // width, batch.points % width
+        centres = torch.stack([(2 * rows + 1) / height - 1, (2 * cols + 1) / width - 1], dim=-1)
+        out = self.model.points(batch.rgb, centres.to(batch.hr), (height, width))  # type: ignore[operator]
+        target = batch.hr.flatten(2).gather(2, batch.points[:, None].expand(-1, 3, -1))
+        return out, target.transpose(1, 2)
+
+
+class SCSTask(PictureTask):
+    """SCSNet 3.3 in normalised LAB: L1 and the discriminators see LAB, the perceptual loss sees RGB.
+
+    Eq. 6 writes phi(I_lab), but the features are of a classifier of RGB pictures, so LAB is converted before them.
+    """
+
+    needs = ("grey", ("lab",))
+
+    def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        size = (batch.hr.shape[-2], batch.hr.shape[-1])
+        return self.model.lab(batch.gray, size, batch.reference), to_lab(batch.hr)  # type: ignore[operator]
+
+    def to_rgb(self, x: Tensor) -> Tensor:
+        return to_rgb(x)

@@ -1,0 +1,244 @@
+"""One stage of training under way: its task, optimizers and weight average, and in GAN stages its discriminators."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edge_scs.data.pairs import StepBatches
+from edge_scs.data.photographs import Photographs
+from edge_scs.errors import InputError
+from edge_scs.models import registry
+from edge_scs.recipes import Recipe, Stage
+from edge_scs.training.adversarial import LOSSES
+from edge_scs.training.discriminators import DISCRIMINATORS
+from edge_scs.training.log import MetricsLog, Progress
+from edge_scs.training.tasks import TASKS
+from edge_scs.training.validation import held_out_loss
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    """Linear warm-up, then a cosine down to ``final_rate`` of the peak, or steps that halve it. Of the step alone."""
+    if step < stage.warmup:
+        return stage.learning_rate * (step + 1) / stage.warmup
+    if stage.halve_every:
+        return stage.learning_rate * 0.5 ** (step // stage.halve_every)
+    done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
+    return stage.learning_rate * (stage.final_rate + (1 - stage.final_rate) * (1 + math.cos(math.pi * done)) / 2)
+
+
+class StageRun:
+    """A stage from its first step, or from where a checkpoint left it (``restore``), to its last.
+
+    Each step the network is trained first, against the discriminators as they are; then they are, on the same pictures.
+    """
+
+    def __init__(self, accelerator: Any, recipe: Recipe, name: str, number: int, model: Any, photographs: Photographs):
+        self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
+        self.stage = stage = recipe.stage[name]
+        self.colour = registry.describe(recipe.model, model).input == "rgb"
+        self.model = model.to(accelerator.device)
+        if recipe.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        self.model.train().requires_grad_(False)
+        for part in stage.parts:
+            self.model.get_submodule("" if part == "all" else part).requires_grad_(True)
+        self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
+        self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
+        self.rival: _Rival | None = None
+        if stage.adversary.weight:
+            self.rival = _Rival(accelerator, recipe, stage, recipe.seed + 1000 * number)
+            self.plain.judge = (self.rival.discriminator,)
+        optimizer = _optimizer(_parameter_groups(self.model, stage), stage)
+        self.task, self.optimizer = accelerator.prepare(_maybe_compiled(self.plain, recipe), optimizer)
+        self.ema = [p.detach().clone() for p in self.parameters]
+        self.seed = recipe.seed + 1000 * number
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
+        self.stopped = False
+
+    def steps(self, start: int, say: Any, log: MetricsLog, asked: Callable[[], bool]) -> Iterator[int]:
+        """Take the steps, yielding how many are done after each; ``asked`` to stop, the last one sets ``stopped``."""
+        workers = self.recipe.workers
+        loader = iter(
+            torch.utils.data.DataLoader(
+                self.batches,
+                batch_size=None,
+                sampler=range(start * self.stage.accumulate, self.stage.steps * self.stage.accumulate),
+                num_workers=workers,
+                prefetch_factor=4 if workers else None,
+            )
+        )
+        with Progress(self.name, start, self.stage.steps, say) as progress:
+            for step in range(start, self.stage.steps):
+                begun = time.perf_counter()
+                losses, pictures = self.step(loader, step)
+                losses, self.stopped = self._agree(losses, asked())
+                if not math.isfinite(losses["loss"]):
+                    mend = "go on with --resume from the last checkpoint, or start again with a smaller learning_rate"
+                    raise InputError(f"stage {self.name}, step {step}: the loss is not finite; {mend}")
+                log.write(self.number, self.name, step, losses | {"learning_rate": learning_rate(self.stage, step)})
+                progress.advance(losses["loss"], pictures, time.perf_counter() - begun)
+                yield step + 1
+                if self.stopped:
+                    return
+
+    def step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
+        """One step of both sides: the losses' means over its batches, and how many pictures it saw."""
+        _set_rate(self.optimizer, learning_rate(self.stage, step))
+        pictures, means, pairs = 0, dict[str, float](), []
+        if self.rival is not None:
+            self.rival.discriminator.requires_grad_(False)
+        for _ in range(self.stage.accumulate):
+            batch = next(loader).to(self.accelerator.device)
+            with self.accelerator.autocast():
+                losses = self.task(batch)
+            if self.rival is not None:
+                pairs.append((losses.pop("real"), losses.pop("fake")))
+            self.accelerator.backward(losses["loss"] / self.stage.accumulate)
+            for key, value in losses.items():
+                means[key] = means.get(key, 0.0) + float(value.detach()) / self.stage.accumulate
+            pictures += len(batch.gray) * self.accelerator.num_processes
+        self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.rival is not None:
+            means["discriminator"] = self.rival.step(pairs, learning_rate(self.stage, step))
+        # A young average follows closely, else it would remember the initialisation for thousands of steps.
+        decay = min(self.stage.ema, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.ema, self.parameters, 1 - decay)
+        return means, pictures
+
+    def _agree(self, losses: dict[str, float], asked: bool) -> tuple[dict[str, float], bool]:
+        """The losses' means over the processes, and whether any of them was asked to stop: all stop at one step."""
+        if self.accelerator.num_processes == 1:
+            return losses, asked
+        figures = torch.tensor([*losses.values(), float(asked)], device=self.accelerator.device)
+        *means, stop = self.accelerator.reduce(figures, "mean").tolist()
+        return dict(zip(losses, means, strict=True)), stop > 0
+
+    def validation_loss(self, photographs: Photographs) -> float:
+        """The task's loss on held-out photographs, in one process, with the weights as they are."""
+        batches = StepBatches(photographs, replace(self.stage.data, batch=1), self.seed, colour=self.colour)
+        with self.accelerator.autocast():
+            return held_out_loss(self.plain, batches, self.accelerator.device, self.recipe.validate_pictures)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The network with its averaged weights, all in eval mode, and back."""
+        current = [p.detach().clone() for p in self.parameters]
+        self._put(self.ema)
+        self._train(False)
+        yield
+        self._put(current)
+        self._train(True)
+
+    def finish(self) -> None:
+        """The stage's result is the average."""
+        self._put(self.ema)
+        self.model.eval()
+
+    def _train(self, mode: bool) -> None:
+        self.model.train(mode)
+        if self.rival is not None:
+            self.rival.discriminator.train(mode)
+
+    def _put(self, values: list[Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, values, strict=True):
+                parameter.copy_(value)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs to go on in the middle of this stage, or after it."""
+        with self.averaged():
+            ema = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
+        return {
+            "model": dict(self.model.state_dict()),
+            "ema": ema,
+            "ema_list": self.ema,
+            "optimizer": self.optimizer.state_dict(),
+            "rival": None if self.rival is None else self.rival.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on in the middle of this stage."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for own, saved in zip(self.ema, state["ema_list"], strict=True):
+            own.copy_(saved)
+        if self.rival is not None:
+            self.rival.restore(state["rival"])
+
+
+class _Rival:
+    """The discriminators of a GAN stage, with an optimizer of their own."""
+
+    def __init__(self, accelerator: Any, recipe: Recipe, stage: Stage, seed: int):
+        self.accelerator, self.stage = accelerator, stage
+        with torch.random.fork_rng(devices=[]):  # the same ones, whatever was drawn before this stage
+            torch.manual_seed(seed)
+            self.discriminator: nn.Module = DISCRIMINATORS[stage.adversary.discriminator](stage.adversary.channels)
+        layout = torch.channels_last if recipe.channels_last else torch.preserve_format
+        self.discriminator.to(accelerator.device, memory_format=layout).train()  # type: ignore[call-overload]
+        group = {"params": list(self.discriminator.parameters()), "share": stage.adversary.share}
+        task = _maybe_compiled(_DiscriminatorTask(self.discriminator, stage.adversary.loss), recipe)
+        self.task, self.optimizer = accelerator.prepare(task, _optimizer([group], stage))
+
+    def step(self, pairs: list[tuple[Tensor, Tensor]], rate: float) -> float:
+        """One step on (real, fake) pictures; returns the mean loss before it."""
+        _set_rate(self.optimizer, rate)
+        self.discriminator.requires_grad_(True)
+        mean = 0.0
+        for real, fake in pairs:
+            with self.accelerator.autocast():
+                loss = self.task(real, fake)
+            self.accelerator.backward(loss / len(pairs))
+            mean += float(loss.detach()) / len(pairs)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return mean
+
+    def state(self) -> dict[str, Any]:
+        return {"discriminator": self.discriminator.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+class _DiscriminatorTask(nn.Module):
+    def __init__(self, discriminator: nn.Module, loss: str):
+        super().__init__()
+        self.discriminator, self.loss = discriminator, LOSSES[loss]
+
+    def forward(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.loss.discriminator(self.discriminator(real), self.discriminator(fake))
+
+
+def _maybe_compiled(task: nn.Module, recipe: Recipe) -> Any:
+    return torch.compile(task) if recipe.compile else task
+
+
+def _set_rate(optimizer: Any, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["share"] * rate
+
+
+def _optimizer(groups: list[dict[str, Any]], stage: Stage) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=stage.learning_rate, weight_decay=stage.weight_decay)
+
+
+def _parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
+    """One optimizer group for each entry of ``stage.slow``, one for all other parameters that learn."""
+    shares: dict[float, list[nn.Parameter]] = {1.0: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            share = next((share for prefix, share in stage.slow.items() if name.startswith(f"{prefix}.")), 1.0)
+            shares.setdefault(share, []).append(parameter)
+    return [{"params": parameters, "share": share} for share, parameters in shares.items() if parameters]

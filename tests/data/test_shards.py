@@ -1,0 +1,83 @@
+"""Tar shards: the same pictures as in a folder, at random; what is broken is named and left out."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from edge_scs.data.photographs import load_photographs
+from edge_scs.errors import InputError
+
+
+def png(seed, side=80):
+    pixels = np.random.default_rng(seed).integers(256, size=(side, side, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_shard(path, members):
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+@pytest.fixture
+def shards(tmp_path):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    write_shard(folder / "a.tar", {"000.png": png(0), "000.json": b"{}", "001.png": b"no picture", "002.png": png(2)})
+    write_shard(folder / "b.tar", {"003.png": png(3), "004.png": png(4, side=20), ".hidden.png": png(5)})
+    return folder
+
+
+def test_shards_give_what_a_folder_of_their_pictures_gives(tmp_path, shards):
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for seed in (0, 2, 3):
+        (plain / f"{seed:03d}.png").write_bytes(png(seed))
+    said = []
+    ours, theirs = load_photographs([shards], warn=said.append), load_photographs([plain])
+    assert [path.name for path in ours.paths] == [path.name for path in theirs.paths]
+    assert all(torch.equal(ours[index], theirs[index]) for index in range(3))
+    assert ours.sizes == [(80, 80)] * 3
+    assert "a.tar/001.png" in said[0]
+    assert "b.tar/004.png: its short side is 20" in said[1]
+    assert said[2] == "skipped 2 of 5 files"
+
+
+def test_a_shard_a_folder_and_a_pattern_name_the_same_pictures(shards):
+    names = [
+        [str(path) for path in load_photographs(given, warn=lambda text: None).paths]
+        for given in ([shards], [shards / "*.tar"], [shards / "b.tar", shards / "a.tar"], [shards / "[ab].tar", shards])
+    ]
+    assert all(found == names[0] for found in names)
+    with pytest.raises(InputError, match="nothing matches"):
+        load_photographs([shards / "c*.tar"])
+
+
+def test_pictures_of_a_shard_beyond_the_cache_are_read_by_their_place(shards):
+    whole = load_photographs([shards], warn=lambda text: None)
+    none = load_photographs([shards], cache_mb=0, warn=lambda text: None)
+    assert none.cached == [None] * 3
+    assert torch.equal(none[1], whole[1])
+
+
+def test_a_torn_shard_gives_what_is_left_and_says_so(shards):
+    torn = shards / "b.tar"
+    write_shard(torn, {"003.png": png(3), "004.png": png(4)})
+    content = torn.read_bytes()
+    torn.write_bytes(content[: 512 + len(png(3)) // 2])
+    said = []
+    photographs = load_photographs([shards], warn=said.append)
+    assert [path.name for path in photographs.paths] == ["000.png", "002.png"]
+    assert any("b.tar" in line for line in said)
+    (shards / "a.tar").write_bytes(b"not a tar at all")
+    with pytest.raises(InputError, match="no usable photograph"):
+        load_photographs([shards], warn=said.append)
+    assert any("a.tar: not read to its end as an uncompressed tar" in line for line in said)

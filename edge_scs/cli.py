@@ -115,6 +115,49 @@ def train(
 
 
 @app.command()
+def qat(
+    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m_qat.toml.")],
+    weights: Annotated[str, typer.Option(help="The float network: a name with shipped weights, or a checkpoint.")],
+    data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/qat"),
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
+    sensitivity: Annotated[bool, typer.Option(help="Only tell which parts suffer from int8, and stop.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: steps=0 quantises only.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch likes.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Quantisation-aware fine-tuning: a float network into an int8 one for both export targets."""
+    import torch
+
+    from edge_scs.data.photographs import load_photographs
+    from edge_scs.quantization.finetune import finetune
+    from edge_scs.quantization.recipe import load_qat_recipe
+    from edge_scs.quantization.sensitivity import sensitivities, table
+    from edge_scs.weights.loading import load
+
+    if threads:
+        torch.set_num_threads(threads)
+    plan = load_qat_recipe(recipe, set_)
+    if not data:
+        raise InputError("qat: give a folder of photographs with --data")
+    loaded, photographs = load(weights), load_photographs(data, warn=say)
+    if sensitivity:
+        rows = sensitivities(plan, loaded, photographs, say)
+        if json_:
+            emit({"sensitivity": rows})
+        else:
+            print(table(rows))
+        return
+    outcome = finetune(plan, loaded, photographs, out, resume, say)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if json_:
+        emit({"weights": str(outcome.weights)})
+    else:
+        print(outcome.weights)
+
+
+@app.command()
 def export(
     model: Model,
     target: Annotated[str, typer.Option(help="executorch, coreml, all, or a preset: a name or a TOML file.")],
@@ -127,10 +170,21 @@ def export(
     """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
     from edge_scs.export.pipeline import Refusal, export_targets
     from edge_scs.export.table import render
-    from edge_scs.weights.loading import load
+    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.weights.loading import is_quantised, load
 
+    loaded = (load_int8 if is_quantised(weights or Path(model)) else load)(model, weights)
     refused: list[Refusal] | None = [] if target == "all" else None
-    manifests = export_targets(load(model, weights), target, out, scale=scale, lr=lr, progress=say, refused=refused)
+    manifests = export_targets(
+        loaded,
+        target,
+        out,
+        scale=scale,
+        lr=lr,
+        progress=say,
+        refused=refused,
+        quantised=lambda: load_int8(loaded.name),
+    )
     if json_:
         emit({"artifacts": [manifest.to_dict() for manifest in manifests], "refused": [vars(r) for r in refused or []]})
     elif refused is None:
@@ -149,9 +203,14 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Prove an artifact again, anywhere: on real photographs, in dB against the eager model."""
+    from edge_scs.export.manifest import read_manifest
+    from edge_scs.export.verify import load_named
     from edge_scs.export.verify import verify as prove
+    from edge_scs.quantization.network import load as load_int8
 
-    parity = prove(artifact, weights=weights)
+    manifest = read_manifest(artifact)
+    model = load_named(artifact, manifest, weights, load_int8) if manifest.precision == "int8" else None
+    parity = prove(artifact, model, weights=weights)
     if json_:
         emit(parity.to_dict())
     else:
@@ -166,13 +225,16 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="A benchmark folder of colour pictures.")],
     scale: Annotated[float, typer.Option(help="Magnification, 1 to 8.")] = 4.0,
     weights: Weights = None,
+    int8: Annotated[bool, typer.Option("--int8", help="The quantised network of that name.")] = False,
     json_: Json = False,
 ) -> None:
     """PSNR and SSIM by the published protocols, with bicubic beside them."""
     from edge_scs.evaluate import evaluate as measure
-    from edge_scs.weights.loading import load
+    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.weights.loading import is_quantised, load
 
-    result = measure(load(model, weights), data, scale, say=say, lpips=True)
+    quantised = int8 or is_quantised(weights or Path(model))
+    result = measure((load_int8 if quantised else load)(model, weights), data, scale, say=say, lpips=True)
     if json_:
         emit(result)
         return

@@ -98,6 +98,17 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
 
     Raises InputError: no such file, no TOML, an unknown or missing key, a value of the wrong type.
     """
+    recipe = build(Recipe, read_table(path, overrides), str(path))
+    for name in recipe.stages:
+        if name not in recipe.stage:
+            raise InputError(f"{path}: stages names {name!r}, but there is no table [stage.{name}]")
+    if not recipe.stages:
+        raise InputError(f"{path}: stages is empty; name at least one of {', '.join(recipe.stage)}")
+    return recipe
+
+
+def read_table(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """A TOML file with ``--set`` texts applied. Raises InputError."""
     try:
         table = tomllib.loads(path.read_text())
     except OSError as error:
@@ -106,13 +117,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         raise InputError(f"{path}: not valid TOML ({error})") from error
     for text in overrides or []:
         _override(table, text)
-    recipe = build(Recipe, table, str(path))
-    for name in recipe.stages:
-        if name not in recipe.stage:
-            raise InputError(f"{path}: stages names {name!r}, but there is no table [stage.{name}]")
-    if not recipe.stages:
-        raise InputError(f"{path}: stages is empty; name at least one of {', '.join(recipe.stage)}")
-    return recipe
+    return table
 
 
 def build(cls: type, table: dict[str, Any], where: str) -> Any:

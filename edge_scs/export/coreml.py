@@ -1,5 +1,6 @@
 """Core ML: an ML program (.mlpackage). Converts anywhere, runs on Apple's systems only."""
 
+import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from edge_scs import __version__
 from edge_scs.errors import InputError
@@ -82,6 +83,8 @@ def convert(
     name = type(module).__name__
     try:
         with quiet(), torch.no_grad():
+            if isinstance(module, fx.GraphModule):
+                module = join_moves(copy.deepcopy(module))
             whole = Levels(module) if images else module
             exported = torch.export.export(whole, inputs, strict=False).run_decompositions({})
             package = ct.convert(
@@ -103,6 +106,35 @@ def convert(
     except Exception as error:
         raise UnsupportedError(f"{name}: coremltools cannot convert it ({_line(error)})") from error
     _tidy(path)
+
+
+def join_moves(graph: fx.GraphModule) -> fx.GraphModule:
+    """Drop the rounding between one data movement and the next of an int8 graph: what is moved is rounded already.
+
+    Core ML has no tensors of six axes. It turns reshape, permute, reshape into its own pixel shuffle, but only where
+    nothing stands between them.
+    """
+    for node in list(graph.graph.nodes):
+        if not _is_move(node) or len(node.users) != 1:
+            continue
+        rounded = next(iter(node.users))
+        back = next(iter(rounded.users), None)
+        if "quantize_per_tensor" in str(rounded.target) and back is not None and "dequantize" in str(back.target):
+            for user in list(back.users):
+                if _is_move(user):
+                    user.replace_input_with(back, node)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def _is_move(node: fx.Node) -> bool:
+    return node.op == "call_function" and str(node.target).removeprefix("aten.").split(".")[0] in (
+        "permute",
+        "reshape",
+        "transpose",
+        "view",
+    )
 
 
 def convert_functions(methods: Mapping[str, Method], path: Path, description: str, options: Options) -> None:

@@ -7,21 +7,25 @@ is folded here is proven there.
 """
 
 import copy
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_scs.errors import InputError
 from edge_scs.models.edge_scs import ColourBranch, EdgeSCS, enlarge_chroma, shuffle_scale
 from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, pixel_shuffle
-from edge_scs.models.scsnet import SCSNet
 
-# docs/scsnet.md has the measurements.
-_SCSNET = (
-    "scsnet: is not exported: LAB to sRGB (pow, where) cannot be in its graph, and XNNPACK does not take instance norm "
-    "(aten._native_batch_norm_legit_no_stats, 16 of them); run it with --runtime torch, or export edge_scs_m"
-)
+
+@runtime_checkable
+class QuantisedNetwork(Protocol):
+    """What exporting needs of a quantised network (``quantization.network``): it answers like an eager one, in int8."""
+
+    network: nn.Module
+
+    def lowered(self, example: Sequence[Tensor], size: tuple[int, int]) -> nn.Module:
+        """The int8 graph for inputs of these shapes, to be lowered in place of a deployed network."""
 
 
 def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], reference: bool = False) -> nn.Module:
@@ -29,10 +33,8 @@ def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], referen
 
     ``forward(gray)`` (``forward(rgb)`` for RGB networks), or ``forward(gray, reference)``, -> RGB (n, 3, H, W) in
     [0, 1]. Works on a deep copy, which keeps tied blocks tied. Raises ValueError when ``reference`` is asked of a
-    network that has no reference branch, and InputError for SCSNet, which no preset can take.
+    network that has no reference branch.
     """
-    if isinstance(model, SCSNet):
-        raise InputError(_SCSNET)
     model = copy.deepcopy(model).eval().requires_grad_(False)
     if not isinstance(model, EdgeSCS):
         if reference:
@@ -74,6 +76,29 @@ def _without_idle_parts(model: nn.Module, lr: tuple[int, int], size: tuple[int, 
     return model
 
 
+def absorb(model: nn.Module, deployed: nn.Module) -> None:
+    """The way back from ``deploy``: a network takes over what its deployed copy has learned since.
+
+    Raises ValueError for a deployed network whose folds cannot be undone (the continuous head's positions).
+    """
+    with torch.no_grad():
+        if not isinstance(deployed, DeployedEdgeSCS):
+            assert isinstance(deployed, FixedSize)
+            model.load_state_dict(deployed.model.state_dict(), strict=False)
+            return
+        assert isinstance(model, EdgeSCS)
+        if not isinstance(deployed.head, FoldedShuffleHead):
+            raise ValueError("a deployed network with the continuous head cannot be taken back")
+        sharpness = model.colour.attention.sharpness
+        model.colour.load_state_dict(deployed.colour.branch.state_dict(), strict=False)
+        model.colour.attention.sharpness = 1.0  # as it is folded in the deployed one
+        model.colour.attention.fold(sharpness)
+        model.texture.load_state_dict(deployed.texture.state_dict())
+        back = torch.linalg.inv(model.to_rgb.reshape(3, 3).double())
+        head = _mix_outputs(deployed.head.conv, back)
+        model.heads[str(deployed.head.scale)].conv.load_state_dict(head.state_dict())  # type: ignore[union-attr]
+
+
 class DeployedEdgeSCS(nn.Module):
     """EdgeSCS for one size. forward(gray (n, 1, h, w)[, reference (n, 3, hr, wr)]) -> RGB (n, 3, H, W) in [0, 1]."""
 
@@ -85,59 +110,79 @@ class DeployedEdgeSCS(nn.Module):
         self.head = fold_head(model, lr, size)
 
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        chroma = enlarge_chroma(self.colour(gray, reference), self.lr)
-        return self.head(self.texture(gray, chroma), torch.cat([gray, chroma], dim=1)).clamp(0, 1)
+        chroma, positive = (enlarge_chroma(x, self.lr) for x in self.colour(gray, reference))
+        return self.head(self.texture(gray, chroma), torch.cat([gray, positive], dim=1)).clamp(0, 1)
 
 
 class DeployedColour(nn.Module):
-    """The colour branch with its annealed mean over the last axis, the only one over which XNNPACK takes softmax.
-
-    Three axes, not four: after a convolution ``softmax(x.permute(0, 2, 3, 1), -1)`` is delegated too, and silently
-    normalises over the wrong axis, because XNNPACK's lowering keeps four-dimensional tensors channels-last.
-    """
+    """The colour branch without what this artifact does not call. Answers like ``AnnealedMean``."""
 
     def __init__(self, colour: ColourBranch, reference: bool):
         super().__init__()
-        self.sharpness = 1 / colour.temperature
+        self.mean = AnnealedMean(colour.centres.reshape(2, -1), colour.temperature)
+        del colour.centres  # lowering refuses buffers that nothing reads
+        colour.attention.fold()
         if not reference:
             colour.cross8 = colour.cross16 = None
-            del colour.votes  # lowering refuses buffers that nothing reads, hence also below
-        self.register_buffer("centres", colour.centres.reshape(2, -1).clone())  # (2, classes)
-        self.centres: Tensor
-        del colour.centres
+            del colour.votes
         self.branch = colour
 
-    def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        logits = self.branch.logits(gray, reference)
+    def forward(self, gray: Tensor, reference: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.mean(self.branch.logits(gray, reference))
+
+
+class AnnealedMean(nn.Module):
+    """Zhang et al. 2016, eq. 5, over the last axis, the only one over which XNNPACK takes softmax.
+
+    Three axes, not four: after a convolution ``softmax(x.permute(0, 2, 3, 1), -1)`` is delegated too, and silently
+    normalises over the wrong axis, because XNNPACK's lowering keeps four-dimensional tensors channels-last.
+
+    Shapes: logits (n, classes, h, w) -> chroma (n, 2, h, w) in [-0.5, 0.5], and the same plus 0.5: in [0, 1] it can be
+    joined to the luma without costing the luma any of int8's 256 steps. The shares sum to 1, so 0.5 on every class
+    centre is 0.5 on their mean.
+    """
+
+    def __init__(self, centres: Tensor, temperature: float):
+        super().__init__()
+        self.sharpness = 1 / temperature
+        self.register_buffer("centres", centres.clone())  # (2, classes)
+        self.register_buffer("positive", centres + 0.5)
+        self.centres: Tensor
+        self.positive: Tensor
+
+    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         n, classes, h, w = logits.shape
         logits = logits.reshape(n, classes, h * w).transpose(1, 2)
         shares = torch.softmax(logits if self.sharpness == 1 else logits * self.sharpness, dim=-1)
-        return F.linear(shares, self.centres).transpose(1, 2).reshape(n, 2, h, w)
+        chroma, positive = (F.linear(shares, x).transpose(1, 2) for x in (self.centres, self.positive))
+        return chroma.reshape(n, 2, h, w), positive.reshape(n, 2, h, w)
 
 
 def fold_head(model: EdgeSCS, lr: tuple[int, int], size: tuple[int, int]) -> nn.Module:
     """The head for these sizes with every constant folded in: (features, base) -> RGB, not clamped.
 
-    Both heads end in linear maps, so with M the YCC -> RGB matrix:
+    ``base`` is luma and chroma, the chroma plus 0.5 (``AnnealedMean``): what that adds is taken off in a bias. Both
+    heads end in linear maps, so with M the YCC -> RGB matrix:
 
     * PixelShuffle: M (conv(f) + repeat(b)) = (M conv)(f) + (M repeat)(b), the repetition being a 1x1 convolution whose
       weight for output channel (colour, phase) and input channel c is M[colour, c], whatever the phase;
     * continuous: M (out(x) + interp(b)) = (M out)(x) + interp(M b), because interpolation does not mix channels.
     """
     matrix = model.to_rgb.reshape(3, 3)
+    offset = -0.5 * (matrix[:, 1] + matrix[:, 2])
     scale = shuffle_scale(lr, size)
     if scale is None:
-        to_rgb = _constant_conv(matrix)
-        return FoldedContinuousHead(model.continuous, _mix_outputs(model.continuous.out, matrix), to_rgb, lr, size)
+        out, base = _mix_outputs(model.continuous.out, matrix), _constant_conv(matrix, offset)
+        return FoldedContinuousHead(model.continuous, out, base, lr, size)
     head = model.heads[str(scale)]
     assert isinstance(head, PixelShuffleHead)
-    return FoldedShuffleHead(
-        _mix_outputs(head.conv, matrix), _constant_conv(matrix.repeat_interleave(scale**2, dim=0)), scale
-    )
+    phases = scale**2
+    base = _constant_conv(matrix.repeat_interleave(phases, dim=0), offset.repeat_interleave(phases))
+    return FoldedShuffleHead(_mix_outputs(head.conv, matrix), base, scale)
 
 
 class FoldedShuffleHead(nn.Module):
-    """features (n, channels, h, w), base YCC (n, 3, h, w) -> RGB (n, 3, h * scale, w * scale)."""
+    """features (n, channels, h, w), base (n, 3, h, w), luma and chroma + 0.5 -> RGB (n, 3, h * scale, w * scale)."""
 
     def __init__(self, conv: nn.Conv2d, base: nn.Conv2d, scale: int):
         super().__init__()
@@ -148,7 +193,7 @@ class FoldedShuffleHead(nn.Module):
 
 
 class FoldedContinuousHead(nn.Module):
-    """features (n, channels, h, w), base YCC (n, 3, h, w) -> RGB (n, 3, H, W).
+    """features (n, channels, h, w), base (n, 3, h, w), luma and chroma + 0.5 -> RGB (n, 3, H, W).
 
     Rows and columns are added one after the other: their sum would be a constant of hidden * H * W numbers, which Core
     ML's constant folding would happily store.
@@ -188,8 +233,9 @@ def _mix_outputs(conv: nn.Conv2d, matrix: Tensor) -> nn.Conv2d:
     return mixed
 
 
-def _constant_conv(weight: Tensor) -> nn.Conv2d:
-    """weight (out, in) -> a frozen 1x1 convolution without bias."""
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False, dtype=weight.dtype).requires_grad_(False)
+def _constant_conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """weight (out, in), bias (out) -> a frozen 1x1 convolution."""
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, dtype=weight.dtype).requires_grad_(False)
     conv.weight.copy_(weight[:, :, None, None])
+    conv.bias.copy_(bias)  # type: ignore[union-attr]
     return conv

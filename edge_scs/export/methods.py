@@ -1,14 +1,14 @@
 """What an artifact is asked for: its methods, each a deployed module with example inputs and named ports."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from edge_scs.errors import InputError
-from edge_scs.export.deploy import deploy
+from edge_scs.export.deploy import QuantisedNetwork, deploy
 from edge_scs.export.presets import Preset, Shape
 from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.models.registry import Description
@@ -49,19 +49,25 @@ class Method:
         return [self.bounds[axes[i]][side] if i in axes else n for i, n in enumerate(self.inputs[name].shape)]
 
 
-def fixed_methods(loaded: Loaded, preset: Preset, module: nn.Module | None = None) -> dict[str, Method]:
-    """A method for every size that the preset names. ``module`` replaces the deployed network of a single size.
+def fixed_methods(loaded: Loaded, preset: Preset) -> dict[str, Method]:
+    """A method for every size that the preset names: the deployed network, or the int8 graph of a quantised one.
 
     Raises InputError for a size, scale or reference that the network does not do.
     """
-    if module is not None and len(preset.shapes) > 1:
-        raise InputError(f"preset {preset.name}: a module that was made elsewhere has one size; drop sizes")
     methods = {}
     for shape in preset.shapes:
         inputs = example_inputs(loaded.description, preset, shape)
-        made = module or deploy(loaded.model, shape.lr, shape.size, preset.reference)
+        if isinstance(loaded.model, QuantisedNetwork):
+            made = loaded.model.lowered(list(inputs.values()), shape.size)
+        else:
+            made = deploy(loaded.model, shape.lr, shape.size, preset.reference)
         methods[shape.method] = Method(made, inputs)
     return methods
+
+
+def float_network(loaded: Loaded) -> Loaded:
+    """The network whose arithmetic is counted: a quantised one has the float one inside it."""
+    return replace(loaded, model=loaded.model.network) if isinstance(loaded.model, QuantisedNetwork) else loaded
 
 
 def example_inputs(description: Description, preset: Preset, shape: Shape | None = None) -> dict[str, Tensor]:
@@ -89,6 +95,9 @@ def example_inputs(description: Description, preset: Preset, shape: Shape | None
 
 def check(loaded: Loaded, preset: Preset) -> None:
     """Raise InputError for what the network cannot do, before any work."""
+    if isinstance(loaded.model, QuantisedNetwork) != (preset.precision == "int8"):
+        kind = "a quantised network" if isinstance(loaded.model, QuantisedNetwork) else "a float one"
+        raise UnsupportedError(f"preset {preset.name}: {preset.precision} cannot be made of {kind}, {loaded.source}")
     if preset.continuous and not isinstance(loaded.model, EdgeSCS):
         name = loaded.description.name
         raise UnsupportedError(

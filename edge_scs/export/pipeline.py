@@ -20,6 +20,7 @@ from edge_scs import __version__
 from edge_scs.errors import InputError
 from edge_scs.export import continuous
 from edge_scs.export.building import Built, build
+from edge_scs.export.deploy import QuantisedNetwork
 from edge_scs.export.golden import golden_path, write_golden
 from edge_scs.export.manifest import (
     Manifest,
@@ -29,7 +30,7 @@ from edge_scs.export.manifest import (
     artifact_sha256,
     weights_sha256,
 )
-from edge_scs.export.methods import Method, UnsupportedError, check, example_inputs, fixed_methods
+from edge_scs.export.methods import Method, UnsupportedError, check, example_inputs, fixed_methods, float_network
 from edge_scs.export.opening import open_artifact
 from edge_scs.export.presets import Preset, known, load_preset
 from edge_scs.export.publishing import publish
@@ -46,26 +47,23 @@ def export_model(
     preset: Preset,
     out_dir: Path,
     progress: Callable[[str], None] | None = None,
-    module: nn.Module | None = None,
 ) -> Manifest:
     """Write ``<out_dir>/<artifact_name>``, its manifest and its golden pairs; returns the manifest.
 
     The artifact is made and verified in a temporary folder inside ``out_dir`` and renamed only when its parity passes,
-    so its final name never shows anything else; an older artifact of that name is replaced then. ``module`` is lowered
-    in place of the deployed network when it has been quantised already (precision "int8").
+    so its final name never shows anything else; an older artifact of that name is replaced then. Precision "int8" takes
+    a quantised network (``quantization.network.load``), and its parity is measured against that, in torch.
 
     Raises InputError: a size, scale or reference the network does not do, an unwritable folder, a converter that is
     missing or refuses, a failed verdict. Nothing is left behind then.
     """
     say = progress or (lambda message: None)
     check(loaded, preset)
-    if module is None and preset.precision == "int8":
-        raise UnsupportedError(f"preset {preset.name}: int8 cannot be made yet; use fp32 or fp16")
     if preset.continuous:
         assert isinstance(loaded.model, EdgeSCS)
         methods = continuous.continuous_methods(loaded.model, preset.reference)
     else:
-        methods = fixed_methods(loaded, preset, module)
+        methods = fixed_methods(loaded, preset)
     final = Path(out_dir) / artifact_name(loaded.name, preset)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +112,7 @@ def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loade
         scale = sizes[name].scale if name in sizes and not preset.continuous else None
         ports.append(MethodPorts(name, inputs, outputs, scale, built.shares.get(name)))
     example = example_inputs(loaded.description, preset)
+    network = float_network(loaded)
     return Manifest(
         artifact=artifact.name,
         target=preset.target,
@@ -126,8 +125,8 @@ def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loade
         delegated_share=built.delegated_share,
         parity=None,
         versions=versions(preset.target),
-        mult_adds=mult_adds(loaded.model, example, preset.size),
-        params=_unique(methods),
+        mult_adds=mult_adds(network.model, example, preset.size),
+        params=_unique(methods if network is loaded else fixed_methods(network, preset)),
         preset=preset.name,
         precision=preset.precision,
         weights=loaded.origin,
@@ -210,13 +209,15 @@ def export_targets(
     lr: str | None = None,
     progress: Callable[[str], None] | None = None,
     refused: list[Refusal] | None = None,
+    quantised: Callable[[], Loaded] | None = None,
 ) -> list[Manifest]:
     """Export for each of ``targets``: targets, preset names or TOML files, with commas between them; "all" is every
     preset of the clone's export/ folder.
 
-    ``scale`` and ``lr`` ("WIDTHxHEIGHT") replace the presets' values. Every preset is checked before the first is
-    exported. Raises InputError like ``load_preset`` and ``export_model``; with a list as ``refused``, presets that
-    fail are added to it instead, and the others go on.
+    ``scale`` and ``lr`` ("WIDTHxHEIGHT") replace the presets' values. ``quantised`` finds the network for presets of
+    precision "int8", if ``loaded`` is none. Every preset is checked before the first is exported. Raises InputError
+    like ``load_preset`` and ``export_model``; with a list as ``refused``, presets that fail are added to it instead,
+    and the others go on.
     """
     changes: dict[str, object] = {}
     if scale is not None:
@@ -236,11 +237,11 @@ def export_targets(
         presets.append(preset.replace(**changes))
     if refused is None:
         for preset in presets:
-            check(loaded, preset)
+            check(_network_for(preset, loaded, quantised), preset)
     manifests = []
     for preset in presets:
         try:
-            manifests.append(export_model(loaded, preset, out_dir, progress))
+            manifests.append(export_model(_network_for(preset, loaded, quantised), preset, out_dir, progress))
         except InputError as error:
             if refused is None:
                 raise
@@ -248,6 +249,15 @@ def export_targets(
             if progress is not None:
                 progress(f"{preset.name}: {error}")
     return manifests
+
+
+def _network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
+    if preset.precision != "int8" or isinstance(loaded.model, QuantisedNetwork) or quantised is None:
+        return loaded
+    try:
+        return quantised()
+    except InputError as error:
+        raise UnsupportedError(str(error)) from error
 
 
 def artifact_name(model: str, preset: Preset) -> str:

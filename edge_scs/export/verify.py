@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from edge_scs.errors import InputError
+from edge_scs.export.deploy import QuantisedNetwork
 from edge_scs.export.faults import diagnose
 from edge_scs.export.manifest import (
     MAX_PSNR_DB,
@@ -31,6 +32,7 @@ from edge_scs.images import read_rgb
 from edge_scs.weights.loading import Loaded, load
 
 REFERENCE = "eager PyTorch, float32"
+INT8_REFERENCE = "the converted int8 network in PyTorch"
 # Photographs that the wheels of scikit-image and scikit-learn bring along: (package, path inside it).
 EMBEDDED = (
     ("skimage", "data/astronaut.png"),
@@ -66,7 +68,7 @@ def verify(
     if actual != manifest.sha256:
         raise InputError(f"{artifact}: differs from its manifest (sha256 {actual[:12]}...); export it again")
     if model is None:
-        model = _load_named(artifact, manifest, weights)
+        model = load_named(artifact, manifest, weights)
     return prove(open_artifact(artifact, manifest), manifest, model, images, progress)
 
 
@@ -143,7 +145,8 @@ def _prove_continuous(
     )
 
 
-def _load_named(artifact: Path, manifest: Manifest, weights: Path | None) -> Loaded:
+def load_named(artifact: Path, manifest: Manifest, weights: Path | None, load: Callable[..., Loaded] = load) -> Loaded:
+    """The network that a manifest names. ``load`` is ``weights.loading.load`` or works like it."""
     if weights is not None:
         return load(manifest.model, weights)
     if manifest.weights in ("shipped", "untrained"):
@@ -198,7 +201,7 @@ def measure(
     broken = len(measured) < len(per_image)
     passed = not broken and bool(measured) and min(measured) >= min_psnr_db
     return Parity(
-        reference=REFERENCE,
+        reference=INT8_REFERENCE if isinstance(loaded.model, QuantisedNetwork) else REFERENCE,
         psnr_db=None if broken else round(min(measured), 2),
         max_abs=None if broken else worst,
         images=len(per_image),

@@ -14,7 +14,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, sharpness: float = 1.0) ->
     """softmax(sharpness Q^T K) V: query (n, c, h, w), key (n, c, hr, wr), value (n, v, hr, wr) -> (n, v, h, w)."""
     n, c, h, w = query.shape
     v = value.shape[1]
-    scores = torch.bmm(query.reshape(n, c, h * w).transpose(1, 2), key.reshape(n, c, -1)) * sharpness
+    scores = torch.bmm(query.reshape(n, c, h * w).transpose(1, 2), key.reshape(n, c, -1))
+    scores = scores if sharpness == 1 else scores * sharpness
     gathered = torch.bmm(torch.softmax(scores, dim=-1), value.reshape(n, v, -1).transpose(1, 2))
     return gathered.transpose(1, 2).reshape(n, v, h, w)
 
@@ -51,9 +52,18 @@ class SelfAttention(nn.Module):
         self.key = nn.Conv2d(channels, key_channels, 1)
         self.value = nn.Conv2d(channels, channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
+        self.sharpness = key_channels**-0.5
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(attend(self.query(x), self.key(x), self.value(x), self.query.out_channels**-0.5))
+        return x + self.out(attend(self.query(x), self.key(x), self.value(x), self.sharpness))
+
+    @torch.no_grad()
+    def fold(self, sharpness: float = 1.0) -> None:
+        """Move all of the sharpness but this into the query, where it costs nothing and int8 need not round scores."""
+        for parameter in (self.query.weight, self.query.bias):
+            assert parameter is not None
+            parameter.mul_(self.sharpness / sharpness)
+        self.sharpness = sharpness
 
 
 class ValveCrossAttention(nn.Module):
@@ -81,8 +91,7 @@ class ValveCrossAttention(nn.Module):
         with torch.no_grad():
             nn.init.zeros_(self.valve2.weight)
             self.valve2.bias.copy_(torch.tensor([2.0, 0.0]))  # type: ignore[union-attr]
-        self.register_buffer("ones", torch.ones(1, key_channels, 1, 1), persistent=False)
-        self.ones: Tensor
+        self.unit = UnitLength(key_channels, self.SHARPNESS**0.5)
 
     def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         warped, found_chroma, valves = self._find(source, reference, chroma)
@@ -91,19 +100,34 @@ class ValveCrossAttention(nn.Module):
     def look(self, source: Tensor, reference: Tensor, chroma: Tensor) -> CrossAttention:
         """What the module attends to and how far its valves open, for inspection."""
         _, _, valves = self._find(source, reference, chroma)
-        return CrossAttention(self._key(source) * self.SHARPNESS, self._key(reference), valves)
+        return CrossAttention(self._key(source), self._key(reference), valves)
 
     def _find(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The reference's features and chroma where they match, and both valves."""
         value = self.value(torch.cat([reference, chroma], dim=1))
         value = torch.cat([value, chroma], dim=1)
-        found = attend(self._key(source), self._key(reference), value, self.SHARPNESS)
+        found = attend(self._key(source), self._key(reference), value)
         warped, found_chroma = found[:, :-2], found[:, -2:]
         valves = torch.sigmoid(self.valve2(F.relu(self.valve1(torch.cat([source, warped], dim=1)))))
         return warped, found_chroma, valves
 
     def _key(self, x: Tensor) -> Tensor:
-        x = self.match(x)
+        return self.unit(self.match(x))
+
+
+class UnitLength(nn.Module):
+    """Vectors along the channels, centred over the picture and scaled to ``length``: products of two are cosines.
+
+    Shapes: (n, channels, h, w) -> the same. A module of its own because int8 must not come near its squares.
+    """
+
+    def __init__(self, channels: int, length: float = 1.0):
+        super().__init__()
+        self.length = length
+        self.register_buffer("ones", torch.ones(1, channels, 1, 1), persistent=False)
+        self.ones: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
         x = x - x.mean((2, 3), keepdim=True)
         # The sum over channels as a convolution: XNNPACK takes that, and not a sum over one axis of four.
-        return x * torch.rsqrt(F.conv2d(x * x, self.ones) + 1e-6)
+        return x * (self.length * torch.rsqrt(F.conv2d(x * x, self.ones) + 1e-6))

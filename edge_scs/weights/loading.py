@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,46 +22,51 @@ MAX_WIDTH = 1024
 
 @dataclass
 class Loaded:
-    """A network in eval mode with its weights; ``source`` is a file, or "untrained"."""
+    """A network in eval mode with its weights; ``source`` is a file, or "untrained"; ``spec`` its metadata."""
 
     name: str
     model: nn.Module
     description: Description
     source: str
+    spec: dict[str, str] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
         """What reports and manifests say of the weights: "shipped", "untrained" or the file."""
-        return "shipped" if self.source == str(shipped_file(self.name)) else self.source
+        return "shipped" if Path(self.source).parent == SHIPPED else self.source
 
 
-def shipped_file(name: str) -> Path | None:
+def shipped_file(name: str, quantised: bool = False) -> Path | None:
     """The shipped weights of a registered model, or None."""
-    path = SHIPPED / f"{name}.safetensors"
+    path = SHIPPED / f"{name}{'_int8' if quantised else ''}.safetensors"
     return path if path.exists() else None
 
 
-def load(model: str, weights: Path | str | None = None, allow_untrained: bool = False) -> Loaded:
+def load(
+    model: str, weights: Path | str | None = None, allow_untrained: bool = False, quantised: bool = False
+) -> Loaded:
     """Load a network by name (its shipped weights), by name with a weights file, or by checkpoint path.
 
+    ``quantised`` is for ``quantization.network.load``, which knows what to do with such a checkpoint's float weights.
     Raises InputError for an unknown name, a model without shipped weights (unless ``allow_untrained``: seeded random
     weights, enough to count and time), a file that is no safetensors checkpoint of ours, or one of another network.
     """
     if model in registry.MODELS:
-        path = Path(weights) if weights else shipped_file(model)
+        path = Path(weights) if weights else shipped_file(model, quantised)
         if path is None and allow_untrained:
             with torch.random.fork_rng():
                 torch.manual_seed(0)
                 network = registry.create(model).eval()
             return Loaded(model, network, registry.describe(model, network), "untrained")
         if path is None:
-            raise InputError(f"{model}: no weights are shipped; give --weights FILE, or train it first")
-        return _load_file(path, expected=model)
+            kind = "int8 weights" if quantised else "weights"
+            raise InputError(f"{model}: no {kind} are shipped; give --weights FILE, or train it first")
+        return _load_file(path, model, quantised)
     path = Path(model)
     if path.suffix == ".safetensors" or path.exists():
         if weights:
             raise InputError(f"{model}: is a file already; --weights goes with a model's name")
-        return _load_file(path, expected=None)
+        return _load_file(path, None, quantised)
     raise InputError(f"{model}: no such model or checkpoint; {_nearest(model)}")
 
 
@@ -80,12 +85,21 @@ def _nearest(name: str) -> str:
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(registry.names())}"
 
 
-def save(path: Path, name: str, model: nn.Module, extra: dict[str, str] | None = None) -> None:
-    """Write a network's weights with its spec: {"model", "config"} and any ``extra`` strings, atomically."""
+def save(
+    path: Path,
+    name: str,
+    model: nn.Module,
+    extra: dict[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a network's weights with its spec: {"model", "config"} and any ``extra`` strings, atomically.
+
+    ``dtype`` is what is stored (default: as it is); loading turns it into float32 again.
+    """
     import safetensors.torch
 
     spec = {"format": "edge-scs", "model": name, "config": json.dumps(vars(model.config))} | (extra or {})
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
     write_atomically(path, safetensors.torch.save(state, spec))
 
 
@@ -104,8 +118,23 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from error
 
 
-def _load_file(path: Path, expected: str | None) -> Loaded:
+def is_quantised(path: Path) -> bool:
+    """Whether a file is a quantised checkpoint (``quantization.network``). False for anything else."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return "quantised" in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError, RuntimeError):
+        return False
+
+
+def _load_file(path: Path, expected: str | None, quantised: bool) -> Loaded:
     state, spec = read_safetensors(path)
+    if "quantised" in spec and not quantised:
+        raise InputError(f"{path}: a quantised checkpoint; export it (--target xnnpack-int8) or evaluate it --int8")
+    if quantised and "quantised" not in spec:
+        raise InputError(f"{path}: holds a float network; make an int8 one of it with `edge-scs qat`")
     name = spec.get("model", "")
     if name not in registry.MODELS:
         raise InputError(f"{path}: its metadata names no network of ours; convert it with import-weights")
@@ -121,7 +150,7 @@ def _load_file(path: Path, expected: str | None) -> Loaded:
         why = str(error)[:200]  # it may quote the spec
         raise InputError(f"{path}: its spec does not fit {name} ({why}); convert or train it again") from error
     load_state(model, state, path)
-    return Loaded(name, model.eval(), registry.describe(name, model), str(path))
+    return Loaded(name, model.eval(), registry.describe(name, model), str(path), spec)
 
 
 def _integers(config: object) -> Iterator[int]:

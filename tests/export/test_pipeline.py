@@ -220,7 +220,7 @@ def test_photographs_become_inputs() -> None:
         ("pcarn_m", {"scale": 2.5}, "cannot enlarge x2.5; it does x2, x3 or x4"),
         ("pcarn_m", {"reference": True}, "takes no reference"),
         ("ciaosr_edsr", {}, "cannot be exported: it gathers features at computed indices"),
-        ("edge_scs_m", {"precision": "int8"}, "int8 cannot be made yet"),
+        ("edge_scs_m", {"precision": "int8"}, "int8 cannot be made of a float one"),
     ],
 )
 def test_what_a_network_cannot_do_is_said_before_work(

@@ -86,10 +86,10 @@ def test_valves_start_at_keep_and_listen() -> None:
 def test_a_picture_as_its_own_reference_matches_itself() -> None:
     """From the first step on: shared, unit-length keys find the pixel itself, and cut everything unlike it."""
     layer, x = ValveCrossAttention(16, 16), torch.randn(1, 16, 8, 8)
-    key = layer._key(x).flatten(2)[0]
+    key = layer.unit(layer.match(x)).flatten(2)[0]
     scores = key.T @ key
     assert (scores.argmax(1) == torch.arange(64)).all()
-    assert torch.softmax(layer.SHARPNESS * scores, 1).diagonal().mean() > 0.5
+    assert torch.softmax(scores, 1).diagonal().mean() > 0.5
 
 
 def test_large_scores_do_not_overflow() -> None:

@@ -1,0 +1,117 @@
+"""A quantised network: float weights, activation ranges and what stays float, as one checkpoint and one module."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from edge_scs.errors import InputError
+from edge_scs.export.deploy import deploy
+from edge_scs.quantization.prepare import convert, prepare
+from edge_scs.quantization.ranges import Range, Ranges, observe_weights
+from edge_scs.weights import loading
+from edge_scs.weights.loading import Loaded
+
+# Converted graphs that are kept: a benchmark's few picture sizes, tile after tile of a folder.
+KEPT = 4
+
+
+class Quantised(nn.Module):
+    """``forward`` like the float network's, in int8 arithmetic as a runtime does it (fake-quantised in torch).
+
+    ``network`` holds the fine-tuned weights in float, and ``ranges`` the activation ranges of each variant that was
+    calibrated: "x4", "x3_ref". They serve every picture size. ``keep_float`` names parts of the *deployed* network
+    (``export.deploy``) that are not quantised.
+    """
+
+    def __init__(self, network: nn.Module, ranges: Mapping[str, Sequence[Range]], keep_float: Sequence[str] = ()):
+        super().__init__()
+        self.network = network
+        self.keep_float = tuple(keep_float)
+        self.variants = tuple(ranges)
+        for variant, values in ranges.items():
+            self.register_buffer(f"ranges_{variant}", torch.tensor([list(r) for r in values], dtype=torch.float64))
+        self._graphs: OrderedDict[tuple[Any, ...], fx.GraphModule] = OrderedDict()
+
+    def forward(self, small: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
+        """small (1, c, h, w), size (H, W), reference (1, 3, hr, wr) -> RGB (1, 3, H, W), all in [0, 1].
+
+        A size that is met for the first time takes some seconds. Raises InputError like ``lowered``.
+        """
+        inputs = [small] if reference is None else [small, reference]
+        key = (*(tuple(x.shape) for x in inputs), tuple(size), small.device)
+        if key not in self._graphs:
+            self._graphs[key] = self.lowered([torch.rand_like(x) for x in inputs], size)
+            if len(self._graphs) > KEPT:
+                self._graphs.popitem(last=False)
+        self._graphs.move_to_end(key)
+        return self._graphs[key](*inputs)
+
+    def lowered(self, example: Sequence[Tensor], size: tuple[int, int]) -> fx.GraphModule:
+        """The int8 graph for inputs of these shapes: what the exporters take.
+
+        Raises InputError for a scale that was not calibrated, or when the quantiser is not installed.
+        """
+        small = example[0]
+        lr = (small.shape[-2], small.shape[-1])
+        variant = variant_name(size[0] / lr[0], len(example) > 1)
+        if variant not in self.variants or size != (lr[0] * (size[0] // lr[0]), lr[1] * (size[0] // lr[0])):
+            ways = ", ".join(self.variants)
+            raise InputError(f"{lr[1]}x{lr[0]} to {size[1]}x{size[0]}: quantised for {ways} only; use one, or float")
+        with torch.no_grad():
+            graph = prepare(deploy(self.network, lr, size, len(example) > 1), example, self.keep_float)
+            Ranges(graph).set(self.ranges_of(variant))
+            observe_weights(graph)
+            graph(*example)  # the weights' ranges
+            return convert(graph)
+
+    def ranges_of(self, variant: str) -> list[Range]:
+        return [(float(low), float(high)) for low, high in self.get_buffer(f"ranges_{variant}")]
+
+
+def variant_name(scale: float, reference: bool) -> str:
+    return f"x{scale:g}{'_ref' if reference else ''}"
+
+
+def parse_variant(name: str) -> tuple[int, bool]:
+    """ "x3_ref" -> (3, True). Raises InputError."""
+    scale, _, reference = name.partition("_")
+    if not (scale.startswith("x") and scale[1:].isdecimal() and reference in ("", "ref")):
+        raise InputError(f"variants: {name!r} is none; write x2, x3, x4, or x4_ref for the one with a reference")
+    return int(scale[1:]), bool(reference)
+
+
+def save(path: Path, name: str, quantised: Quantised, extra: Mapping[str, str] | None = None) -> None:
+    """Write a quantised checkpoint: the float tensors in half precision, ranges and the rest in the metadata.
+
+    Half precision: its rounding is a 16th of int8's, and what was measured was measured on the file.
+    """
+    spec = {
+        "quantised": json.dumps({"keep_float": quantised.keep_float}),
+        **{f"ranges_{v}": json.dumps(quantised.ranges_of(v)) for v in quantised.variants},
+        **(extra or {}),
+    }
+    loading.save(path, name, quantised.network, spec, dtype=torch.float16)
+
+
+def load(model: str, weights: Path | None = None, allow_untrained: bool = False) -> Loaded:
+    """A quantised network by name (the shipped one), by name with a file, or by file. There are no untrained ones.
+
+    Raises InputError like ``weights.loading.load``, and for a file that holds a float network.
+    """
+    loaded = loading.load(model, weights, quantised=True)
+    try:
+        keep_float = [str(name) for name in json.loads(loaded.spec["quantised"])["keep_float"]]
+        ranges = {
+            key.removeprefix("ranges_"): [(float(low), float(high)) for low, high in json.loads(text)]
+            for key, text in sorted(loaded.spec.items())
+            if key.startswith("ranges_")
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{loaded.source}: its quantisation is damaged ({error}); make it again") from error
+    return replace(loaded, model=Quantised(loaded.model, ranges, keep_float).eval())

@@ -1,0 +1,53 @@
+"""The recipe of a quantisation-aware fine-tuning."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edge_scs.errors import InputError
+from edge_scs.models import registry
+from edge_scs.quantization.network import parse_variant
+from edge_scs.recipes import build, read_table
+
+
+@dataclass(frozen=True)
+class QATRecipe:
+    """What is quantised, on what it is calibrated, and how long it learns. ``steps = 0``: no learning (PTQ)."""
+
+    model: str
+    variants: list[str] = field(default_factory=lambda: ["x4"])  # "x4", "x3_ref", ...; each step trains one, in turn
+    keep_float: list[str] = field(default_factory=list)  # parts of the deployed network that stay float
+    calibration: int = 64  # photographs that the activation ranges are measured on
+    steps: int = 400
+    learning_rate: float = 1e-5
+    final_rate: float = 0.1  # share of learning_rate left at the end of the cosine
+    batch: int = 4
+    hr: list[int] = field(default_factory=lambda: [264, 336])  # rows, columns of the large picture
+    crop: Literal["picture", "patch"] = (
+        "picture"  # "picture": most of a photograph, made smaller; "patch": a window at its own resolution
+    )
+    teacher_weight: float = 1.0  # L1 to what the float network answers
+    truth_weight: float = 0.5  # L1 to the photograph: its luma if the network invents the colours
+    ema: float = 0.0  # of the weights; 0: the last ones are taken
+    seed: int = 1
+    validate_every: int = 100
+    checkpoint_every: int = 50
+
+
+def load_qat_recipe(path: Path, overrides: list[str] | None = None) -> QATRecipe:
+    """Read a recipe; ``overrides`` are ``--set`` texts. Raises InputError naming the key and the mend."""
+    recipe: QATRecipe = build(QATRecipe, read_table(path, overrides), str(path))
+    if recipe.model not in registry.MODELS:
+        raise InputError(f"{path}: model: no network {recipe.model!r}; known: {', '.join(registry.names())}")
+    if not recipe.variants:
+        raise InputError(f"{path}: variants is empty; name at least one, such as x4")
+    if len(recipe.hr) != 2:
+        raise InputError(f"{path}: hr must be rows and columns, such as [264, 336]")
+    for name in recipe.variants:
+        scale, _ = parse_variant(name)
+        if scale < 1 or any(side % scale or side <= 0 for side in recipe.hr):
+            raise InputError(f"{path}: hr {recipe.hr} cannot be divided by {scale}, as variant {name} needs it")
+    for key in ("calibration", "batch", "validate_every", "checkpoint_every"):
+        if getattr(recipe, key) < 1:
+            raise InputError(f"{path}: {key} must be at least 1")
+    return recipe

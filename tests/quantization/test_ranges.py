@@ -1,0 +1,115 @@
+"""Activation ranges: measured as the least and the greatest, frozen, and the same list for every picture size."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+from edge_scs.errors import InputError
+from edge_scs.export.deploy import deploy
+from edge_scs.quantization.prepare import prepare
+from edge_scs.quantization.ranges import CLIPS, Ranges, observe_weights, without_quantisation
+from edge_scs.weights.loading import Loaded
+
+
+def test_ranges_are_the_extremes_or_less_where_outliers_would_cost_more(tied: nn.Module) -> None:
+    pictures = [torch.rand(1, 1, 8, 8) * scale for scale in (1.0, 0.3)]
+    graph = prepare(tied, [pictures[0]])
+    ranges = Ranges(graph).calibrate(graph, [[x] for x in pictures])
+    assert ranges[0] == (0.0, max(float(x.max()) for x in pictures))  # evenly spread: nothing to cut off
+    seen: list[Tensor] = []
+    tied.block.register_forward_hook(lambda module, args, out: seen.append(out.detach().relu()))
+    for x in pictures:
+        tied(x)
+    for call in range(3):
+        values = torch.cat([seen[call].flatten(), seen[call + 3].flatten()])
+        errors = {clip: squared_error(values, float(values.max()) * clip) for clip in CLIPS}
+        best = float(values.max()) * min(errors, key=errors.__getitem__)
+        assert any(low == 0.0 and abs(high - best) < 1e-5 for low, high in ranges)
+
+
+def squared_error(values: Tensor, high: float) -> float:
+    """Of 256 even steps from 0 to ``high``, literally."""
+    steps = torch.linspace(0, high, 256, dtype=torch.float64)
+    nearest = (values.double()[:, None] - steps).abs().amin(1)
+    return float(nearest.square().sum())
+
+
+def test_outliers_are_cut_off() -> None:
+    class Pass(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x)
+
+    pictures = [torch.randn(1, 1, 140, 140).clamp(-4, 4) for _ in range(8)]
+    pictures[3][0, 0, 0, 0] = 9.0  # one among 160,000
+    graph = prepare(Pass(), [pictures[0]])
+    _, high = Ranges(graph).calibrate(graph, [[x] for x in pictures])[0]
+    assert high < 9
+
+
+def test_frozen_ranges_do_not_follow_what_passes(tied: nn.Module) -> None:
+    x = torch.rand(1, 1, 8, 8)
+    graph = prepare(tied, [x])
+    ranges = Ranges(graph)
+    before = ranges.calibrate(graph, [[x]])
+    observe_weights(graph)
+    graph(x * 50)
+    assert ranges.get() == before
+
+
+def test_weights_are_observed_as_they_are(tied: nn.Module, calibrated: Callable[..., fx.GraphModule]) -> None:
+    x = torch.rand(1, 1, 8, 8)
+    graph = calibrated(tied, x)
+    with torch.no_grad():
+        tied.block.weight.mul_(2.0)
+        graph(x)
+    scales = [
+        graph.get_submodule(str(node.target)).scale
+        for node in graph.graph.nodes
+        if node.op == "call_module" and str(node.args[0].target) == "block.weight"
+    ]
+    expected = tied.block.weight.detach().abs().amax((1, 2, 3)) / 127.5  # the fused kernel's steps
+    assert len(scales) == 3
+    for scale in scales:
+        torch.testing.assert_close(scale, expected, rtol=0.01, atol=0)
+
+
+def test_without_quantisation_is_the_float_network(tied: nn.Module, calibrated: Callable[..., fx.GraphModule]) -> None:
+    x = torch.rand(1, 1, 8, 8)
+    graph = calibrated(tied, x)
+    with torch.no_grad():
+        assert not torch.equal(graph(x), tied(x))
+        with without_quantisation(graph):
+            torch.testing.assert_close(graph(x), tied(x), rtol=0, atol=1e-6)
+        assert not torch.equal(graph(x), tied(x))
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_one_list_fits_every_picture_size(small: Loaded, reference: bool) -> None:
+    """The colour grid is an upsampling, a downsampling or nothing, as the size demands: those follow their input."""
+    saved = None
+    for lr in ((24, 32), (180, 320), (500, 480)):
+        inputs = [torch.rand(1, 1, *lr)] + ([torch.rand(1, 3, 128, 128)] if reference else [])
+        graph = prepare(deploy(small.model, lr, (lr[0] * 2, lr[1] * 2), reference), inputs, ["colour.mean"])
+        ranges = Ranges(graph)
+        saved = saved or [(0.0, 1.0 + index) for index in range(len(ranges.own))]
+        ranges.set(saved)
+        for quantiser, source in ranges.followers:
+            assert float(quantiser.scale) == float(source.scale)
+
+
+def test_ranges_of_another_network_are_refused(tied: nn.Module) -> None:
+    graph = prepare(tied, [torch.rand(1, 1, 8, 8)])
+    with pytest.raises(InputError, match="another network"):
+        Ranges(graph).set([(0.0, 1.0)])
+
+
+def test_nothing_to_calibrate_on_is_refused(tied: nn.Module) -> None:
+    graph = prepare(tied, [torch.rand(1, 1, 8, 8)])
+    with pytest.raises(InputError, match="no photograph"):
+        Ranges(graph).calibrate(graph, [])

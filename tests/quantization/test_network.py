@@ -85,7 +85,7 @@ def test_variant_names() -> None:
             parse_variant(wrong)
 
 
-TINY = {"lr": [24, 32], "scale": 2.0}
+TINY = {"lr": [24, 32], "scale": 2.0, "min_psnr_db": 40.0}
 
 
 def test_an_int8_pte_is_proven_and_verifiable(tiny_quantised: Loaded, tiny: Loaded, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_presets_get_the_network_of_their_precision(tiny_quantised: Loaded, tiny
         export_model(tiny_quantised, load_preset("xnnpack-fp32").replace(**TINY), tmp_path)
     found = []
     manifests = export_targets(
-        tiny, "xnnpack-int8", tmp_path, scale=2, lr="32x24", quantised=lambda: found.append(1) or tiny_quantised
+        tiny, "xnnpack-int8", tmp_path, scale=2, lr="48x36", quantised=lambda: found.append(1) or tiny_quantised
     )
     assert found
     assert manifests[0].precision == "int8"

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint
+.PHONY: setup demo test test-slow fuzz soak lint
 
 setup: .venv/.installed
 
@@ -16,10 +16,17 @@ demo: setup
 	$(BIN)/edge-scs demo --out demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not fuzz"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+fuzz: setup
+	$(BIN)/python -m pytest -m fuzz tests/fuzz
+
+soak: setup
+	$(BIN)/python benchmarks/soak.py --count 500
+	$(BIN)/python benchmarks/kill_training.py --kills 20
 
 lint: setup
 	$(BIN)/ruff check .

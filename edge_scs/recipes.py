@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from edge_scs.errors import InputError
 
+# What a recipe file may measure, and any number in its [config].
+MAX_BYTES, MAX_WIDTH = 1 << 20, 1024
+
 
 @dataclass(frozen=True)
 class DataSection:
@@ -99,6 +102,9 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     Raises InputError: no such file, no TOML, an unknown or missing key, a value of the wrong type.
     """
     recipe = build(Recipe, read_table(path, overrides), str(path))
+    for key, value in recipe.config.items():
+        if isinstance(value, int) and value > MAX_WIDTH:  # before anything is allocated
+            raise InputError(f"{path}: config.{key} is {value}, more than {MAX_WIDTH}; choose less")
     for name in recipe.stages:
         if name not in recipe.stage:
             raise InputError(f"{path}: stages names {name!r}, but there is no table [stage.{name}]")
@@ -110,10 +116,12 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
 def read_table(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
     """A TOML file with ``--set`` texts applied. Raises InputError."""
     try:
-        table = tomllib.loads(path.read_text())
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: larger than {MAX_BYTES >> 10} KB, no recipe; name one such as recipes/*.toml")
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a recipe such as recipes/*.toml") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not valid TOML ({error})") from error
     for text in overrides or []:
         _override(table, text)

@@ -106,7 +106,7 @@ def test_a_folder_with_a_broken_picture_is_finished_and_ends_with_3(tmp_path, pi
     assert result.returncode == 3
     assert "bad.jpg" in result.stderr
     assert "1 done, 1 skipped" in result.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".edge-scs", "failures.jsonl", "good.png"]
 
 
 @pytest.mark.parametrize("side", [(1, 1), (1, 9)])
@@ -152,3 +152,32 @@ def test_checkpoints_of_another_model(tmp_path, picture):
 )
 def test_bad_arguments_are_one_line(tmp_path, arguments, says):
     assert says in refused(cli(*arguments, cwd=tmp_path))
+
+
+def test_an_archive_is_planned_done_and_gone_on_with(tmp_path, picture):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture.rename(folder / "good\nname.png")
+    (folder / "bad.jpg").write_text("no picture")
+    command = ["enhance", folder, "-o", tmp_path / "out", "--scale", "2", "--format", "tiff", "--model", "edge_scs_s"]
+    plan = cli(*command, "--dry-run")
+    assert plan.returncode == 3
+    assert plan.stdout == f"{folder}/good\\nname.png -> {tmp_path}/out/good\\nname.tif 80x60\n"
+    assert "1 to do, 0 settled before, 1 cannot be done" in plan.stderr
+    assert not (tmp_path / "out").exists()
+    first = cli(*command, "--jobs", "2")
+    assert first.returncode == 3, first.stderr
+    assert "1 done, 1 skipped" in first.stderr
+    again = cli(*command, "--resume")
+    assert again.returncode == 3
+    assert "nothing to do: 1 done before, 1 skipped before" in again.stderr
+
+
+def test_limits_and_formats_of_enhance(tmp_path, picture):
+    out = tmp_path / "out.png"
+    assert "--max-output-pixels 4800" in refused(
+        cli("enhance", picture, "-o", out, "--scale", "2", "--max-output-pixels", 100)
+    )
+    assert "png, jpeg, webp or tiff" in refused(cli("enhance", picture, "-o", out, "--format", "gif"))
+    assert "not usable here" in refused(cli("enhance", picture, "-o", out, "--device", "toaster"))
+    assert not out.exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_scs.errors import InputError
-from edge_scs.files import atomic_path, write_atomically
+from edge_scs.files import atomic_path, printable, sweep, write_atomically
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -86,3 +86,23 @@ def test_any_name_that_the_file_system_takes_can_be_written(tmp_path: Path, stem
     path.write_bytes(b"old")
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX locks")
+def test_sweep_removes_what_the_dead_left_and_nothing_else(tmp_path: Path) -> None:
+    left = tmp_path / ".edge-scs-abcdefgh.partial.png"
+    for path in (left, tmp_path / "a.png", tmp_path / ".edge-scs-short.partial.png", tmp_path / ".other.partial.png"):
+        path.write_bytes(b"x")
+    with atomic_path(tmp_path / "b.png") as live:
+        assert sweep(tmp_path) == [left]
+        assert live.exists()
+        live.write_bytes(b"y")
+    assert sweep(tmp_path) == []
+    assert sorted(os.listdir(tmp_path)) == [".edge-scs-short.partial.png", ".other.partial.png", "a.png", "b.png"]
+    assert sweep(tmp_path / "nowhere") == []
+
+
+def test_names_are_printed_on_one_line_and_as_they_are() -> None:
+    assert printable("a\nb\u202egnp.exe\x1b[31m") == "a\\nb\\u202egnp.exe\\x1b[31m"
+    assert printable(os.fsdecode(b"\xff.png")) == "\\udcff.png"
+    assert printable("Fotografie ü 写真.png") == "Fotografie ü 写真.png"

@@ -4,6 +4,8 @@ The program's methods are driven by ``export.continuous``; chroma is computed on
 tiles that see what the whole picture would show them, as in ``predictor.Predictor``.
 """
 
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from PIL import Image
 
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
+from edge_scs.enhance.enhancer import Progress
 from edge_scs.enhance.pictures import (
     Picture,
     as_grey,
@@ -18,15 +21,14 @@ from edge_scs.enhance.pictures import (
     check_picture,
     enlarge_part,
     shrink_reference,
-    to_picture,
+    strips_of,
     to_tensor,
 )
-from edge_scs.enhance.predictor import Progress
 from edge_scs.enhance.sizes import DEFAULT_SCALE, MAX_SCALE, MIN_SCALE
 from edge_scs.errors import InputError
 from edge_scs.export.continuous import ContinuousProgram
 from edge_scs.export.executorch import PteProgram
-from edge_scs.export.manifest import Manifest
+from edge_scs.export.manifest import Manifest, artifact_sha256
 
 _CPU = torch.device("cpu")
 
@@ -40,6 +42,8 @@ class ContinuousPredictor:
     def __init__(self, artifact: Path, manifest: Manifest, threads: int | None = None):
         if manifest.continuous is None:
             raise InputError(f"{artifact}: was exported for fixed sizes; export the preset xnnpack-continuous")
+        if artifact_sha256(artifact) != manifest.sha256:
+            raise InputError(f"{artifact}: differs from its manifest; export it again")
         self.artifact = artifact
         self.program = ContinuousProgram(PteProgram(artifact, threads), int(manifest.continuous["halo"]))
 
@@ -47,7 +51,11 @@ class ContinuousPredictor:
     def default_scale(self) -> float:
         return DEFAULT_SCALE
 
-    @torch.inference_mode()
+    @cached_property
+    def identity(self) -> str:
+        """The artifact's content."""
+        return artifact_sha256(self.artifact)
+
     def enhance(
         self,
         picture: Picture,
@@ -56,14 +64,25 @@ class ContinuousPredictor:
         keep_colour: bool = False,
         progress: Progress | None = None,
     ) -> Picture:
-        """uint8 grey (h, w) or RGB (h, w, 3), size (H, W) -> uint8 RGB (H, W, 3). Options as in ``Predictor.enhance``.
+        """Grey (h, w) or RGB (h, w, 3) of 8 or 16 bits, size (H, W) -> RGB (H, W, 3) of the same depth.
 
-        With ``keep_colour`` the luma of the program's answer is taken, which is clamped to RGB's range: strong colours
-        may differ a little from torch's there.
+        Options as in ``Predictor.enhance``. With ``keep_colour`` the luma of the program's answer is taken, which is
+        clamped to RGB's range: strong colours may differ a little from torch's there.
 
         ``progress`` is called with (HR rows done, HR rows) as tiles are finished. Raises InputError for a size,
         reference or picture that the program cannot serve.
         """
+        return np.concatenate(list(self.strips(picture, size, reference, keep_colour, progress)))
+
+    def strips(
+        self,
+        picture: Picture,
+        size: tuple[int, int],
+        reference: Picture | None = None,
+        keep_colour: bool = False,
+        progress: Progress | None = None,
+    ) -> Iterator[Picture]:
+        """``enhance`` from top to bottom: RGB (rows, W, 3), which add up to H rows."""
         check_picture(picture)
         if reference is not None:
             check_picture(reference)
@@ -74,16 +93,27 @@ class ContinuousPredictor:
             raise InputError(
                 f"{self.artifact}: magnifies by 1 to 8, not by {ratios[1]:.3g} across, {ratios[0]:.3g} down"
             )
-        gray, chroma, own = self._inputs(picture, reference, keep_colour)
-        out = np.empty((*size, 3), np.uint8)
-        for rows, cols, rgb in self.program.pieces(gray, chroma, size):
-            if own:
-                parts = torch.stack([enlarge_part(plane, rows, cols, ratios) for plane in own])
-                rgb = ycc_to_rgb(torch.cat([rgb_to_ycc(rgb)[:, :1], parts[None]], dim=1))
-            out[rows, cols] = to_picture(rgb)
-            if progress is not None and cols.stop == size[1]:
-                progress(rows.stop, size[0])
-        return out
+        pieces = self._pieces(picture, size, ratios, reference, keep_colour, progress)
+        yield from strips_of(pieces, self.program.row_stops(h, size[0]), size[1], picture.dtype)
+
+    def _pieces(
+        self,
+        picture: Picture,
+        size: tuple[int, int],
+        ratios: tuple[float, float],
+        reference: Picture | None,
+        keep_colour: bool,
+        progress: Progress | None,
+    ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+        with torch.inference_mode():
+            gray, chroma, own = self._inputs(picture, reference, keep_colour)
+            for rows, cols, rgb in self.program.pieces(gray, chroma, size):
+                if own:
+                    parts = torch.stack([enlarge_part(plane, rows, cols, ratios) for plane in own])
+                    rgb = ycc_to_rgb(torch.cat([rgb_to_ycc(rgb)[:, :1], parts[None]], dim=1))
+                yield rows, cols, rgb
+                if progress is not None and cols.stop == size[1]:
+                    progress(rows.stop, size[0])
 
     def _inputs(
         self, picture: Picture, reference: Picture | None, keep_colour: bool

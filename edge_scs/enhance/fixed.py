@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
+from edge_scs.enhance.enhancer import Progress
 from edge_scs.enhance.pictures import (
     Picture,
     as_grey,
@@ -27,11 +28,10 @@ from edge_scs.enhance.pictures import (
     to_picture,
     to_tensor,
 )
-from edge_scs.enhance.predictor import Progress
-from edge_scs.enhance.tiles import blend_weights, fixed_starts
+from edge_scs.enhance.tiles import blend_weights, fixed_starts, span_of
 from edge_scs.errors import InputError
 from edge_scs.export.executorch import PteProgram
-from edge_scs.export.manifest import read_manifest
+from edge_scs.export.manifest import artifact_sha256, read_manifest
 from edge_scs.models import registry
 
 # LR pixels over which neighbouring tiles fade into each other, between the halos that saw padding.
@@ -58,6 +58,8 @@ class FixedPredictor:
             raise InputError(
                 f"{artifact}: made from {manifest.model}, which this version does not know; export it again"
             )
+        if artifact_sha256(artifact) != manifest.sha256:
+            raise InputError(f"{artifact}: differs from its manifest; export it again")
         self.artifact, self.network = artifact, manifest.model
         self.program = PteProgram(artifact, threads)
         try:
@@ -78,11 +80,15 @@ class FixedPredictor:
         with torch.random.fork_rng(devices=[]):
             return registry.describe(self.network, registry.create(self.network)).halo
 
+    @cached_property
+    def identity(self) -> str:
+        """The artifact's content."""
+        return artifact_sha256(self.artifact)
+
     @property
     def default_scale(self) -> float:
         return float(self.ratios[0])
 
-    @torch.inference_mode()
     def enhance(
         self,
         picture: Picture,
@@ -91,12 +97,23 @@ class FixedPredictor:
         keep_colour: bool = False,
         progress: Progress | None = None,
     ) -> Picture:
-        """uint8 grey (h, w) or RGB (h, w, 3), size (H, W) -> uint8 RGB (H, W, 3).
+        """Grey (h, w) or RGB (h, w, 3) of 8 or 16 bits, size (H, W) -> RGB (H, W, 3) of the same depth.
 
         Options as in ``Predictor.enhance``; with ``keep_colour`` the luma of the artifact's answer is taken. A picture
         smaller than the artifact's is continued by its border pixels. Raises InputError for a size that is not the
         artifact's own magnification of the picture, and for a reference that it does not take or misses.
         """
+        return np.concatenate(list(self.strips(picture, size, reference, keep_colour, progress)))
+
+    def strips(
+        self,
+        picture: Picture,
+        size: tuple[int, int],
+        reference: Picture | None = None,
+        keep_colour: bool = False,
+        progress: Progress | None = None,
+    ) -> Iterator[Picture]:
+        """``enhance`` from top to bottom: RGB (rows, W, 3), which add up to H rows."""
         check_picture(picture)
         if reference is not None:
             check_picture(reference)
@@ -107,20 +124,16 @@ class FixedPredictor:
         guide = []
         if reference is not None and self.reference_size is not None:
             guide = [to_tensor(shrink_reference(reference, self.reference_size), _CPU)]
-        own: list[Image.Image] = []
-        if keep_colour and self.channels == 1:
-            chroma = rgb_to_ycc(to_tensor(as_rgb(picture), _CPU))[0, 1:]
-            own = [Image.fromarray(plane) for plane in chroma.numpy()]
-        out = np.empty((*size, 3), np.uint8)
+        own = picture if keep_colour and self.channels == 1 else None
         ratios = (size[0] / picture.shape[0], size[1] / picture.shape[1])
         for start, strip in self._strips(seen, size, guide, progress):
             rows = slice(start, min(start + strip.shape[0], size[0]))
+            if rows.stop <= rows.start:
+                continue
             rgb = torch.from_numpy(strip[: rows.stop - start, : size[1]]).permute(2, 0, 1)[None]
-            if own:
-                parts = [enlarge_part(plane, rows, slice(0, size[1]), ratios) for plane in own]
-                rgb = ycc_to_rgb(torch.cat([rgb_to_ycc(rgb)[:, :1], torch.stack(parts)[None]], dim=1))
-            out[rows] = to_picture(rgb)
-        return out
+            if own is not None:
+                rgb = _with_chroma(rgb, own, rows, ratios)
+            yield to_picture(rgb, picture.dtype)
 
     def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None:
         """Raise InputError for what this artifact cannot do with any picture."""
@@ -177,6 +190,15 @@ class FixedPredictor:
         margin = max(0, min(self.halo, (overlap - FADE) // 2))
         placed = [int(start * self.ratios[axis]) for start in starts]
         return starts, blend_weights(placed, self.hr[axis], int(margin * self.ratios[axis]))
+
+
+def _with_chroma(rgb: torch.Tensor, own: Picture, rows: slice, ratios: tuple[float, float]) -> torch.Tensor:
+    """HR rows (1, 3, rows, W) with the LR picture's own chroma, enlarged, in place of what the artifact chose."""
+    around = span_of(rows.start, rows.stop, own.shape[0], ratios[0], halo=2)
+    chroma = rgb_to_ycc(to_tensor(as_rgb(own[around.low : around.high]), _CPU))[0, 1:]
+    planes = [Image.fromarray(plane) for plane in chroma.numpy()]
+    parts = [enlarge_part(plane, rows, slice(0, rgb.shape[-1]), ratios, (around.low, 0)) for plane in planes]
+    return ycc_to_rgb(torch.cat([rgb_to_ycc(rgb)[:, :1], torch.stack(parts)[None]], dim=1))
 
 
 def _continued(part: Picture, size: tuple[int, int]) -> Picture:

@@ -1,4 +1,7 @@
-"""uint8 pictures and the float tensors that networks see, and back."""
+"""Pictures of 8 or 16 bits and the float tensors that networks see, and back."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,19 +13,27 @@ from edge_scs.errors import InputError
 
 REFERENCE_SIDE = 128
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[Any]  # uint8 or uint16: mypy cannot follow a union through numpy
 
 
 def check_picture(picture: Picture) -> None:
-    """Raise InputError unless this is a uint8 picture (h, w) or (h, w, 3) with at least one pixel."""
+    """Raise InputError unless this is a uint8 or uint16 picture (h, w) or (h, w, 3) with at least one pixel."""
     shaped = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
-    if picture.dtype != np.uint8 or not shaped or 0 in picture.shape:
-        raise InputError(f"picture {picture.dtype} {picture.shape}: must be uint8 of shape (h, w) or (h, w, 3)")
+    if picture.dtype not in (np.uint8, np.uint16) or not shaped or 0 in picture.shape:
+        shapes = "of shape (h, w) or (h, w, 3)"
+        raise InputError(f"picture {picture.dtype} {picture.shape}: must be uint8 or uint16 {shapes}")
 
 
 def as_grey(picture: Picture) -> Picture:
     """Luma (h, w) of a grey or RGB picture, rounded as Pillow's ``convert("L")`` rounds."""
-    return picture if picture.ndim == 2 else np.array(Image.fromarray(np.ascontiguousarray(picture)).convert("L"))
+    if picture.ndim == 2:
+        return picture
+    if picture.dtype == np.uint8:
+        return np.array(Image.fromarray(np.ascontiguousarray(picture)).convert("L"))
+    grey = np.full(picture.shape[:2], 0x8000, np.uint32)
+    for channel, weight in enumerate((19595, 38470, 7471)):
+        grey += picture[..., channel] * np.uint32(weight)
+    return (grey >> 16).astype(np.uint16)
 
 
 def as_rgb(picture: Picture) -> Picture:
@@ -31,28 +42,56 @@ def as_rgb(picture: Picture) -> Picture:
 
 def shrink_reference(reference: Picture, size: tuple[int, int] = (REFERENCE_SIDE, REFERENCE_SIDE)) -> Picture:
     """A reference of any size and aspect -> uint8 RGB (128, 128, 3), what the networks were trained with."""
+    reference = reference if reference.dtype == np.uint8 else (reference >> 8).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(as_rgb(reference)))
     return np.array(image.resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def to_tensor(picture: Picture, device: torch.device) -> Tensor:
-    """uint8 (h, w) or (h, w, c) -> (1, c, h, w) in [0, 1], contiguous."""
+    """(h, w) or (h, w, c) of either depth -> (1, c, h, w) in [0, 1], contiguous."""
     planes = picture[None] if picture.ndim == 2 else np.moveaxis(picture, 2, 0)
+    if picture.dtype == np.uint16:
+        return torch.from_numpy(planes.astype(np.float32))[None].to(device) / 65535
     return torch.from_numpy(planes.copy())[None].to(device).float() / 255
 
 
-def to_picture(rgb: Tensor) -> Picture:
-    """(1, 3, h, w) in [0, 1] -> uint8 (h, w, 3), rounded to nearest."""
-    levels = (rgb[0].float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return levels.permute(1, 2, 0).cpu().numpy()
+def to_picture(rgb: Tensor, dtype: type[np.generic] | np.dtype = np.uint8) -> Picture:
+    """(1, 3, h, w) in [0, 1] -> uint8 or uint16 (h, w, 3), rounded to nearest."""
+    levels = (rgb[0].float().clamp(0, 1) * int(np.iinfo(dtype).max)).round()
+    if dtype == np.uint8:
+        levels = levels.to(torch.uint8)
+    return levels.permute(1, 2, 0).cpu().numpy().astype(dtype, copy=False)
 
 
-def enlarge_part(plane: Image.Image, rows: slice, cols: slice, ratios: tuple[float, float]) -> Tensor:
+def strips_of(
+    pieces: Iterator[tuple[slice, slice, Tensor]], stops: list[int], width: int, dtype: np.dtype
+) -> Iterator[Picture]:
+    """Pieces (HR rows, HR columns, RGB (1, 3, rows, cols)) as whole strips (rows, width, 3), from top to bottom.
+
+    ``stops``: where a strip may end. Strips come one after another; within one its pieces come in any order.
+    """
+    start, strip = 0, np.empty((0, width, 3), dtype)
+    for rows, cols, rgb in pieces:
+        if rows.start >= start + len(strip):
+            if len(strip):
+                yield strip
+            start = rows.start
+            stop = max(rows.stop, min((stop for stop in stops if stop > start), default=0))
+            strip = np.empty((stop - start, width, 3), dtype)
+        strip[rows.start - start : rows.stop - start, cols] = to_picture(rgb, dtype)
+    yield strip
+
+
+def enlarge_part(
+    plane: Image.Image, rows: slice, cols: slice, ratios: tuple[float, float], origin: tuple[int, int] = (0, 0)
+) -> Tensor:
     """HR rows and columns of an LR plane (mode F) enlarged bicubically -> (rows, cols).
 
-    Pillow's filter sees the pixels around the box, so a part is the crop of the whole.
+    Pillow's filter sees the pixels around the box, so a part is the crop of the whole; ``plane`` may itself be the
+    part of the LR picture that begins at ``origin`` (row, column) and reaches at least two pixels beyond the box.
     """
-    right, bottom = min(cols.stop / ratios[1], plane.width), min(rows.stop / ratios[0], plane.height)
-    box = (cols.start / ratios[1], rows.start / ratios[0], right, bottom)
+    top, left = origin
+    right, bottom = min(cols.stop / ratios[1] - left, plane.width), min(rows.stop / ratios[0] - top, plane.height)
+    box = (cols.start / ratios[1] - left, rows.start / ratios[0] - top, right, bottom)
     part = plane.resize((cols.stop - cols.start, rows.stop - rows.start), Image.Resampling.BICUBIC, box)
     return torch.from_numpy(np.array(part))

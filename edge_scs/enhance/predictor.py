@@ -1,9 +1,11 @@
-"""A network applied to pictures of any size: chroma once for the whole, texture by tiles, uint8 in and out."""
+"""A network applied to pictures of any size: chroma once for the whole, texture by tiles, 8 or 16 bits in and out.
+
+Memory is bounded by the tile: no float copy of a whole picture is ever made, and ``strips`` hands out finished rows.
+"""
 
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from edge_scs.color import rgb_to_ycc
+from edge_scs.enhance.enhancer import Progress
 from edge_scs.enhance.pictures import (
     Picture,
     as_grey,
@@ -18,70 +21,25 @@ from edge_scs.enhance.pictures import (
     check_picture,
     enlarge_part,
     shrink_reference,
-    to_picture,
+    strips_of,
     to_tensor,
 )
 from edge_scs.enhance.sizes import DEFAULT_SCALE
-from edge_scs.enhance.tiles import Span, span_of, spans
+from edge_scs.enhance.tiles import Span, equal_windows, span_of, spans
 from edge_scs.errors import InputError
-from edge_scs.models.edge_scs import EdgeSCS, shuffle_scale
+from edge_scs.export.manifest import weights_sha256
+from edge_scs.models.edge_scs import EdgeSCS, average, colour_grid, resize_to_grid, shuffle_scale
 from edge_scs.models.heads import lr_coordinates, sample_bilinear
-from edge_scs.weights.loading import Loaded, load
+from edge_scs.weights.loading import Loaded
 
 # HR pixels that the continuous head maps at a time: it is 16 channels wide there. More cost memory and gain no time.
 BAND_PIXELS = 1 << 16
+# LR pixels that become floats at a time on their way to the colour grid.
+GRID_PIXELS = 1 << 22
+# Tiles computed together on a GPU. On a CPU one tile fills the caches already.
+GPU_BATCH = 8
 
-Progress = Callable[[int, int], None]
 Piece = tuple[slice, slice, Tensor]
-
-
-class Enhancer(Protocol):
-    """What a folder run needs: this module's ``Predictor`` or the fixed-size one of an exported artifact."""
-
-    @property
-    def default_scale(self) -> float: ...
-
-    def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None: ...
-
-    def enhance(
-        self,
-        picture: Picture,
-        size: tuple[int, int],
-        reference: Picture | None = None,
-        keep_colour: bool = False,
-        progress: Progress | None = None,
-    ) -> Picture: ...
-
-
-def make_predictor(
-    model: str,
-    weights: Path | None = None,
-    runtime: str = "torch",
-    artifact: Path | None = None,
-    tile: int | None = 256,
-    device: str = "cpu",
-) -> Enhancer:
-    """The enhancer that the command line asks for.
-
-    ``runtime`` "torch" takes ``model`` (a name or a checkpoint), ``weights``, ``tile`` and ``device``; "executorch"
-    takes ``artifact``, an exported .pte that fixes all of them. Raises InputError for anything that does not fit.
-    """
-    if runtime == "executorch":
-        from edge_scs.enhance.continuous import ContinuousPredictor
-        from edge_scs.enhance.fixed import FixedPredictor
-        from edge_scs.export.manifest import read_manifest
-
-        if artifact is None or weights is not None:
-            raise InputError(
-                "runtime executorch: give --artifact FILE.pte, made by `edge-scs export`, and no --weights"
-            )
-        manifest = read_manifest(artifact)
-        return FixedPredictor(artifact) if manifest.continuous is None else ContinuousPredictor(artifact, manifest)
-    if runtime != "torch":
-        raise InputError(f"runtime {runtime}: must be torch or executorch")
-    if artifact is not None:
-        raise InputError(f"{artifact}: an artifact needs --runtime executorch")
-    return Predictor(load(model, weights), tile, device)
 
 
 class Predictor:
@@ -89,26 +47,34 @@ class Predictor:
 
     ``tile`` is the side of a tile in LR pixels, or None for the whole picture at once. Edge-SCS and RGB networks at
     their whole scales give the same picture for any tile; other networks always run whole, because they gather from
-    everywhere. ``device`` is any torch device; the network moves there.
+    everywhere. ``device`` is any torch device; the network moves there. ``batch`` tiles are computed together (default:
+    GPU_BATCH on a GPU, else one).
 
     Whole means ``forward``, within float32: at decimal magnifications ``F.interpolate`` rounds coordinates to 24 bits
     and this class to 53, which shows in the fourth decimal at the very most.
     """
 
-    def __init__(self, loaded: Loaded, tile: int | None = 256, device: str | torch.device = "cpu"):
+    def __init__(
+        self, loaded: Loaded, tile: int | None = 256, device: str | torch.device = "cpu", batch: int | None = None
+    ):
         if tile is not None and tile < 1:
             raise InputError(f"tile {tile}: must be at least 1 LR pixel, or none for the whole picture at once")
         self.loaded = loaded
         self.tile = tile
         self.device = torch.device(device)
+        self.batch = batch or (GPU_BATCH if self.device.type == "cuda" else 1)
         self.model = loaded.model.to(self.device).eval()
+
+    @cached_property
+    def identity(self) -> str:
+        """The same for the same network with the same weights, wherever they were loaded from."""
+        return f"{self.loaded.name} {weights_sha256(self.loaded.model)}"
 
     @property
     def default_scale(self) -> float:
         scales = self.loaded.description.scales
         return DEFAULT_SCALE if self.loaded.description.continuous or not scales else float(max(scales))
 
-    @torch.inference_mode()
     def enhance(
         self,
         picture: Picture,
@@ -117,7 +83,7 @@ class Predictor:
         keep_colour: bool = False,
         progress: Progress | None = None,
     ) -> Picture:
-        """uint8 grey (h, w) or RGB (h, w, 3), size (H, W) -> uint8 RGB (H, W, 3).
+        """Grey (h, w) or RGB (h, w, 3) of 8 or 16 bits, size (H, W) -> RGB (H, W, 3) of the same depth.
 
         A picture in colour is reduced to luma first, unless ``keep_colour``: then the network sees luma and the
         picture's own chroma on the LR grid, its luma is taken, and the chroma is the picture's own, enlarged
@@ -127,10 +93,26 @@ class Predictor:
         ``reference`` is an RGB picture of any size. ``progress`` is called with (tiles done, tiles).
         Raises InputError for a size, reference or option that the network cannot serve.
         """
-        out = np.empty((*size, 3), np.uint8)
-        for rows, cols, rgb in self.pieces(picture, size, reference, keep_colour, progress):
-            out[rows, cols] = to_picture(rgb)
+        out = np.empty((*size, 3), picture.dtype)
+        row = 0
+        for strip in self.strips(picture, size, reference, keep_colour, progress):
+            out[row : row + len(strip)] = strip
+            row += len(strip)
         return out
+
+    def strips(
+        self,
+        picture: Picture,
+        size: tuple[int, int],
+        reference: Picture | None = None,
+        keep_colour: bool = False,
+        progress: Progress | None = None,
+    ) -> Iterator[Picture]:
+        """``enhance`` from top to bottom, a row of tiles at a time: RGB (rows, W, 3), which add up to H rows."""
+        check_picture(picture)
+        stops = [cut.stop for cut in spans(picture.shape[0], size[0], self.tile, 0)]
+        pieces = self.pieces(picture, size, reference, keep_colour, progress)
+        yield from strips_of(pieces, stops, size[1], picture.dtype)
 
     def pieces(
         self,
@@ -140,21 +122,20 @@ class Predictor:
         keep_colour: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[Piece]:
-        """``enhance`` before rounding, piece by piece: HR rows, HR columns, their RGB (1, 3, rows, cols) in [0, 1]."""
+        """``enhance`` before rounding, piece by piece: HR rows, HR columns, their RGB (1, 3, rows, cols) in [0, 1].
+
+        Rows of tiles come from top to bottom; within one its pieces come in any order.
+        """
         check_picture(picture)
         if reference is not None:
             check_picture(reference)
         self.check_options(reference is not None, keep_colour)
         self._check_times(size[0] / picture.shape[0], size[1] / picture.shape[1])
-        if not isinstance(self.model, EdgeSCS):
-            yield from self._by_contract(picture, size, reference, keep_colour, progress)
-        elif keep_colour:
-            ycc = rgb_to_ycc(to_tensor(as_rgb(picture), self.device))
-            yield from self._edge_scs(self.model, ycc[:, :1], ycc[:, 1:], size, True, progress)
-        else:
-            gray = to_tensor(as_grey(picture), self.device)
-            guide = None if reference is None else to_tensor(shrink_reference(reference), self.device)
-            yield from self._edge_scs(self.model, gray, self.model.colour(gray, guide), size, False, progress)
+        with torch.inference_mode():
+            if isinstance(self.model, EdgeSCS):
+                yield from self._edge_scs(self.model, picture, reference, size, keep_colour, progress)
+            else:
+                yield from self._by_contract(picture, size, reference, keep_colour, progress)
 
     def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None:
         """Raise InputError for what this network cannot do with any picture: borrow colours, keep them, a scale."""
@@ -179,27 +160,54 @@ class Predictor:
         raise InputError(f"{about.name}: cannot magnify by {asked}; it supports {', '.join(ways)}")
 
     def _edge_scs(
-        self, model: EdgeSCS, gray: Tensor, chroma: Tensor, size: tuple[int, int], keep: bool, progress: Progress | None
+        self,
+        model: EdgeSCS,
+        picture: Picture,
+        reference: Picture | None,
+        size: tuple[int, int],
+        keep: bool,
+        progress: Progress | None,
     ) -> Iterator[Piece]:
-        """gray (1, 1, h, w); chroma coarse, or with ``keep`` the picture's own on the LR grid (1, 2, h, w)."""
-        lr = (gray.shape[-2], gray.shape[-1])
-        ratios = (size[0] / lr[0], size[1] / lr[1])
-        scale = shuffle_scale(lr, size)
-        own = [Image.fromarray(plane) for plane in chroma[0].cpu().numpy()] if keep else []
-        for rows, cols in self._tiles(lr, size, progress):
-            part = gray[..., rows.low : rows.high, cols.low : cols.high]
-            colour = chroma_at(chroma, lr, rows, cols)
-            if scale is None:
-                bands = _bands(model, part, colour, rows, cols, ratios)
+        lr = (picture.shape[0], picture.shape[1])
+        ratios, scale = (size[0] / lr[0], size[1] / lr[1]), shuffle_scale(lr, size)
+        guide = None if reference is None else to_tensor(shrink_reference(reference), self.device)
+        chroma = None if keep else model.colour(self._on_colour_grid(model, picture), guide, on_grid=True)
+        for group in self._groups(lr, size, progress):
+            parts = [picture[rows.low : rows.high, cols.low : cols.high] for rows, cols in group]
+            if chroma is None:
+                ycc = torch.cat([rgb_to_ycc(to_tensor(as_rgb(part), self.device)) for part in parts])
+                gray, colour = ycc[:, :1], ycc[:, 1:]
             else:
-                hr = (part.shape[-2] * scale, part.shape[-1] * scale)
-                bands = iter([(slice(rows.start, rows.stop), _crop(model.render(part, colour, hr), rows, cols, scale))])
-            across = slice(cols.start, cols.stop)
-            for band, ycc in bands:
-                if own:
-                    enlarged = torch.stack([enlarge_part(plane, band, across, ratios) for plane in own])
-                    ycc = torch.cat([ycc[:, :1], enlarged[None].to(ycc)], dim=1)
-                yield band, across, model.rgb(ycc)
+                gray = torch.cat([to_tensor(as_grey(part), self.device) for part in parts])
+                colour = torch.cat([chroma_at(chroma, lr, rows, cols) for rows, cols in group])
+            if scale is not None:
+                hr = model.render(gray, colour, (gray.shape[-2] * scale, gray.shape[-1] * scale))
+            else:
+                features = model.texture(gray, colour)
+            for i, (rows, cols) in enumerate(group):
+                own = [Image.fromarray(plane) for plane in colour[i].cpu().numpy()] if keep else []
+                if scale is not None:
+                    bands = iter([(slice(rows.start, rows.stop), _crop(hr[i : i + 1], rows, cols, scale))])
+                else:
+                    base = torch.cat([gray[i : i + 1], colour[i : i + 1]], dim=1)
+                    bands = _bands(model, features[i : i + 1], base, rows, cols, ratios)
+                across = slice(cols.start, cols.stop)
+                for band, ycc in bands:
+                    if own:
+                        origin = (rows.low, cols.low)
+                        enlarged = torch.stack([enlarge_part(plane, band, across, ratios, origin) for plane in own])
+                        ycc = torch.cat([ycc[:, :1], enlarged[None].to(ycc)], dim=1)
+                    yield band, across, model.rgb(ycc)
+
+    def _on_colour_grid(self, model: EdgeSCS, picture: Picture) -> Tensor:
+        """The picture's luma as ``to_colour_grid`` gives it, from some rows at a time."""
+        grid, cell = colour_grid((picture.shape[0], picture.shape[1]), model.colour.side)
+        if cell is None:
+            return resize_to_grid(to_tensor(as_grey(picture), self.device), grid)
+        step = cell[0] * max(1, GRID_PIXELS // (cell[0] * picture.shape[1]))
+        bands = [picture[row : row + step] for row in range(0, picture.shape[0], step)]
+        means = [average(to_tensor(as_grey(band), self.device), (min(cell[0], len(band)), cell[1])) for band in bands]
+        return resize_to_grid(torch.cat(means, dim=2), grid)
 
     def _by_contract(
         self,
@@ -232,13 +240,25 @@ class Predictor:
     def _tiles(
         self, lr: tuple[int, int], size: tuple[int, int], progress: Progress | None
     ) -> Iterator[tuple[Span, Span]]:
-        halo = self.loaded.description.halo
-        across = spans(lr[1], size[1], self.tile, halo)
-        tiles = [(rows, cols) for rows in spans(lr[0], size[0], self.tile, halo) for cols in across]
-        for done, tile in enumerate(tiles, start=1):
-            yield tile
-            if progress is not None:
-                progress(done, len(tiles))
+        for group in self._groups(lr, size, progress, batch=1):
+            yield from group
+
+    def _groups(
+        self, lr: tuple[int, int], size: tuple[int, int], progress: Progress | None, batch: int | None = None
+    ) -> Iterator[list[tuple[Span, Span]]]:
+        """Tiles row by row, as many of a row at a time as are computed together; those see equally many LR pixels."""
+        halo, batch = self.loaded.description.halo, batch or self.batch
+        down, across = spans(lr[0], size[0], self.tile, halo), spans(lr[1], size[1], self.tile, halo)
+        if batch > 1:
+            across = equal_windows(across, lr[1])
+        done = 0
+        for rows in down:
+            for left in range(0, len(across), batch):
+                group = [(rows, cols) for cols in across[left : left + batch]]
+                yield group
+                done += len(group)
+                if progress is not None:
+                    progress(done, len(down) * len(across))
 
 
 def chroma_at(chroma: Tensor, lr: tuple[int, int], rows: Span, cols: Span) -> Tensor:
@@ -257,21 +277,20 @@ def _crop(hr: Tensor, rows: Span, cols: Span, scale: int) -> Tensor:
 
 
 def _bands(
-    model: EdgeSCS, gray: Tensor, chroma: Tensor, rows: Span, cols: Span, ratios: tuple[float, float]
+    model: EdgeSCS, features: Tensor, base: Tensor, rows: Span, cols: Span, ratios: tuple[float, float]
 ) -> Iterator[tuple[slice, Tensor]]:
     """A tile by the continuous head, some HR rows at a time: the rows, and their luma and chroma.
 
-    The features are computed once; a band takes the feature rows that it interpolates between, and one more on either
-    side for the head's 3x3 convolution.
+    A band takes the feature rows that it interpolates between, and one more on either side for the head's 3x3
+    convolution.
     """
-    features, base = model.texture(gray, chroma), torch.cat([gray, chroma], dim=1)
-    at_cols = lr_coordinates(cols.stop - cols.start, ratios[1], cols.start, gray.device) - cols.low
+    at_cols = lr_coordinates(cols.stop - cols.start, ratios[1], cols.start, base.device) - cols.low
     step = max(1, BAND_PIXELS // (cols.stop - cols.start))
     for start in range(rows.start, rows.stop, step):
         stop = min(start + step, rows.stop)
         band = span_of(start, stop, rows.high, ratios[0], halo=1)
         low = max(band.low, rows.low)
         inside = slice(low - rows.low, band.high - rows.low)
-        at_rows = lr_coordinates(stop - start, ratios[0], start, gray.device) - low
+        at_rows = lr_coordinates(stop - start, ratios[0], start, base.device) - low
         part = model.continuous.at(features[..., inside, :], base[..., inside, :], at_rows, at_cols, ratios)
         yield slice(start, stop), part

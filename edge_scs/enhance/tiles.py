@@ -42,6 +42,13 @@ def span_of(start: int, stop: int, lr: int, ratio: float, halo: int) -> Span:
     return Span(start, stop, max(0, first - halo), min(lr, last + 1 + halo))
 
 
+def equal_windows(cuts: list[Span], lr: int) -> list[Span]:
+    """The same HR pixels from LR ranges that all have the longest one's length, so that tiles can share a batch."""
+    longest = max(span.high - span.low for span in cuts)
+    lows = [min(span.low, lr - longest) for span in cuts]
+    return [Span(span.start, span.stop, low, low + longest) for span, low in zip(cuts, lows, strict=True)]
+
+
 def fixed_starts(lr: int, tile: int, overlap: int, step: int = 1) -> list[int]:
     """Where tiles of one fixed length begin so that they cover the axis and overlap by at least ``overlap``.
 

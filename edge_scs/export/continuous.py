@@ -252,6 +252,10 @@ class ContinuousProgram:
                 rgb = rgb[..., top : top + rows.stop - rows.start, left : left + cols.stop - cols.start]
                 yield slice(rows.start, rows.stop), slice(cols.start, cols.stop), rgb
 
+    def row_stops(self, lr: int, hr: int) -> list[int]:
+        """The HR rows at which a row of tiles ends and all above are finished."""
+        return [rows.stop for rows in self._spans(lr, hr)]
+
     def _chunks(
         self, grid: Tensor, rows: "_Span", cols: "_Span", lr: tuple[int, int], ratios: tuple[float, float]
     ) -> Iterator[Piece]:

@@ -16,6 +16,7 @@ from edge_scs.files import write_atomically
 
 # Identical pictures have infinite PSNR, which JSON cannot say: 200 dB, far beyond float32, stands for it.
 MAX_PSNR_DB = 200.0
+MAX_BYTES = 1 << 20  # of a manifest
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,12 @@ def read_manifest(artifact: Path) -> Manifest:
     """The manifest beside an artifact. Raises InputError when it is missing, damaged or lacks a key."""
     path = manifest_path(artifact)
     try:
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: larger than {MAX_BYTES >> 10} KB, no manifest of ours; export again")
         table = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); keep the manifest beside its artifact") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); export again") from error
     try:
         known = {f.name for f in dataclasses.fields(Manifest)} - {"path"}
@@ -169,9 +172,30 @@ def read_manifest(artifact: Path) -> Manifest:
             for method in table.get("methods", [])
         ]
         table["parity"] = Parity(**table["parity"]) if table["parity"] else None
-        return Manifest(**table, path=artifact)
+        manifest = Manifest(**table, path=artifact)
+        _check_types(manifest)
+        return manifest
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a manifest of ours ({error}); export again") from error
+
+
+def _check_types(manifest: Manifest) -> None:
+    """Raise TypeError for what no reader of a manifest should have to expect."""
+    texts = ("artifact", "target", "model", "sha256", "preset", "precision", "weights", "weights_sha256")
+    numbers = ("scale", "bytes", "mult_adds", "params", "min_psnr_db")
+    for names, kinds in ((texts, (str,)), (numbers, (int, float))):
+        for name in names:
+            if not isinstance(getattr(manifest, name), kinds):
+                raise TypeError(f"{name} is {getattr(manifest, name)!r:.60}")
+    for port in (*manifest.inputs, *manifest.outputs):
+        whole = isinstance(port.shape, list) and all(type(n) is int for n in port.shape)
+        whole = whole and (len(port.shape) == 4 or manifest.continuous is not None)
+        if not isinstance(port.name, str) or not whole or not all(0 < n <= 1 << 16 for n in port.shape):
+            raise TypeError(f"{port!r:.80} is no tensor of a picture")
+    if not manifest.inputs or not manifest.outputs:
+        raise TypeError("no inputs or no outputs")
+    if manifest.parity is not None and not isinstance(manifest.parity.per_image, dict):
+        raise TypeError("parity is not as we write it")
 
 
 def _files(artifact: Path) -> Iterator[tuple[str, Path]]:

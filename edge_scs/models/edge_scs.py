@@ -71,13 +71,22 @@ def to_colour_grid(x: Tensor, side: int = COLOUR_SIDE) -> Tensor:
     Averaging by whole factors first stands in for an antialiased resize, which neither XNNPACK nor Core ML has.
     A picture that has the right size already (320x180) passes untouched.
     """
-    h, w = x.shape[-2:]
+    size, kernel = colour_grid(x.shape[-2:], side)
+    return resize_to_grid(x if kernel is None else average(x, kernel), size)
+
+
+def colour_grid(
+    lr: tuple[int, int] | torch.Size, side: int = COLOUR_SIDE
+) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """The colour grid's size for a picture (h, w), and the cell (rows, cols) to average before the resize, or None."""
+    h, w = lr
     factor = side / (h * w) ** 0.5
     size = (min(side**2, max(1, round(h * factor))), min(side**2, max(1, round(w * factor))))
     shrink = int(1 / factor)
-    if shrink >= 2:
-        kernel = (min(shrink, h), min(shrink, w))
-        x = average(x, kernel)
+    return size, (min(shrink, h), min(shrink, w)) if shrink >= 2 else None
+
+
+def resize_to_grid(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x if x.shape[-2:] == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
@@ -129,13 +138,14 @@ class ColourBranch(nn.Module):
         self.register_buffer("votes", vote_weights() if reference else None, persistent=False)
         self.votes: Tensor
 
-    def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+    def forward(self, gray: Tensor, reference: Tensor | None = None, on_grid: bool = False) -> Tensor:
         """gray (n, 1, h, w) in [0, 1], reference (n, 3, hr, wr) RGB in [0, 1] -> chroma (n, 2, hc, wc).
 
-        hc x wc is a quarter of the colour grid: about 60 x 60 whatever the picture. Raises ValueError when a reference
-        is given to a branch that was built without one.
+        hc x wc is a quarter of the colour grid: about 60 x 60 whatever the picture. ``on_grid``: gray is on the colour
+        grid already. Raises ValueError when a reference is given to a branch that was built without one.
         """
-        return self.annealed_mean(self.logits(gray, reference))
+        logits = self.logits_on_grid(gray, reference) if on_grid else self.logits(gray, reference)
+        return self.annealed_mean(logits)
 
     def annealed_mean(self, logits: Tensor) -> Tensor:
         """Zhang et al. 2016, eq. 5: (n, classes, hc, wc) -> chroma (n, 2, hc, wc)."""

@@ -1,6 +1,8 @@
 """Checkpoints: one file that holds all a run needs to go on exactly, written whole or not at all."""
 
 import io
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     with atomic_path(folder / NAME) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        with open(temporary, "wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())  # a full disk shows here at the latest, with both older checkpoints in place
         if (folder / NAME).exists():
             (folder / NAME).replace(folder / PREVIOUS)
 
@@ -33,6 +38,7 @@ def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
         if not path.exists():
             continue
         try:
+            _check_archive(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a torn or foreign file fails in many ways; all mean "not this one"
             broken.append(path)
@@ -42,3 +48,15 @@ def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
     if broken:
         raise InputError(f"{broken[0]}: no checkpoint of this run can be read; start again without --resume")
     return None
+
+
+def _check_archive(path: Path) -> None:
+    """Raise for what torch reads without a word: changed bytes, and entries that unpack to more than the file holds.
+
+    torch writes checksums and packs nothing, but looks at neither when it reads.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("its entries are compressed")
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} has a wrong checksum")

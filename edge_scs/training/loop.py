@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
+from edge_scs.files import sweep
 from edge_scs.recipes import Recipe
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
 from edge_scs.training.checks import check_same_run, check_stages
@@ -57,6 +58,8 @@ def train(
     accelerator = Accelerator(cpu=without_accelerator(), mixed_precision=recipe.precision, kwargs_handlers=[ddp])
     first, processes = accelerator.is_main_process, accelerator.num_processes
     say = say if first else _silent
+    if first:
+        sweep(out)  # what a killed run left unfinished
     state = load_checkpoint(out, say) if resume else None
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
-from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
+from edge_scs.training.guard import Guard, next_batch
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.tasks import TASKS
 from edge_scs.training.validation import held_out_loss
@@ -57,6 +57,7 @@ class StageRun:
         optimizer = _optimizer(_parameter_groups(self.model, stage), stage)
         self.task, self.optimizer = accelerator.prepare(_maybe_compiled(self.plain, recipe), optimizer)
         self.ema = [p.detach().clone() for p in self.parameters]
+        self.guard = Guard(name)
         self.seed = recipe.seed + 1000 * number
         rank, processes = accelerator.process_index, accelerator.num_processes
         self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
@@ -79,9 +80,8 @@ class StageRun:
                 begun = time.perf_counter()
                 losses, pictures = self.step(loader, step)
                 losses, self.stopped = self._agree(losses, asked())
-                if not math.isfinite(losses["loss"]):
-                    mend = "go on with --resume from the last checkpoint, or start again with a smaller learning_rate"
-                    raise InputError(f"stage {self.name}, step {step}: the loss is not finite; {mend}")
+                if "skipped" in losses:
+                    say(f"{self.name} {step}: no finite gradient, step skipped, {self.guard.skipped} so far")
                 log.write(self.number, self.name, step, losses | {"learning_rate": learning_rate(self.stage, step)})
                 progress.advance(losses["loss"], pictures, time.perf_counter() - begun)
                 yield step + 1
@@ -95,7 +95,7 @@ class StageRun:
         if self.rival is not None:
             self.rival.discriminator.requires_grad_(False)
         for _ in range(self.stage.accumulate):
-            batch = next(loader).to(self.accelerator.device)
+            batch = next_batch(loader).to(self.accelerator.device)
             with self.accelerator.autocast():
                 losses = self.task(batch)
             if self.rival is not None:
@@ -104,9 +104,12 @@ class StageRun:
             for key, value in losses.items():
                 means[key] = means.get(key, 0.0) + float(value.detach()) / self.stage.accumulate
             pictures += len(batch.gray) * self.accelerator.num_processes
-        self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip)
-        self.optimizer.step()
+        good = self.guard.passes(self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip))
+        if good or self.accelerator.scaler is not None:  # a scaler skips bad steps itself, and learns from them
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if not good:  # nor is the discriminator shown what came of it
+            return means | {"skipped": float(self.guard.skipped)}, pictures
         if self.rival is not None:
             means["discriminator"] = self.rival.step(pairs, learning_rate(self.stage, step))
         # A young average follows closely, else it would remember the initialisation for thousands of steps.

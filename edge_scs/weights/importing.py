@@ -113,4 +113,6 @@ def _read_pickle(file: Path) -> dict[str, Tensor]:
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise InputError(f"{file}: {key!r} is no tensor; save the state_dict alone")
+        if value.layout != torch.strided or value.numel() * value.element_size() > file.stat().st_size:
+            raise InputError(f"{file}: {key} claims more numbers than the file holds; save the state_dict anew")
     return content

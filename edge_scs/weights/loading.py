@@ -18,6 +18,8 @@ from edge_scs.models.registry import Description
 SHIPPED = Path(__file__).parent
 MAX_BYTES = 2 << 30
 MAX_WIDTH = 1024
+# Far above every network here; what a hostile spec may have allocated before it is refused.
+MAX_PARAMETERS, MAX_LAYERS = 50_000_000, 20_000
 
 
 @dataclass
@@ -145,12 +147,29 @@ def _load_file(path: Path, expected: str | None, quantised: bool) -> Loaded:
         # Before anything is allocated: a hostile spec must not ask for a network of terabytes.
         if not isinstance(config, dict) or any(number > MAX_WIDTH for number in _integers(config)):
             raise ValueError(f"a field is over {MAX_WIDTH}, or it is no table")
-        model = registry.create(name, config)
-    except (TypeError, ValueError, RuntimeError) as error:
+        model = _create_bounded(name, config)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, AssertionError) as error:
         why = str(error)[:200]  # it may quote the spec
         raise InputError(f"{path}: its spec does not fit {name} ({why}); convert or train it again") from error
     load_state(model, state, path)
     return Loaded(name, model.eval(), registry.describe(name, model), str(path), spec)
+
+
+def _create_bounded(name: str, config: dict[str, object]) -> nn.Module:
+    """``registry.create``, stopped by a ValueError as soon as the network grows beyond MAX_PARAMETERS or MAX_LAYERS."""
+    numbers = layers = 0
+
+    def count(module: nn.Module, key: str, parameter: nn.Parameter | None) -> None:
+        nonlocal numbers, layers
+        numbers, layers = numbers + (0 if parameter is None else parameter.numel()), layers + 1
+        if numbers > MAX_PARAMETERS or layers > MAX_LAYERS:
+            raise ValueError("it asks for far more parameters than any network here")
+
+    hook = nn.modules.module.register_module_parameter_registration_hook(count)
+    try:
+        return registry.create(name, config)
+    finally:
+        hook.remove()
 
 
 def _integers(config: object) -> Iterator[int]:

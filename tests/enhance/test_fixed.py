@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_scs.enhance import fixed
+from edge_scs.enhance.enhancer import make_predictor
 from edge_scs.enhance.fixed import FixedPredictor
 from edge_scs.enhance.pictures import as_grey, to_tensor
-from edge_scs.enhance.predictor import make_predictor
 from edge_scs.errors import InputError
+from edge_scs.export.manifest import artifact_sha256
 
 
 class Program:
@@ -48,7 +49,7 @@ def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def described(path: Path, **changes: object) -> Path:
-    """An empty file with a manifest beside it."""
+    """A file, empty unless it is there, with a manifest beside it."""
     path.touch()
     port = {"name": "x", "shape": [1, 1, 96, 128], "dtype": "float32"}
     manifest = {
@@ -59,7 +60,7 @@ def described(path: Path, **changes: object) -> Path:
         "inputs": [port],
         "outputs": [port],
         "bytes": 0,
-        "sha256": "",
+        "sha256": artifact_sha256(path),
         "delegated_share": 1.0,
         "parity": None,
         "versions": {},
@@ -215,6 +216,7 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path, artifact: Path, monkeypa
     for path, words in [
         (tmp_path / "none.pte", r"none\.pte"),
         (described(tmp_path / "m.pte", target="coreml"), "is a coreml artifact"),
+        (described(tmp_path / "c.pte", sha256="0" * 64), "differs from its manifest"),
         (described(tmp_path / "u.pte", model="other"), "made from other, which this version does not know"),
     ]:
         with pytest.raises(InputError, match=words) as caught:
@@ -238,8 +240,9 @@ def test_a_real_program_runs_on_any_size(tmp_path: Path, photo: np.ndarray) -> N
     pytest.importorskip("executorch")
     from edge_scs.export.executorch import lower
 
-    path = described(tmp_path / "real.pte")
+    path = tmp_path / "real.pte"
     path.write_bytes(lower(Brighten().eval(), [torch.rand(1, 1, 24, 32)]).content)
+    described(path)
     picture = as_grey(photo)[:50, :80]
     out = make_predictor("edge_scs_m", runtime="executorch", artifact=path).enhance(picture, (100, 160))
     large = picture.repeat(2, axis=0).repeat(2, axis=1).astype(float)

@@ -1,45 +1,19 @@
 """Files and folders: names, places, sources that stay, broken pictures that are counted."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
+from enhance.repeat import Repeat
 
+from edge_scs.enhance.enhancer import make_predictor
 from edge_scs.enhance.folder import Summary, enhance_files, plan
-from edge_scs.enhance.predictor import Predictor, make_predictor
+from edge_scs.enhance.predictor import Predictor
 from edge_scs.errors import InputError
 from edge_scs.images import read_rgb, write_image
 from edge_scs.weights.loading import load
-
-
-class Repeat:
-    """An enhancer that repeats pixels and remembers what it was asked."""
-
-    default_scale = 2.0
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, object]] = []
-
-    def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None:
-        if scale == 7:
-            raise InputError("repeat: cannot magnify by x7; it supports the rest")
-
-    def enhance(
-        self,
-        picture: np.ndarray,
-        size: tuple[int, int],
-        reference: np.ndarray | None = None,
-        keep_colour: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> np.ndarray:
-        self.asked.append({"shape": picture.shape, "size": size, "reference": reference, "keep_colour": keep_colour})
-        if progress is not None:
-            progress(1, 1)
-        rows, cols = (np.arange(n) * old // n for n, old in zip(size, picture.shape[:2], strict=True))
-        out = picture[rows][:, cols]
-        return out if out.ndim == 3 else np.repeat(out[..., None], 3, axis=2)
 
 
 @pytest.fixture
@@ -57,7 +31,9 @@ def run(inputs: list[Path], out: Path, enhancer: Repeat | None = None, **options
 
 
 def tree(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """All files but the journal's."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return sorted(name for name in names if ".edge-scs/" not in name)
 
 
 def test_one_file_to_one_file(source: Path, tmp_path: Path) -> None:
@@ -109,7 +85,7 @@ def test_broken_pictures_are_skipped_and_named(source: Path, tmp_path: Path) -> 
     assert "damaged" in summary.failed[0][1]
     assert "empty (0 bytes)" in summary.failed[1][1]
     assert not any(str(source) in reason for _, reason in summary.failed)
-    assert tree(tmp_path / "out") == ["a.png", "b.jpg", "deep/c.webp"]
+    assert tree(tmp_path / "out") == ["a.png", "b.jpg", "deep/c.webp", "failures.jsonl"]
 
 
 def test_a_dangling_link_is_skipped_too(source: Path, tmp_path: Path) -> None:
@@ -128,7 +104,7 @@ def test_a_single_broken_picture_is_an_error(source: Path, tmp_path: Path) -> No
 
 def test_memory_that_does_not_suffice_is_a_skipped_picture(source: Path, tmp_path: Path) -> None:
     class Hungry(Repeat):
-        def enhance(self, *given: object, **more: object) -> np.ndarray:
+        def strips(self, *given: object, **more: object) -> Iterator[np.ndarray]:
             raise MemoryError
 
     assert len(run([source], tmp_path / "out", Hungry()).failed) == 3

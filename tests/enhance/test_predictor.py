@@ -131,13 +131,13 @@ def test_colour_is_computed_once_whatever_the_tiles(
     calls = []
     forward = type(loaded.model.colour).forward
 
-    def counted(self: nn.Module, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        calls.append(tuple(gray.shape))
-        return forward(self, gray, reference)
+    def counted(self: nn.Module, gray: Tensor, *more: object, **options: object) -> Tensor:
+        calls.append(len(gray))
+        return forward(self, gray, *more, **options)
 
     monkeypatch.setattr(type(loaded.model.colour), "forward", counted)
     Predictor(loaded, 20).enhance(photo, (photo.shape[0] * 2, photo.shape[1] * 2))
-    assert calls == [(1, 1, *photo.shape[:2])]
+    assert calls == [1]
 
 
 def test_colour_input_is_reduced_as_pillow_reduces_it(loaded: Loaded, photo: np.ndarray) -> None:
@@ -310,3 +310,53 @@ def test_device_is_where_the_network_goes(loaded: Loaded) -> None:
     moved = SimpleNamespace(to=lambda device: SimpleNamespace(eval=lambda: ("moved", device)))
     predictor = Predictor(Loaded("x", moved, loaded.description, "none"), device="meta")
     assert predictor.model == ("moved", torch.device("meta"))
+
+
+def test_strips_add_up_to_the_picture(loaded: Loaded, photo: np.ndarray) -> None:
+    for times in (2, 2.5):
+        size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
+        strips = list(Predictor(loaded, 25).strips(photo, size))
+        assert len(strips) == 4
+        assert np.array_equal(np.concatenate(strips), Predictor(loaded, 25).enhance(photo, size))
+
+
+@pytest.mark.parametrize("keep_colour", [False, True])
+def test_sixteen_bits_go_through(loaded: Loaded, photo: np.ndarray, keep_colour: bool) -> None:
+    size = (photo.shape[0] * 2, photo.shape[1] * 2)
+    shallow = Predictor(loaded, 40).enhance(photo, size, keep_colour=keep_colour)
+    deep = Predictor(loaded, 40).enhance(photo.astype(np.uint16) * 257, size, keep_colour=keep_colour)
+    assert deep.dtype == np.uint16
+    # Grey is rounded to 8 bits in the one and to 16 in the other.
+    assert np.abs(deep / 257 - shallow).max() < (2.5 if not keep_colour else 0.6)
+    assert len(np.unique(deep)) > 2000
+
+
+@pytest.mark.parametrize("times", [2, 1.5])
+@pytest.mark.parametrize("batch", [2, 3, 8])
+def test_batches_of_equal_tiles_equal_forward(loaded: Loaded, photo: np.ndarray, times: float, batch: int) -> None:
+    size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
+    seen = []
+    predictor = Predictor(loaded, 31, batch=batch)
+    predictor.model.texture.register_forward_hook(lambda module, given, out: seen.append(len(out)))
+    try:
+        assert (assembled(predictor, photo, size) - whole(loaded, photo, size)).abs().max() < 1e-4
+        assert max(seen) > 1
+    finally:
+        predictor.model.texture._forward_hooks.clear()
+
+
+def test_large_pictures_reach_the_colour_grid_in_bands(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.tile(skimage.data.chelsea()[:290, :440, 0], (2, 2))[:573, :811]
+    gray = to_tensor(picture, torch.device("cpu"))
+    with torch.inference_mode():
+        expected = loaded.model.colour(gray)
+        for pixels in (1, 5000, 10**9):
+            monkeypatch.setattr(predictor_module, "GRID_PIXELS", pixels)
+            grid = Predictor(loaded)._on_colour_grid(loaded.model, picture)
+            assert (loaded.model.colour(grid, on_grid=True) - expected).abs().max() < 1e-6
+
+
+def test_identity_is_that_of_the_weights(loaded: Loaded) -> None:
+    other = noisy(registry.create("edge_scs_s"), seed=2)
+    assert Predictor(loaded).identity == Predictor(loaded, 9).identity
+    assert Predictor(Loaded("edge_scs_s", other, loaded.description, "x")).identity != Predictor(loaded).identity

@@ -10,7 +10,8 @@ from torch import Tensor
 
 pytest.importorskip("executorch")
 
-from edge_scs.enhance.predictor import Predictor, make_predictor
+from edge_scs.enhance.enhancer import make_predictor
+from edge_scs.enhance.predictor import Predictor
 from edge_scs.errors import InputError
 from edge_scs.export import continuous
 from edge_scs.export.continuous import CHUNK, ContinuousProgram, Decode, continuous_methods, sampling

@@ -1,0 +1,42 @@
+"""The command line: every command a few lines that call what is below. Heavy imports stay inside the commands."""
+
+import errno
+import sys
+from typing import Any
+
+import typer
+
+# In the order of --help; importing them is what registers them.
+from edge_scs.cli import restoring, learning, deploying, measuring  # isort: skip
+from edge_scs.cli.app import app, emit, say
+from edge_scs.errors import InputError
+
+__all__ = ["app", "deploying", "emit", "learning", "main", "measuring", "restoring", "say"]
+
+# typer carries click inside it or beside it, as its version will: this finds the class either way.
+_ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def main() -> None:
+    """Run; every expected failure is one line on stderr and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error))
+    except _ClickException as error:
+        _fail(error.format_message())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        _fail(
+            f"{error.filename or 'a file'}: cannot be written ({error.strerror}); make room, then go on with --resume"
+        )
+    except (typer.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print("edge-scs: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)

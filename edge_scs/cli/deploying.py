@@ -1,0 +1,71 @@
+"""Commands for artifacts: export, verify."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scs.cli.app import Json, Model, Weights, app, emit, say
+from edge_scs.errors import InputError
+
+
+@app.command()
+def export(
+    model: Model,
+    target: Annotated[str, typer.Option(help="executorch, coreml, all, or a preset: a name or a TOML file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the artifacts.")] = Path("out"),
+    weights: Weights = None,
+    scale: Annotated[float | None, typer.Option(help="Magnification instead of the preset's.")] = None,
+    lr: Annotated[str | None, typer.Option(help="LR size instead of the preset's, as 320x180.")] = None,
+    json_: Json = False,
+) -> None:
+    """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
+    from edge_scs.export.pipeline import Refusal, export_targets
+    from edge_scs.export.table import render
+    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.weights.loading import is_quantised, load
+
+    loaded = (load_int8 if is_quantised(weights or Path(model)) else load)(model, weights)
+    refused: list[Refusal] | None = [] if target == "all" else None
+    manifests = export_targets(
+        loaded,
+        target,
+        out,
+        scale=scale,
+        lr=lr,
+        progress=say,
+        refused=refused,
+        quantised=lambda: load_int8(loaded.name),
+    )
+    if json_:
+        emit({"artifacts": [manifest.to_dict() for manifest in manifests], "refused": [vars(r) for r in refused or []]})
+    elif refused is None:
+        for manifest in manifests:
+            print(f"{manifest.path}\n  {manifest.summary()}")
+    else:
+        print(render(manifests, refused))
+    if any(refusal.failed for refusal in refused or []):
+        raise typer.Exit(2)
+
+
+@app.command()
+def verify(
+    artifact: Annotated[Path, typer.Argument(help="A .pte or .mlpackage with its manifest beside it.")],
+    weights: Annotated[Path | None, typer.Option(help="The weights it was made from, if not the shipped ones.")] = None,
+    json_: Json = False,
+) -> None:
+    """Prove an artifact again, anywhere: on real photographs, in dB against the eager model."""
+    from edge_scs.export.manifest import read_manifest
+    from edge_scs.export.verify import load_named
+    from edge_scs.export.verify import verify as prove
+    from edge_scs.quantization.network import load as load_int8
+
+    manifest = read_manifest(artifact)
+    model = load_named(artifact, manifest, weights, load_int8) if manifest.precision == "int8" else None
+    parity = prove(artifact, model, weights=weights)
+    if json_:
+        emit(parity.to_dict())
+    else:
+        print(f"{artifact}: {parity.summary()}\n  {parity.proof}")
+    if not parity.passed:
+        raise InputError(f"{artifact}: does not equal its network any more; export it again")

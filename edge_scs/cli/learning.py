@@ -1,0 +1,99 @@
+"""Commands that make weights: train, qat, import-weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_scs.cli.app import Json, app, emit, say
+from edge_scs.errors import InputError
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m.toml.")],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Photographs: a folder or tar shards; again for more.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/run"),
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
+    init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: stage.texture.steps=100.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch likes.")] = 0,
+) -> None:
+    """Train by a recipe. Many GPUs: accelerate launch -m edge_scs train RECIPE ..."""
+    import torch
+
+    from edge_scs.data.photographs import load_photographs
+    from edge_scs.recipes import load_recipe
+    from edge_scs.training.loop import train as fit
+    from edge_scs.training.processes import start_processes
+
+    if threads:
+        torch.set_num_threads(threads)
+    plan = load_recipe(recipe, set_)
+    if not data:
+        raise InputError("train: give a folder of photographs with --data")
+    photographs = load_photographs(data, plan.min_side, plan.cache_mb, say, *start_processes())
+    outcome = fit(plan, photographs, out, resume, init, say)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if outcome.first:
+        print(outcome.weights)
+
+
+@app.command()
+def qat(
+    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m_qat.toml.")],
+    weights: Annotated[str, typer.Option(help="The float network: a name with shipped weights, or a checkpoint.")],
+    data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/qat"),
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
+    sensitivity: Annotated[bool, typer.Option(help="Only tell which parts suffer from int8, and stop.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: steps=0 quantises only.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch likes.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Quantisation-aware fine-tuning: a float network into an int8 one for both export targets."""
+    import torch
+
+    from edge_scs.data.photographs import load_photographs
+    from edge_scs.quantization.finetune import finetune
+    from edge_scs.quantization.recipe import load_qat_recipe
+    from edge_scs.quantization.sensitivity import sensitivities, table
+    from edge_scs.weights.loading import load
+
+    if threads:
+        torch.set_num_threads(threads)
+    plan = load_qat_recipe(recipe, set_)
+    if not data:
+        raise InputError("qat: give a folder of photographs with --data")
+    loaded, photographs = load(weights), load_photographs(data, warn=say)
+    if sensitivity:
+        rows = sensitivities(plan, loaded, photographs, say)
+        if json_:
+            emit({"sensitivity": rows})
+        else:
+            print(table(rows))
+        return
+    outcome = finetune(plan, loaded, photographs, out, resume, say)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if json_:
+        emit({"weights": str(outcome.weights)})
+    else:
+        print(outcome.weights)
+
+
+@app.command("import-weights")
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="An official checkpoint.")],
+    as_: Annotated[str, typer.Option("--as", help="Which network it is, such as pcarn_m.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: the name with .safetensors.")] = None,
+) -> None:
+    """Convert an official checkpoint to safetensors, loaded without running any of its code."""
+    from edge_scs.weights.importing import import_weights as convert
+
+    path = out or Path(f"{as_}.safetensors")
+    convert(file, as_, path)
+    print(path)

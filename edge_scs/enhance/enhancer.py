@@ -1,0 +1,86 @@
+"""What a run over pictures needs of a network, and the choice of one: eager torch or an exported artifact."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from edge_scs.enhance.pictures import Picture
+from edge_scs.errors import InputError
+
+Progress = Callable[[int, int], None]
+
+
+class Enhancer(Protocol):
+    """What a folder run needs: this module's ``Predictor`` or the fixed-size one of an exported artifact."""
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def default_scale(self) -> float: ...
+
+    def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None: ...
+
+    def strips(
+        self,
+        picture: Picture,
+        size: tuple[int, int],
+        reference: Picture | None = None,
+        keep_colour: bool = False,
+        progress: Progress | None = None,
+    ) -> Iterator[Picture]: ...
+
+
+def make_predictor(
+    model: str,
+    weights: Path | None = None,
+    runtime: str = "torch",
+    artifact: Path | None = None,
+    tile: int | None = 256,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Enhancer:
+    """The enhancer that the command line asks for.
+
+    ``runtime`` "torch" takes ``model`` (a name or a checkpoint), ``weights``, ``tile`` and ``device`` ("auto": a GPU
+    if there is one); "executorch" takes ``artifact``, an exported .pte that fixes all of them. ``threads`` limits the
+    process. Raises InputError for anything that does not fit.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if runtime == "executorch":
+        from edge_scs.enhance.continuous import ContinuousPredictor
+        from edge_scs.enhance.fixed import FixedPredictor
+        from edge_scs.export.manifest import read_manifest
+
+        if artifact is None or weights is not None:
+            raise InputError(
+                "runtime executorch: give --artifact FILE.pte, made by `edge-scs export`, and no --weights"
+            )
+        manifest = read_manifest(artifact)
+        if manifest.continuous is not None:
+            return ContinuousPredictor(artifact, manifest, threads)
+        return FixedPredictor(artifact, threads)
+    if runtime != "torch":
+        raise InputError(f"runtime {runtime}: must be torch or executorch")
+    if artifact is not None:
+        raise InputError(f"{artifact}: an artifact needs --runtime executorch")
+    from edge_scs.enhance.predictor import Predictor
+    from edge_scs.weights.loading import load
+
+    return Predictor(load(model, weights), tile, choose_device(device))
+
+
+def choose_device(device: str) -> str:
+    """ "auto" as the GPU of this process (torchrun and accelerate number them by LOCAL_RANK), else the CPU."""
+    if device == "auto":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % count}" if count else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device}: not usable here; choose cpu, or leave it out") from error
+    return device

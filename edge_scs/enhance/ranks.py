@@ -1,0 +1,61 @@
+"""One run on several processes of a distributed launch (torchrun, accelerate launch), and its orderly interruption."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch.distributed as dist
+
+# Ranks that have finished wait for the slowest: a launcher takes a process that ends early with 3 for a crash.
+_PATIENCE = timedelta(days=30)
+
+
+def is_main() -> bool:
+    """Whether this process speaks for all of a launch."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or int(os.environ.get("RANK", "0")) == 0
+
+
+class Ranks:
+    """This process's ``rank`` among ``count``: 0 of 1 unless a launcher set RANK and WORLD_SIZE."""
+
+    def __init__(self) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0")) if self.count > 1 else 0
+        self._ours = False
+
+    def __enter__(self) -> "Ranks":
+        if self.count > 1 and not dist.is_initialized():
+            dist.init_process_group("gloo", timeout=_PATIENCE)
+            self._ours = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._ours:
+            dist.destroy_process_group()
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's value, on every rank; returns when all have come here."""
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends the block as SIGINT does: through the finally clauses, so that nothing unfinished stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

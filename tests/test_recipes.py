@@ -8,7 +8,7 @@ from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.recipes import load_recipe
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+RECIPES = sorted(p for p in (Path(__file__).parents[1] / "recipes").glob("*.toml") if not p.stem.endswith("_qat"))
 MINIMAL = """
 model = "edge_scs_s"
 stages = ["a"]

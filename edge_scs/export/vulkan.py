@@ -144,6 +144,7 @@ OPERATIONS: dict[str, Callable[[list[Any], list[int]], Tensor]] = {
     "aten.view_copy.default": lambda a, shape: a[0].reshape(shape),
     "aten.squeeze_copy.dims": lambda a, shape: a[0].reshape(shape),
     "aten.unsqueeze_copy.default": lambda a, shape: a[0].reshape(shape),
+    "aten.expand_copy.default": lambda a, shape: a[0].expand(shape),
     "aten.permute_copy.default": lambda a, _: a[0].permute(a[1]),
     "dim_order_ops._to_dim_order_copy.default": lambda a, _: a[0].float(),
     "aten.clone.default": lambda a, _: a[0].clone(),

@@ -52,6 +52,7 @@ def test_tied_weights_are_stored_once(pte: Exported) -> None:
     assert 4 * pte.manifest.params < pte.manifest.bytes < 1.05 * 4 * pte.manifest.params + 50_000
 
 
+@pytest.mark.slow
 def test_three_sizes_cost_at_most_a_tenth_more_than_one(tmp_path: Path, pte: Exported, small: Loaded) -> None:
     sizes = ["x4_32x24", "x2_40x32", "x3_24x30"]
     preset = load_preset("xnnpack-sizes").replace(sizes=sizes)

@@ -89,7 +89,7 @@ def test_without_quantisation_is_the_float_network(tied: nn.Module, calibrated: 
         assert not torch.equal(graph(x), tied(x))
 
 
-@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("reference", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_one_list_fits_every_picture_size(small: Loaded, reference: bool) -> None:
     """The colour grid is an upsampling, a downsampling or nothing, as the size demands: those follow their input."""
     saved = None

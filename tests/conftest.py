@@ -1,6 +1,7 @@
 """Shared fixtures: real photographs, optional assets, and networks whose every layer speaks."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 ROOT = Path(__file__).parents[1]
+
+# A shell's background job ignores SIGINT, and its children inherit that: tests send it and expect it to be heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)

@@ -32,8 +32,7 @@ from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.recipes import DataSection
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
 from edge_scs.training.log import MetricsLog, Progress
-from edge_scs.training.loop import Outcome
-from edge_scs.training.loop import _stop_on_signals as stop_on_signals
+from edge_scs.training.loop import Outcome, stop_on_signals
 from edge_scs.weights.loading import Loaded
 
 VALIDATION_PICTURES = 16

@@ -79,7 +79,7 @@ def train(
     # Also without a checkpoint: a run killed before its first one has left rows too.
     log.truncate(position["stage"], position["step"])
 
-    with _stop_on_signals() as asked:
+    with stop_on_signals() as asked:
         for number in range(position["stage"], len(recipe.stages)):
             name = recipe.stages[number]
             run = StageRun(accelerator, recipe, name, number, model, training)
@@ -113,7 +113,7 @@ def train(
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
     """SIGINT and SIGTERM ask for a checkpoint at the end of the step; a second one stops at once."""
     asked: list[int] = []
 

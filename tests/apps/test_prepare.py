@@ -98,6 +98,10 @@ def test_a_failed_export_leaves_the_older_model_and_nothing_else(
         with pytest.raises(InputError, match="No space left"):
             prepare_apps(small, ["ios"], [preset], clone)
     real = apps.os.replace
+
+    def fail_at_last(old: Path, new: Path) -> None:
+        fail() if (old.name, new) == ("model", made.folder) else real(old, new)
+
     with monkeypatch.context() as broken:
         broken.setattr(
             apps.os, "replace", lambda a, b: fail() if b == made.folder and a.name == "model" else real(a, b)

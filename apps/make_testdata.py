@@ -127,14 +127,17 @@ def packing() -> Document:
 
 
 def shrinking() -> Document:
-    """A reference to the size the network takes: Pillow's bicubic, which looks at all pixels it averages."""
+    """A reference to the size the network takes: Pillow's bicubic, which looks at all pixels it averages.
+
+    To one level: Pillow rounds between its two passes, and chooses their order by the sizes.
+    """
     cases = []
     for (h, w), size in [((9, 13), (4, 4)), ((4, 5), (8, 8)), ((16, 16), (16, 16)), ((31, 7), (5, 6))]:
         picture = np.random.default_rng(h).integers(0, 256, (h, w, 3), np.uint8)
         cases.append(
             {"from": [h, w], "to": size, "argb": words(picture), "small": words(shrink_reference(picture, size))}
         )
-    return {"tolerance_levels": 0, "cases": cases}
+    return {"tolerance_levels": 1, "cases": cases}
 
 
 def statistics() -> Document:

@@ -34,10 +34,17 @@ def _readable() -> list[Document]:
         reads["parity_db"] = table["parity"]["psnr_db"]
         reads["verdict"] = table["parity"]["verdict"]
         reads["continuous"] = table["continuous"] is not None
-        methods = [{key: method[key] for key in ("name", "scale", "inputs", "outputs")} for method in table["methods"]]
+        methods = [
+            {"name": m["name"], "scale": m["scale"], "inputs": _ports(m["inputs"]), "outputs": _ports(m["outputs"])}
+            for m in table["methods"]
+        ]
         cases.append({"name": name, "text": text, "reads": reads | {"methods": methods}})
     later = json.loads(cases[0]["text"]) | {"added_later": {"a": [1]}}
     return [*cases, cases[0] | {"name": "a key of a later version", "text": json.dumps(later)}]
+
+
+def _ports(ports: list[Document]) -> list[Document]:
+    return [{key: port[key] for key in ("name", "shape", "dtype")} for port in ports]
 
 
 def _manifests() -> dict[str, Manifest]:

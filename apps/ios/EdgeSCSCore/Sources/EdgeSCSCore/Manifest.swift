@@ -3,7 +3,7 @@ import Foundation
 /// The file `<artifact>.json` as far as an app needs it. `docs/export.md` explains the keys; later versions may add some.
 public struct Manifest: Equatable, Sendable {
     /// One input or output: shape (n, c, h, w); type "float32", "float16", or "image" for a pixel buffer.
-    public struct Port: Decodable, Equatable, Sendable {
+    public struct Port: Equatable, Sendable {
         public let name: String
         public let shape: [Int]
         public let dtype: String
@@ -36,6 +36,10 @@ public struct Manifest: Equatable, Sendable {
     /// Read a manifest; `name` is what messages call it. Throws `ArtifactError` naming the key that is wrong.
     public static func read(_ data: Data, name: String) throws -> Manifest {
         if data.count > maxBytes { throw ArtifactError("\(name): larger than 1 MB, no manifest of ours; export again") }
+        // Foundation's decoder looks only at what it is asked for; the older reader looks at the whole text.
+        guard (try? JSONSerialization.jsonObject(with: data)) != nil else {
+            throw ArtifactError("\(name): not valid JSON; export the model again")
+        }
         do {
             let manifest = try JSONDecoder().decode(Manifest.self, from: data)
             try manifest.check()
@@ -81,8 +85,8 @@ public struct Manifest: Equatable, Sendable {
         switch error {
         case .keyNotFound(let key, _): return "lacks '\(key.stringValue)'"
         case .typeMismatch(_, let context), .valueNotFound(_, let context): return words(context)
-        case .dataCorrupted(let context) where !context.codingPath.isEmpty: return words(context)
-        default: return "not valid JSON"
+        case .dataCorrupted(let context): return words(context)
+        @unknown default: return "not a manifest of ours"
         }
     }
 
@@ -124,6 +128,23 @@ extension Manifest: Decodable {
             verdict = try parity.decodeIfPresent(String.self, forKey: .verdict)
         } else {
             (parityDb, verdict) = (nil, nil)
+        }
+    }
+}
+
+extension Manifest.Port: Decodable {
+    private enum Key: String, CodingKey { case name, shape, dtype }
+
+    public init(from decoder: Decoder) throws {
+        let table = try decoder.container(keyedBy: Key.self)
+        name = try table.decode(String.self, forKey: .name)
+        dtype = try table.decode(String.self, forKey: .dtype)
+        // As Double first: a side of 180.5 shall be called a wrong shape, not invalid JSON.
+        shape = try table.decode([Double].self, forKey: .shape).map { side in
+            guard let whole = Int(exactly: side) else {
+                throw DecodingError.dataCorruptedError(forKey: .shape, in: table, debugDescription: "\(side)")
+            }
+            return whole
         }
     }
 }

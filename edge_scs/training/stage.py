@@ -129,7 +129,13 @@ class StageRun:
         """The task's loss on held-out photographs, in one process, with the weights as they are."""
         batches = StepBatches(photographs, replace(self.stage.data, batch=1), self.seed, colour=self.colour)
         with self.accelerator.autocast():
-            return held_out_loss(self.plain, batches, self.accelerator.device, self.recipe.validate_pictures)
+            return held_out_loss(
+                self.plain,
+                batches,
+                self.accelerator.device,
+                self.recipe.validate_pictures,
+                self.stage.adversary.weight,
+            )
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

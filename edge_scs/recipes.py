@@ -22,6 +22,8 @@ class DataSection:
     lr_patch: int = 48  # LR pixels, crop = "patch" or "square"
     hr_side: int = 240  # HR pixels, crop = "picture"
     scales: list[float] = field(default_factory=list)  # every step draws one of these; empty: by whole_scales
+    zoom: float = 0.7  # least share of a picture's extent that a scene shows, crop = "picture" or "square"
+    fade: float = 0.0  # share of pictures whose grey input is made flatter, paler or darker, as old prints are
     whole_scales: float = 0.75  # share of steps at x2, x3 or x4; the others draw from U(1, 4)
     reference_every: int = 0  # every n-th step brings references; 0: none
     foreign_references: float = 0.25  # share of references that show another picture

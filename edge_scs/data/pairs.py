@@ -100,7 +100,7 @@ class StepBatches(Dataset[Batch]):
 
 
 def fade(gray: Tensor, share: float, rngs: list[np.random.Generator]) -> Tensor:
-    """(n, 1, h, w) in [0, 1] -> the same, a ``share`` of the pictures with another gamma, less contrast and paler blacks.
+    """(n, 1, h, w) in [0, 1] -> the same, a ``share`` of the pictures with another gamma, less contrast, paler blacks.
 
     For the colour branch: the tones of a print say less about colours than what it shows.
     """

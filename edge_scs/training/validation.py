@@ -47,7 +47,8 @@ def validate(
 def held_out_loss(task: nn.Module, batches: StepBatches, device: torch.device, count: int, adversary: float) -> float:
     """The mean of a task's loss over ``count`` draws of held-out photographs, one by one, always the same ones.
 
-    Without the adversarial term, which has weight ``adversary`` in it: a loss against a discriminator that learns says nothing about progress.
+    Without the adversarial term, which has weight ``adversary`` in it: a loss against a discriminator that learns says
+    nothing about progress.
     """
     total = 0.0
     for step in range(count):

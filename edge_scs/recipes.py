@@ -63,7 +63,10 @@ class Stage:
     final_rate: float = 0.01  # share of learning_rate left at the end of the cosine
     halve_every: int = 0  # steps after which the learning rate halves; 0: a cosine
     warmup: int = 100
-    optimizer: Literal["adamw", "adam"] = "adamw"  # "adam": weight decay as a part of the gradient
+    # "adam": weight decay as a part of the gradient; "muon": AdamW but for the convolutions in ``muon``
+    optimizer: Literal["adamw", "adam", "muon"] = "adamw"
+    muon: dict[str, float] = field(default_factory=dict)  # submodules it trains, at this multiple of learning_rate
+    tie: list[str] = field(default_factory=list)  # submodules whose recursive blocks share weights in this stage only
     weight_decay: float = 0.0
     accumulate: int = 1
     clip: float = 1.0  # gradient norm

@@ -1,6 +1,7 @@
 """Plots as SVG that follows the page's colours: MultAdds against latency, quality against latency, the roofline."""
 
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -88,22 +89,22 @@ def quality_scatter(points: Sequence[Point], bicubic: float | None, threads: int
         return done()
 
 
-def roofline(stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
-    """Stages of networks under what the machine could do, log-log, as one <svg>; "" when there is nothing to draw.
+def roofline(model: str, stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
+    """Stages of a network under what the machine could do, log-log, as one <svg>; "" when there is nothing to draw.
 
     ``stages``: rows of ``stages.measure_stages``; those without figures, or without MultAdds, are left out. ``peak``:
-    ``roofline.machine_peak``. Labels go to the stages that take the most time.
+    ``roofline.machine_peak``. Stages that take the most time are labelled first, the others where there is room.
     """
     drawn = [s for s in stages if s["gmac_s"] and s["intensity"]]
     if not drawn or not peak:
         return ""
-    with _axes("Roofline: achieved speed against intensity") as (axes, done):
+    with _axes(f"Roofline of {model}: achieved speed against intensity") as (axes, done):
         kinds = styles([s["runtime"] for s in drawn])
         for runtime, (colour, marker) in kinds.items():
             group = [s for s in drawn if s["runtime"] == runtime]
             sizes = [30 + 500 * (s["share"] or 0) for s in group]
-            x, y = [s["intensity"] for s in group], [s["gmac_s"] for s in group]
-            axes.scatter(x, y, s=sizes, marker=marker, color=colour, alpha=0.75, lw=0, label=runtime, zorder=3)
+            places = [s["intensity"] for s in group], [s["gmac_s"] for s in group]
+            axes.scatter(*places, s=sizes, marker=marker, color=colour, alpha=0.75, lw=0, label=runtime, zorder=3)
         top, bandwidth = peak["gmac_s_peak"], peak["copy_gb_s"]
         low, high = min(s["intensity"] for s in drawn) / 2, max(s["intensity"] for s in drawn) * 2
         low, high = min(low, top / bandwidth / 2), max(high, top / bandwidth * 2)
@@ -111,9 +112,13 @@ def roofline(stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
         axes.plot(roof, [min(top, i * bandwidth) for i in roof], color=_INK, lw=1.4, zorder=2)
         axes.annotate(f"{top:.0f} GMAC/s", (high, top), (0, 5), ha="right", **_TEXT)
         axes.annotate(f"{bandwidth:.0f} GB/s", (low, low * bandwidth), (8, 0), va="center", **_TEXT)
-        for stage in sorted(drawn, key=lambda s: -(s["share"] or 0))[:6]:
-            axes.annotate(stage["stage"], (stage["intensity"], stage["gmac_s"]), (0, -15), ha="center", **_TEXT)
-        axes.set(xscale="log", yscale="log", xlabel="MultAdds a byte moved", ylabel="GMAC/s")
+        labelled: list[tuple[float, float]] = []
+        for stage in sorted(drawn, key=lambda s: -(s["share"] or 0)):
+            x, y = math.log10(stage["intensity"]), math.log10(stage["gmac_s"])
+            if all(abs(x - a) > 0.6 or abs(y - b) > 0.12 for a, b in labelled):
+                labelled.append((x, y))
+                axes.annotate(stage["stage"], (10**x, 10**y), (0, -17), ha="center", **_TEXT)
+        axes.set(xscale="log", yscale="log", xlabel="MultAdds a byte moved", ylabel="GMAC/s", title=model)
         axes.margins(y=0.12)
         _plain_numbers(axes.xaxis, axes.yaxis)
         return done()
@@ -147,13 +152,14 @@ def _axes(label: str) -> Iterator[tuple[Any, Any]]:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label, "font.family": "sans-serif"}):
-        figure = Figure(figsize=(5.4, 4.3), layout="constrained")
+        figure = Figure(figsize=(4.8, 4.0), layout="constrained")
         axes = figure.add_subplot()
 
         def done() -> str:
-            axes.tick_params(which="both", colors=_INK, labelsize=9.5)
-            axes.xaxis.label.set(color=_INK, size=10)
-            axes.yaxis.label.set(color=_INK, size=10)
+            axes.tick_params(which="both", colors=_INK, labelsize=9)
+            axes.title.set(color=_INK, size=10.5)
+            axes.xaxis.label.set(color=_INK, size=9.5)
+            axes.yaxis.label.set(color=_INK, size=9.5)
             axes.grid(True, which="major", color=_INK, alpha=0.12, zorder=0)
             axes.spines[["top", "right"]].set_visible(False)
             axes.spines[["left", "bottom"]].set(color=_INK, alpha=0.4)

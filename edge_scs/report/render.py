@@ -41,7 +41,7 @@ def render_html(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
         quality_plot=quality_scatter(points, bicubic, report.fewest),
         quality_words=quality_words(report.quality) if report.quality else "",
         stage_groups=stage_groups(report.stages),
-        roofline_plot=roofline(report.stages, report.machine_peak) if report.machine_peak else "",
+        rooflines=rooflines(report),
         device_rows=[device_cells(result) for result in report.device_results],
         warm=[r for r in report.device_results if r["thermal_after"] in HOT],
         published=published(),
@@ -67,7 +67,7 @@ def cards(report: Report) -> list[dict[str, str]]:
         return found
     row, time = min(ours or timed, key=lambda pair: pair[1]["median_ms"])
     threads = f"{report.fewest} thread{'' if report.fewest == 1 else 's'}"
-    card(figure(time["median_ms"]), "ms", f"{row.model}, {row.deployment}, {threads}: {HR[1]}x{HR[0]} in colour")
+    card(figure(time["median_ms"]), "ms", f"{row.model}, {row.deployment}, {threads}: {HR[1]}x{HR[0]} out")
     best = max((r for r, _ in ours if r.faster), key=lambda r: r.faster.get(str(report.fewest), 0.0), default=None)
     if best and str(report.fewest) in best.faster:
         ratio = best.faster[str(report.fewest)]
@@ -115,6 +115,16 @@ def phones(report: Report) -> dict[str, dict[str, Any]]:
     results = [r for r in report.device_results if (r["model"]["lr"], r["model"]["hr"]) == (list(LR), list(HR))]
     slowest_first = sorted(results, key=lambda r: -r["median_ms"])
     return {r["model"]["sha256"]: r for r in slowest_first}
+
+
+def rooflines(report: Report) -> list[str]:
+    """One plot for each network whose stages were measured."""
+    models = dict.fromkeys(stage["model"] for stage in report.stages)
+    plots = (
+        roofline(model, [s for s in report.stages if s["model"] == model], report.machine_peak or {})
+        for model in models
+    )
+    return [plot for plot in plots if plot]
 
 
 def stage_groups(stages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

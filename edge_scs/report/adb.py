@@ -23,6 +23,7 @@ PACKAGE = "org.edgescs"
 INBOX = "/data/local/tmp/edge-scs"  # where adb may write; the app's own folder takes a copy from there
 FOLDER = "files/bench"  # of the app, which reads models there
 RESULT = "files/latency.json"
+ERROR = "files/latency.error"  # one line, in its place
 THERMAL_STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 COMMAND_SECONDS = 120.0
 Say = Callable[[str], None]
@@ -70,6 +71,7 @@ def measure(
     bridge.install(artifact, say)
     bridge.start(artifact.name, warmup, runs, threads)
     content = bridge.wait(limit_seconds, poll_seconds, say)
+    bridge.clean()
     say(f"thermal status after: {bridge.thermal()}")
     where = f"{phone.model}: latency.json"
     result = with_manifest(parse_device_result(content, where), {manifest["sha256"]: manifest}, where)
@@ -169,7 +171,7 @@ class Bridge:
 
     def start(self, name: str, warmup: int, runs: int, threads: int | None) -> None:
         """Start BenchActivity on a model of its folder; what it measured before is removed first."""
-        self._shell(f"run-as {PACKAGE} rm -f {RESULT}")
+        self._shell(f"run-as {PACKAGE} rm -f {RESULT} {ERROR}")
         home = self._shell(f"run-as {PACKAGE} pwd").stdout.decode().strip()
         extras = f"--es model {home}/{FOLDER}/{name} --ei warmup {warmup} --ei runs {runs}"
         extras += "" if threads is None else f" --ei threads {threads}"
@@ -190,6 +192,9 @@ class Bridge:
                 if len(found.stdout) > MAX_BYTES:
                     raise InputError(f"adb: {self.serial} sent more than {MAX_BYTES >> 20} MB as {RESULT}")
                 return found.stdout
+            failed = self._shell(f"run-as {PACKAGE} cat {ERROR}", may_fail=True)
+            if failed.returncode == 0 and failed.stdout:
+                raise InputError(f"adb: the app on {self.serial} could not measure: {_line(failed)}")
             gone = 0 if self._shell(f"pidof {PACKAGE}", may_fail=True).returncode == 0 else gone + 1
             if gone > 2:
                 raise InputError(f"adb: {PACKAGE} on {self.serial} ended without a result; adb logcat says why")
@@ -197,6 +202,10 @@ class Bridge:
         raise InputError(
             f"adb: no result from {self.serial} within {limit_seconds:.0f} s; keep its screen on, fewer runs"
         )
+
+    def clean(self) -> None:
+        """Take the pushed model from the phone again."""
+        self._shell(f"run-as {PACKAGE} rm -rf {FOLDER}", may_fail=True)
 
     def _properties(self) -> dict[str, str]:
         text = self._shell("getprop").stdout.decode(errors="replace")

@@ -100,6 +100,7 @@ class Android:
         }  # fmt: skip
         self.phone = FakePhone(self.shell)
         self.polls = 0
+        self.cleaned = False
 
     def shell(self, line: str) -> tuple[int, bytes, bytes]:
         for pattern, answer in self.script.items():
@@ -122,6 +123,10 @@ class Android:
             if self.polls < 3:
                 return 1, b"", b"cat: files/latency.json: No such file or directory\n"
             return 0, self.result(), b""
+        if line == "run-as org.edgescs cat files/latency.error":
+            return 1, b"", b"cat: files/latency.error: No such file or directory\n"
+        if line == "run-as org.edgescs rm -rf files/bench":
+            self.cleaned = True
         if line == "pidof org.edgescs":
             return 0, b"4321\n", b""
         assert line.split()[0] in ("mkdir", "rm", "run-as"), line
@@ -200,6 +205,7 @@ def test_a_phone_measures_and_the_result_is_stored(tmp_path, artifact, connect):
     assert result["artifact"]["mult_adds"] == 7
     assert path.name == "edge_scs_m_x4-Pixel_8-2026-11-21T030000Z.json"
     assert path.read_bytes() == android.result()
+    assert android.cleaned
     assert "Pixel 8 (Google Tensor G3, Android 15, arm64-v8a): edge_scs_m_x4.pte" in said
     assert "thermal status before: light" in said
     assert any(line.startswith("measuring, ") for line in said)
@@ -220,6 +226,9 @@ FAULTS: list[tuple[str, Callable[[Android], None], str]] = [
      r"no org\.edgescs on .* to measure with \(run-as: unknown package"),
     ("old app", lambda a: a.script.update({"am start": lambda: (0, b"Error: Activity class {x}\n", b"")}),
      "cannot start BenchActivity"),
+    ("an error of the app", lambda a: a.script.update(
+        {".* cat .*error": lambda: (0, b"no method x\n", b""), "run-as .* cat .*latency.json": lambda: (1, b"", b"")}
+     ), "could not measure: no method x"),
     ("ends early", lambda a: a.script.update({"run-as .* cat f|pidof": lambda: (1, b"", b"")}), "ended without"),
     ("never ends", lambda a: a.script.update({"run-as .* cat files": lambda: (1, b"", b"")}), "no result from .* with"),
     ("an emulator", lambda a: a.properties.update({"ro.kernel.qemu": "1"}), "is an emulator"),

@@ -2,11 +2,12 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from edge_scs.demo import CREDITS, Job, photograph, restore
+from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
 from edge_scs.images import write_image
 from edge_scs.report.devices import read_device_result
@@ -17,6 +18,7 @@ from edge_scs.report.rows import SCALE
 from edge_scs.weights.loading import Loaded, load, shipped_file
 
 SHOWN = "edge_scs_m"  # restores the photographs of the page
+PRESETS = {"fp32": "xnnpack-fp32", "int8": "xnnpack-int8"}
 JOBS = (Job("china", 4, False), Job("astronaut", 4, True), Job("flower", 2.5, False), Job("chelsea", 4, False))
 
 
@@ -35,27 +37,14 @@ def full_report(
     ``models``: names or checkpoints, MODELS by default. Each that can be is exported for ExecuTorch, in float32
     and, where int8 weights are shipped, in int8; ``artifacts`` are added to those. Networks with weights are evaluated
     at x4 on the photographs of ``data``, by default on six that are installed with scikit-image and scikit-learn.
-    Raises InputError for what cannot be used; then no report is written.
+    Artifacts that lie there already, proven, of the same weights and versions, are not made again. Raises InputError
+    for what cannot be used; then no report is written.
     """
-    from edge_scs.export.pipeline import export_targets
-    from edge_scs.quantization.network import load as load_int8
-
     for path in device_results:
         read_device_result(path)  # what is wrong with it should not come out after minutes of exporting
-    loaded = [load(name, allow_untrained=True) for name in models or MODELS]
-    exported: list[Path] = []
-    trained: list[tuple[Loaded, str]] = []
-    for network in loaded:
-        precisions = ["fp32"] if network.source != "untrained" else []
-        targets = "" if network.description.no_export else "executorch"
-        if targets and network.origin == "shipped" and shipped_file(network.name, quantised=True):
-            targets += ",xnnpack-int8"
-            precisions.append("int8")
-        trained += [(network if p == "fp32" else load_int8(network.name), p) for p in precisions]
-        if targets:
-            quantised = partial(load_int8, network.name)
-            manifests = export_targets(network, targets, out / "artifacts", progress=say, quantised=quantised)
-            exported += [manifest.path for manifest in manifests if manifest.path]
+    variants = [variant for name in models or MODELS for variant in _variants(load(name, allow_untrained=True))]
+    exported = [_export(network, PRESETS[p], out / "artifacts", say) for network, p in variants if _exports(network)]
+    trained = [(network, precision) for network, precision in variants if network.source != "untrained"]
     return make_report(
         out,
         device_results,
@@ -67,6 +56,39 @@ def full_report(
         comparisons=restored(say),
         command=command,
     )
+
+
+def _variants(network: Loaded) -> list[tuple[Loaded, str]]:
+    """A network in float32, and in int8 if such weights are shipped."""
+    from edge_scs.quantization.network import load as load_int8
+
+    found = [(network, "fp32")]
+    if network.origin == "shipped" and shipped_file(network.name, quantised=True):
+        found.append((load_int8(network.name), "int8"))
+    return found
+
+
+def _exports(network: Loaded) -> bool:
+    return network.description.enlarges(SCALE) and not network.description.no_export
+
+
+def _export(network: Loaded, preset_name: str, folder: Path, say: Callable[[str], None]) -> Path:
+    """The artifact of a preset: an earlier report's, if weights, versions and file are the same, else a new one."""
+    from edge_scs.export.manifest import artifact_sha256, read_manifest, weights_sha256
+    from edge_scs.export.pipeline import artifact_name, export_model, versions
+    from edge_scs.export.presets import load_preset
+
+    preset = load_preset(preset_name)
+    path = folder / artifact_name(network.name, preset)
+    with suppress(InputError):
+        manifest = read_manifest(path)
+        made_from = (weights_sha256(network.model), versions(preset.target), artifact_sha256(path))
+        same = made_from == (manifest.weights_sha256, manifest.versions, manifest.sha256)
+        if same and manifest.parity is not None and manifest.parity.passed:
+            say(f"proven before: {path.name}")
+            return path
+    export_model(network, preset, folder, progress=say)
+    return path
 
 
 def evaluated(

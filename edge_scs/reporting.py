@@ -34,12 +34,14 @@ def full_report(
 ) -> Report:
     """Write report.md, report.json and report.html into ``out``, and what was exported for it into ``out``/artifacts.
 
-    ``models``: names or checkpoints, MODELS by default. Each that can be is exported for ExecuTorch, in float32
-    and, where int8 weights are shipped, in int8; ``artifacts`` are added to those. Networks with weights are evaluated
-    at x4 on the photographs of ``data``, by default on six that are installed with scikit-image and scikit-learn.
+    ``device_results``: the apps' latency JSON, or folders of it. ``models``: names or checkpoints, MODELS by default.
+    Each that can be is exported for ExecuTorch, in float32 and, where int8 weights are shipped, in int8; ``artifacts``
+    are added to those. Networks with weights are evaluated at x4 on the photographs of ``data``, by default on six that
+    are installed with scikit-image and scikit-learn.
     Artifacts that lie there already, proven, of the same weights and versions, are not made again. Raises InputError
     for what cannot be used; then no report is written.
     """
+    device_results = _unfolded(device_results)
     for path in device_results:
         read_device_result(path)  # what is wrong with it should not come out after minutes of exporting
     variants = [variant for name in models or MODELS for variant in _variants(load(name, allow_untrained=True))]
@@ -56,6 +58,17 @@ def full_report(
         comparisons=restored(say),
         command=command,
     )
+
+
+def _unfolded(paths: Sequence[Path]) -> list[Path]:
+    """Folders replaced by the JSON files in them. Raises InputError for a folder without any."""
+    found = []
+    for path in paths:
+        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"{path}: no latency JSON in this folder; name one with some")
+        found += files
+    return found
 
 
 def _variants(network: Loaded) -> list[tuple[Loaded, str]]:

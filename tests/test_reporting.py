@@ -48,6 +48,15 @@ def test_a_bad_device_result_ends_it_before_anything_is_exported(tmp_path, asked
     assert not (tmp_path / "out").exists()
 
 
+def test_folders_of_device_results(tmp_path, asked):
+    (tmp_path / "results").mkdir()
+    with pytest.raises(InputError, match="no latency JSON in this folder"):
+        full_report(tmp_path / "out", [tmp_path / "results"])
+    (tmp_path / "results" / "phone.json").write_text("[]")
+    with pytest.raises(InputError, match=r"phone\.json: lacks"):
+        full_report(tmp_path / "out", [tmp_path / "results"])
+
+
 def test_quality_without_data_is_of_the_bundled_photographs(monkeypatch):
     seen: list[list[str]] = []
 

@@ -66,12 +66,15 @@ def bench(
 def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.md, .json and .html.")] = Path("report"),
     device_results: Annotated[
-        list[Path] | None, typer.Option(help="Latency JSON of a phone; may be given again.")
+        list[Path] | None, typer.Option(metavar="FILE...", help="Latency JSON of phones, or folders of it.")
     ] = None,
+    more_results: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="")] = None,
     artifact: Annotated[
-        list[Path] | None, typer.Option(help="An artifact more, with its manifest; may be given again.")
+        list[Path] | None, typer.Option(metavar="FILE", help="An artifact more, with its manifest; may be given again.")
     ] = None,
-    model: Annotated[list[str] | None, typer.Option(help="A network or checkpoint; may be given again.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="A network or checkpoint; may be given again.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="A benchmark folder for PSNR. Default: six bundled photographs.")
     ] = None,
@@ -82,7 +85,14 @@ def report(
     from edge_scs.reporting import full_report
 
     result = full_report(
-        out, device_results or [], artifact or [], model, data, quick, command=spoken_command(), say=say
+        out,
+        [*(device_results or []), *(more_results or [])],
+        artifact or [],
+        model,
+        data,
+        quick,
+        command=spoken_command(),
+        say=say,
     )
     if json_:
         emit(result.to_dict())

@@ -14,9 +14,12 @@ from edge_scs.report.devices import read_device_result
 from edge_scs.report.page import MODELS, make_report
 from edge_scs.report.pictures import Comparison
 from edge_scs.report.result import Report
-from edge_scs.report.rows import SCALE
+from edge_scs.report.roofline import machine_peak
+from edge_scs.report.rows import LR, SCALE
+from edge_scs.report.stages import measure_stages
 from edge_scs.weights.loading import Loaded, load, shipped_file
 
+STAGE_THREADS = 1
 SHOWN = "edge_scs_m"  # restores the photographs of the page
 PRESETS = {"fp32": "xnnpack-fp32", "int8": "xnnpack-int8"}
 JOBS = (Job("china", 4, False), Job("astronaut", 4, True), Job("flower", 2.5, False), Job("chelsea", 4, False))
@@ -56,6 +59,8 @@ def full_report(
         quick=quick,
         say=say,
         comparisons=restored(say),
+        stages=staged([network for network, precision in variants if precision == "fp32"], quick, say),
+        machine_peak=machine_peak(STAGE_THREADS),
         command=command,
     )
 
@@ -119,6 +124,16 @@ def evaluated(
             named = str(data) if data else "scikit-image and scikit-learn"
             results.append(result | {"precision": precision, "data": named})
         return results
+
+
+def staged(networks: Iterable[Loaded], quick: bool, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Where the time of each network goes, in the runtimes that ``stages`` knows."""
+    effort: dict[str, Any] = {"runs": 2, "max_seconds": 5.0} if quick else {"runs": 5, "max_seconds": 20.0}
+    rows = []
+    for network in networks:
+        say(f"stages of {network.name}")
+        rows += measure_stages(network, STAGE_THREADS, LR, SCALE, **effort)
+    return rows
 
 
 def restored(say: Callable[[str], None]) -> list[Comparison]:

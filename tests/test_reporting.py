@@ -26,6 +26,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(reporting, "make_report", make_report)
     monkeypatch.setattr(reporting, "_export", export)
     monkeypatch.setattr(reporting, "restored", lambda say: [])
+    monkeypatch.setattr(reporting, "machine_peak", lambda threads: {"threads": threads})
+    monkeypatch.setattr(reporting, "measure_stages", lambda network, *_, **__: [{"model": network.name}])
     monkeypatch.setattr(reporting, "evaluated", lambda networks, data, say: [(n.name, p) for n, p in networks])
     return seen
 
@@ -37,6 +39,8 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
     assert asked["artifacts"][-1] == Path("other.pte")
     assert len(asked["artifacts"]) == 4
     assert asked["quality"] == [("edge_scs_m", "fp32"), ("edge_scs_m", "int8")]
+    assert asked["stages"] == [{"model": "pcarn_m"}, {"model": "edge_scs_m"}]
+    assert asked["machine_peak"] == {"threads": 1}
     assert asked["command"] == "edge-scs report"
 
 

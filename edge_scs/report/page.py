@@ -29,6 +29,8 @@ def make_report(
     quick: bool = False,
     say: Callable[[str], None] = lambda line: None,
     comparisons: Sequence[Comparison] = (),
+    stages: Sequence[dict[str, Any]] = (),
+    machine_peak: dict[str, Any] | None = None,
     command: str = "",
 ) -> Report:
     """Measure ``models`` (names or checkpoints, eager; untrained where no weights are shipped) and ``artifacts`` (.pte
@@ -37,9 +39,10 @@ def make_report(
     The first model is the baseline; artifacts of the same network come first among the artifacts. An .mlpackage among
     them cannot be timed here: its manifest tells what a device result was measured on. ``device_results`` are the phone
     apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own weights
-    and precision. ``quick`` means few runs: a look, not a measurement. ``comparisons`` are the pictures of the page and
-    ``command`` the line that made it. Raises InputError for models, artifacts or device results that cannot be used;
-    then nothing is written, and what the user gave is checked before anything is timed.
+    and precision. ``quick`` means few runs: a look, not a measurement. ``comparisons`` are the pictures of the page,
+    ``stages`` and ``machine_peak`` what ``stages`` and ``roofline`` measured, ``command`` is the line that made it.
+    Raises InputError for models, artifacts or device results that cannot be used; then nothing is written, and what the
+    user gave is checked before anything is timed.
     """
     machine = environment()
     manifests = sorted(
@@ -62,7 +65,7 @@ def make_report(
     found = {(q["model"], q["weights"], q.get("precision", "fp32")): q["psnr_grey"] for q in quality}
     for row in rows:
         row.psnr_grey = found.get((row.model, row.weights, row.precision))
-    report = Report(rows, machine, rows[0].model, devices, quality, command=command)
+    report = Report(rows, machine, rows[0].model, devices, quality, list(stages), machine_peak, command)
     write_report(report, out, comparisons)
     return report
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_scs.cli import phones
 from edge_scs.cli.app import Json, Model, Weights, app, emit, say, spoken_command
 
 
@@ -39,7 +40,7 @@ def evaluate(
 @app.command()
 def bench(
     subjects: Annotated[list[str], typer.Argument(metavar="MODEL|ARTIFACT...", help="Timed in turn, A B A B.")],
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda; a phone: adb, ios.")] = "cpu",
     mode: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,10 +54,14 @@ def bench(
     runs: Annotated[int, typer.Option(help="Timed runs of each subject, at least.")] = 20,
     min_seconds: Annotated[float, typer.Option(help="Go on that long, for each thread count.")] = 5.0,
     max_seconds: Annotated[float, typer.Option(help="Stop then, for slow subjects; two runs at least.")] = 120.0,
+    serial: Annotated[str | None, typer.Option(help="With --device adb: which of several phones.")] = None,
     stages: Annotated[bool, typer.Option("--stages", help="Where the time goes instead, stage by stage.")] = False,
     json_: Json = False,
 ) -> None:
     """Latency with warm-up: median, p90, minimum, memory growth in a fresh process, and ratios within this call."""
+    if device in phones.DEVICES:
+        phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_)
+        return
     from edge_scs.enhance.sizes import parse_size
     from edge_scs.report.latency import all_threads
     from edge_scs.report.latency import bench as measure
@@ -113,7 +118,8 @@ def report(
     data: Annotated[
         Path | None, typer.Option(help="A benchmark folder for PSNR. Default: six bundled photographs.")
     ] = None,
-    quick: Annotated[bool, typer.Option(help="Fewer runs: a look, not a measurement.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer runs: a look, not a measurement.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what an earlier report has measured.")] = False,
     json_: Json = False,
 ) -> None:
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
@@ -126,6 +132,7 @@ def report(
         model,
         data,
         quick,
+        fresh,
         command=spoken_command(),
         say=say,
     )

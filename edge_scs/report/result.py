@@ -51,17 +51,21 @@ class Report:
         """What a reader must know to trust the table."""
         e = self.environment
         runs = sorted({r["runs"] for row in self.rows for r in row.latency})
+        dates = sorted({r["measured"] for row in self.rows for r in row.latency if "measured" in r}) or [e["date"]]
+        date = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
         said = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "no"
         notes = [
             f"{LR[1]}x{LR[0]} to {HR[1]}x{HR[0]}, x{SCALE}; float32 unless the deployment says otherwise; medians of "
-            f"{said} runs, all subjects in turn.",
-            f"Measured {e['date']} on {e['processor']}, {e['cores']} cores, load {e['load']}, torch {e['torch']}, "
+            f"{said} runs, each in turn with {self.baseline} in its runtime.",
+            f"Measured {date} on {e['processor']}, {e['cores']} cores, load {e['load']}, torch {e['torch']}, "
             f"executorch {e['executorch'] or 'not installed'}.",
             f"'against {self.baseline}': how many times faster than it in the same runtime, median over turns, "
             "fewest threads.",
             "MultAdds count convolutions, linear layers and attention products; tied blocks once per execution. "
             "RSS growth: the process's resident memory after warm-up, and at its highest, over that before loading.",
         ]
+        if any(r.get("noisy") for row in self.rows for r in row.latency):
+            notes.append("Noisy: other work slowed some runs down, so trust the ratios and the smaller medians only.")
         if self.quality:
             notes.append(f"PSNR grey: {quality_words(self.quality)}.")
         if not self.device_results:

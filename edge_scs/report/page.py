@@ -44,8 +44,9 @@ def make_report(
     The first model is the baseline; artifacts of the same network come first among the artifacts. An .mlpackage among
     them cannot be timed here: its manifest tells what a device result was measured on. ``device_results`` are the phone
     apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own weights
-    and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a measurement. ``comparisons`` are the pictures of the page,
-    ``stages`` and ``machine_peak`` what ``stages`` and ``roofline`` measured, ``command`` is the line that made it.
+    and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a measurement.
+    ``comparisons`` are the pictures of the page, ``stages`` and ``machine_peak`` what ``stages`` and ``roofline``
+    measured, ``command`` is the line that made it.
     With a ``cache`` every subject is timed beside its baseline alone, and what was timed before is not timed again.
     Raises InputError for models, artifacts or device results that cannot be used; then nothing is written, and what the
     user gave is checked before anything is timed.

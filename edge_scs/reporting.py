@@ -15,6 +15,7 @@ from edge_scs.export.manifest import artifact_sha256, read_manifest, weights_sha
 from edge_scs.images import find_images, write_image
 from edge_scs.report.cache import Cache
 from edge_scs.report.devices import read_device_result
+from edge_scs.report.mult_adds import models_table
 from edge_scs.report.page import MODELS, make_report
 from edge_scs.report.pictures import Comparison
 from edge_scs.report.result import Report
@@ -70,6 +71,7 @@ def full_report(
         machine_peak=cache.fetch({"machine_peak": STAGE_THREADS}, partial(machine_peak, STAGE_THREADS)),
         command=command,
         cache=cache,
+        networks=cache.fetch({"networks": "all"}, models_table),
     )
 
 

@@ -27,6 +27,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(reporting, "make_report", make_report)
     monkeypatch.setattr(reporting, "_export", export)
     monkeypatch.setattr(reporting, "restored", lambda say: [])
+    monkeypatch.setattr(reporting, "models_table", lambda: [{"name": "pcarn_m"}])
     monkeypatch.setattr(reporting, "machine_peak", lambda threads: {"threads": threads})
     monkeypatch.setattr(reporting, "measure_stages", lambda network, *_, **__: [{"model": network.name}])
     monkeypatch.setattr(reporting, "evaluated", lambda networks, data, say, cache: [(n.name, p) for n, p in networks])
@@ -41,6 +42,7 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
     assert len(asked["artifacts"]) == 4
     assert asked["quality"] == [("edge_scs_m", "fp32"), ("edge_scs_m", "int8")]
     assert asked["stages"] == [{"model": "pcarn_m"}, {"model": "edge_scs_m"}]
+    assert asked["networks"] == [{"name": "pcarn_m"}]
     assert asked["machine_peak"] == {"threads": 1}
     assert asked["command"] == "edge-scs report"
 

@@ -37,6 +37,7 @@ def make_report(
     machine_peak: dict[str, Any] | None = None,
     command: str = "",
     cache: Cache | None = None,
+    networks: Sequence[dict[str, Any]] = (),
 ) -> Report:
     """Measure ``models`` (names or checkpoints, eager; untrained where no weights are shipped) and ``artifacts`` (.pte
     files with their manifests, ExecuTorch), and write report.md, report.json and report.html into ``out``.
@@ -46,7 +47,7 @@ def make_report(
     apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own weights
     and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a measurement.
     ``comparisons`` are the pictures of the page, ``stages`` and ``machine_peak`` what ``stages`` and ``roofline``
-    measured, ``command`` is the line that made it.
+    measured, ``networks`` what ``mult_adds.models_table`` says, ``command`` is the line that made it.
     With a ``cache`` every subject is timed beside its baseline alone, and what was timed before is not timed again.
     Raises InputError for models, artifacts or device results that cannot be used; then nothing is written, and what the
     user gave is checked before anything is timed.
@@ -71,7 +72,7 @@ def make_report(
     found = {(q["model"], q["weights"], q.get("precision", "fp32")): q["psnr_grey"] for q in quality}
     for row in rows:
         row.psnr_grey = found.get((row.model, row.weights, row.precision))
-    report = Report(rows, machine, rows[0].model, devices, quality, list(stages), machine_peak, command)
+    report = Report(rows, machine, rows[0].model, devices, quality, list(stages), machine_peak, command, list(networks))
     write_report(report, out, comparisons)
     return report
 

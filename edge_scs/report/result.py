@@ -14,6 +14,7 @@ class Report:
 
     ``quality`` has results of ``evaluate`` with their "precision"; ``stages`` and ``machine_peak`` what
     ``stages.measure_stages`` and ``roofline.machine_peak`` say. ``command`` made all of it.
+    ``networks``: ``mult_adds.models_table``, what every network costs on paper.
     """
 
     rows: list[Row]
@@ -24,9 +25,11 @@ class Report:
     stages: list[dict[str, Any]] = field(default_factory=list)
     machine_peak: dict[str, Any] | None = None
     command: str = ""
+    networks: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """{"rows", "environment", "baseline", "device_results", "quality", "stages", "machine_peak", "command"}."""
+        """{"rows", "environment", "baseline", "device_results", "quality", "stages", "machine_peak", "command",
+        "networks"}."""
         table = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return table | {"rows": [asdict(row) for row in self.rows]}
 

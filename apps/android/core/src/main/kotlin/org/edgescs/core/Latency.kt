@@ -59,9 +59,6 @@ class Stopwatch(private val engine: Engine, private val choice: Choice, private 
     }
 }
 
-/** The phone, as the system describes it. [soc] null: it does not tell. [emulated]: no device's time. */
-class DeviceFacts(val device: String, val os: String, val soc: String?, val emulated: Boolean)
-
 /** What was measured, and as what it is written: apps/schema/latency.schema.json. */
 class LatencyReport(
     val created: Date,
@@ -116,14 +113,19 @@ class LatencyReport(
 
     fun json(): String = Json.write(document()) + "\n"
 
-    private companion object {
+    companion object {
+        /** What a screen shows of a written document: every key but the samples, one a line. */
+        fun lines(json: String): List<String> = (Json.read(json) as Map<*, *>).entries
+            .filter { it.key != "samples_ms" && it.key != "schema_version" }
+            .map { (key, value) -> "$key: ${if (value is String) value else Json.write(value)}" }
+
         /** To a ten-thousandth of a millisecond, and never zero, which the schema refuses. */
-        fun rounded(ms: Double): Double = maxOf(1e-4, Math.round(ms * 1e4) / 1e4)
+        private fun rounded(ms: Double): Double = maxOf(1e-4, Math.round(ms * 1e4) / 1e4)
 
         /** 1 to 200 characters. */
-        fun text(value: String) = value.trim().ifEmpty { "unknown" }.take(200)
+        private fun text(value: String) = value.trim().ifEmpty { "unknown" }.take(200)
 
-        fun utc(date: Date): String = SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'Z'", Locale.ROOT)
+        private fun utc(date: Date): String = SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'Z'", Locale.ROOT)
             .apply { timeZone = TimeZone.getTimeZone("UTC") }.format(date)
     }
 }

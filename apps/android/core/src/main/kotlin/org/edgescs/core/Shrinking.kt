@@ -27,6 +27,13 @@ object Shrinking {
         return resize(picture, h, w)
     }
 
+    /** By which power of two a decoder may shrink a picture without going below [side]. */
+    fun sampleSize(height: Int, width: Int, side: Int): Int {
+        var factor = 1
+        while (max(height, width) / (2 * factor) >= side) factor *= 2
+        return factor
+    }
+
     private fun resizeRows(picture: Picture, height: Int): Picture {
         val (firsts, weights) = kernels(picture.height, height)
         val w = picture.width

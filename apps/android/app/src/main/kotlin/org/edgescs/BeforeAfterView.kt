@@ -18,7 +18,8 @@ import org.edgescs.core.Picture
 import org.edgescs.core.Size
 
 /** Two versions of one picture and a divider to drag: left of it [before], right of it the answer. */
-class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: AttributeSet? = null) : View(context, attributes) {
+class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: AttributeSet? = null) :
+    View(context, attributes) {
     private var shown: Pair<Picture?, Picture?> = null to null
     private var before: Bitmap? = null
     private var after: Bitmap? = null
@@ -49,7 +50,8 @@ class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: At
 
     private fun fit() {
         val shown = after ?: before
-        comparison = shown?.takeIf { width > 0 && height > 0 }?.let { Comparison(Size(height, width), Size(it.height, it.width)) }
+        comparison = shown?.takeIf { width > 0 && height > 0 }
+            ?.let { Comparison(Size(height, width), Size(it.height, it.width)) }
     }
 
     private fun describe() {

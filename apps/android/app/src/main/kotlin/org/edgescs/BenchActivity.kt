@@ -21,8 +21,8 @@ import org.edgescs.core.TimingPlan
  *     adb shell am start -W -S -n org.edgescs/.BenchActivity --es model NAME --ei warmup 10 --ei runs 50 --ei threads 4
  *     adb shell run-as org.edgescs cat files/latency.json
  *
- * `model` is a model's folder or .pte, or a .pte pushed into the app's files with its manifest; the first model if it is
- * left out, as the other extras may be. Both files of an earlier run are removed first.
+ * `model` is a model's folder or .pte, or a .pte pushed into the app's files with its manifest; the first model if it
+ * is left out, as the other extras may be. Both files of an earlier run are removed first.
  */
 class BenchActivity : Activity() {
     private val app get() = application as EdgeScsApp
@@ -69,7 +69,8 @@ class BenchActivity : Activity() {
             }
             val report = LatencyReport(
                 Date(), packageName, BuildConfig.VERSION_NAME, device.facts, artifact.manifest, choice,
-                ExecuTorchEngine.VERSION, engine.backends(choice.method), plan, before, device.thermal, engine.loadMs, timings,
+                ExecuTorchEngine.VERSION, engine.backends(choice.method), plan, before, device.thermal,
+                engine.loadMs, timings,
             )
             AtomicFiles.write(File(filesDir, RESULT), report.json())
             return report.json()

@@ -26,5 +26,8 @@ class DeviceInfo(context: Context) {
 
     /** "none" to "shutdown"; "unknown" before Android 10. */
     val thermal: String
-        get() = DeviceFacts.thermal(if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) power.currentThermalStatus else null)
+        get() {
+            val told = Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q
+            return DeviceFacts.thermal(if (told) power.currentThermalStatus else null)
+        }
 }

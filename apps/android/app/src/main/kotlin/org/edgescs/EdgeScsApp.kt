@@ -21,8 +21,8 @@ class EdgeScsApp : Application() {
     private val main = Handler(Looper.getMainLooper())
 
     /**
-     * Run [work] on the models' thread and [done] with its answer on the main one; [failed] hears one line instead when it
-     * cannot be done, and null when it was cancelled.
+     * Run [work] on the models' thread and [done] with its answer on the main one; [failed] hears one line instead
+     * when it cannot be done, and null when it was cancelled.
      */
     fun <T> work(work: () -> T, failed: (String?) -> Unit, done: (T) -> Unit) {
         thread.execute {

@@ -11,8 +11,12 @@ import org.pytorch.executorch.ExecuTorchRuntime
 import org.pytorch.executorch.ExecutorchRuntimeException
 import org.pytorch.executorch.Module
 
-/** A .pte run by ExecuTorch. Compiles against 1.0 to 1.4: `destroy` rather than `use`, what `loadMethod` returns unread. */
-class ExecuTorchEngine private constructor(private val module: Module, private val name: String, override val loadMs: Double) : Engine {
+/** A .pte run by ExecuTorch. Compiles against older ones too: `destroy` not `use`, what `loadMethod` returns unread. */
+class ExecuTorchEngine private constructor(
+    private val module: Module,
+    private val name: String,
+    override val loadMs: Double,
+) : Engine {
     override fun backends(method: String): List<String> =
         guarded(name) { module.getMethodMetadata(method).backends.toList() }
 
@@ -47,18 +51,24 @@ class ExecuTorchEngine private constructor(private val module: Module, private v
         } catch (error: ExecutorchRuntimeException) {
             throw ArtifactException("$name: ${advice(error)}")
         } catch (error: LinkageError) {
-            throw ArtifactException("$name: ExecuTorch's native library does not load here (${error.message}); use an arm64 phone")
+            throw ArtifactException("$name: ExecuTorch does not load here (${error.message}); use an arm64 phone")
         } catch (error: IllegalArgumentException) {
             throw ArtifactException("$name: ${error.message}; export the model again")
         }
 
         private fun advice(error: ExecutorchRuntimeException): String = when (error.errorCode) {
-            ExecutorchRuntimeException.NOT_FOUND -> "needs a backend or a method that this build lacks; it has ${registered()}. Export for xnnpack, or use the AAR with that backend"
-            ExecutorchRuntimeException.OPERATOR_MISSING -> "uses an operator that this AAR lacks; export it with the ExecuTorch version $VERSION"
-            ExecutorchRuntimeException.INVALID_PROGRAM -> "is damaged, or made by another ExecuTorch; export it with version $VERSION"
-            ExecutorchRuntimeException.INVALID_ARGUMENT -> "takes inputs of another shape than its manifest says; export it again"
-            ExecutorchRuntimeException.MEMORY_ALLOCATION_FAILED -> "needs more memory than there is; close other apps, or choose a smaller size"
-            ExecutorchRuntimeException.DELEGATE_INVALID_COMPATIBILITY -> "was lowered by another version of its backend; export it with version $VERSION"
+            ExecutorchRuntimeException.NOT_FOUND ->
+                "needs a backend or a method that this app lacks; it has ${registered()}. Export it for xnnpack"
+            ExecutorchRuntimeException.OPERATOR_MISSING ->
+                "uses an operator that this app lacks; export it with ExecuTorch $VERSION"
+            ExecutorchRuntimeException.INVALID_PROGRAM ->
+                "is damaged, or made for another ExecuTorch; export it with $VERSION"
+            ExecutorchRuntimeException.INVALID_ARGUMENT ->
+                "takes inputs of another shape than its manifest says; export it again"
+            ExecutorchRuntimeException.MEMORY_ALLOCATION_FAILED ->
+                "needs more memory than there is; close other apps, or choose a smaller size"
+            ExecutorchRuntimeException.DELEGATE_INVALID_COMPATIBILITY ->
+                "was lowered by another version of its backend; export it with ExecuTorch $VERSION"
             else -> "ExecuTorch stopped with error 0x${error.errorCode.toString(16)}; export it again"
         }
 

@@ -14,6 +14,7 @@ import android.widget.ProgressBar
 import android.widget.Spinner
 import android.widget.TextView
 import android.widget.Toast
+import java.io.File
 import org.edgescs.core.Artifact
 import org.edgescs.core.CancelledException
 import org.edgescs.core.Choice
@@ -42,7 +43,9 @@ class MainActivity : Activity() {
         view<View>(R.id.save).setOnClickListener { save() }
         view<View>(R.id.share).setOnClickListener { share() }
         view<View>(R.id.measure).setOnClickListener { measure() }
-        view<View>(R.id.self_test).setOnClickListener { startActivity(Intent(this, SelfTestActivity::class.java)) }
+        view<View>(R.id.self_test).setOnClickListener {
+            startActivity(Intent(this, SelfTestActivity::class.java))
+        }
         if (session.loaded) showModels() else loadModels()
     }
 
@@ -73,7 +76,9 @@ class MainActivity : Activity() {
             showChoices()
         }
         val threads = Workshop.threadChoices(Runtime.getRuntime().availableProcessors())
-        fill(R.id.threads, threads.map(::threadsLabel), threads.indexOf(session.threads)) { session.threads = threads[it] }
+        fill(R.id.threads, threads.map(::threadsLabel), threads.indexOf(session.threads)) {
+            session.threads = threads[it]
+        }
         showChoices()
     }
 
@@ -94,7 +99,8 @@ class MainActivity : Activity() {
     private fun label(choice: Choice) = getString(R.string.scale_label, choice.scale, choice.lr.toString())
 
     private fun threadsLabel(count: Int?) =
-        if (count == null) getString(R.string.threads_automatic) else resources.getQuantityString(R.plurals.threads, count, count)
+        if (count == null) getString(R.string.threads_automatic)
+        else resources.getQuantityString(R.plurals.threads, count, count)
 
     private fun fill(id: Int, labels: List<String>, selected: Int, chosen: (Int) -> Unit) =
         view<Spinner>(id).fill(labels, selected, chosen)
@@ -102,7 +108,8 @@ class MainActivity : Activity() {
     /** Everything on the screen, from the session. */
     private fun show() {
         val chosen = session.chosen
-        val ready = session.photograph != null && chosen != null && (chosen.reference == null || session.reference != null)
+        val guided = chosen != null && (chosen.reference == null || session.reference != null)
+        val ready = session.photograph != null && guided
         comparison.show(session.photograph, session.answer?.picture)
         view<View>(R.id.hint).visibility = if (session.photograph == null) View.VISIBLE else View.GONE
         reference.visibility = if (chosen?.reference == null) View.GONE else View.VISIBLE
@@ -114,7 +121,9 @@ class MainActivity : Activity() {
             view<View>(id).isEnabled = !session.busy
         }
         view<View>(R.id.measure).isEnabled = chosen != null && !session.busy
-        for (id in listOf(R.id.save, R.id.share)) view<View>(id).isEnabled = session.answer != null && !session.busy
+        for (id in listOf(R.id.save, R.id.share)) {
+            view<View>(id).isEnabled = session.answer != null && !session.busy
+        }
         progress.visibility = if (session.busy) View.VISIBLE else View.INVISIBLE
         if (!session.busy && session.loaded) status.text = message(ready)
     }
@@ -122,11 +131,13 @@ class MainActivity : Activity() {
     private fun message(ready: Boolean): String {
         val answer = session.answer
         return when {
-            session.artifacts.isEmpty() -> (session.refused.ifEmpty { listOf(getString(R.string.no_models)) }).joinToString("\n")
+            session.artifacts.isEmpty() ->
+                session.refused.ifEmpty { listOf(getString(R.string.no_models)) }.joinToString("\n")
             session.message != null -> session.message!!
             answer != null -> getString(
                 R.string.answer, answer.picture.width, answer.picture.height, answer.totalMs, answer.inferenceMs,
-                resources.getQuantityString(R.plurals.tiles, answer.tiles, answer.tiles), answer.backends.joinToString(),
+                resources.getQuantityString(R.plurals.tiles, answer.tiles, answer.tiles),
+                answer.backends.joinToString(),
             )
             session.photograph == null -> getString(R.string.choose_first)
             !ready -> getString(R.string.reference_first)
@@ -171,12 +182,14 @@ class MainActivity : Activity() {
 
     private fun pick(request: Int) {
         val photoPicker = Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU
-        val intent = if (photoPicker) Intent(MediaStore.ACTION_PICK_IMAGES) else Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE)
+        val intent = if (photoPicker) Intent(MediaStore.ACTION_PICK_IMAGES) else document(Intent.ACTION_OPEN_DOCUMENT)
         launch(intent.setType("image/*"), request)
     }
 
     private fun save() =
-        launch(Intent(Intent.ACTION_CREATE_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/png").putExtra(Intent.EXTRA_TITLE, FILE), SAVE)
+        launch(document(Intent.ACTION_CREATE_DOCUMENT).setType("image/png").putExtra(Intent.EXTRA_TITLE, FILE), SAVE)
+
+    private fun document(action: String) = Intent(action).addCategory(Intent.CATEGORY_OPENABLE)
 
     private fun launch(intent: Intent, request: Int) =
         try {
@@ -215,9 +228,8 @@ class MainActivity : Activity() {
 
     private fun share() {
         val picture = session.answer?.picture ?: return
-        app.work({ SharedFiles.put(this, FILE) { it.outputStream().use { stream -> Photographs.write(picture, stream) } } }, ::failed) {
-            SharedFiles.share(this, FILE, "image/png")
-        }
+        val write = { file: File -> file.outputStream().use { Photographs.write(picture, it) } }
+        app.work({ SharedFiles.put(this, FILE, write) }, ::failed) { SharedFiles.share(this, FILE, "image/png") }
     }
 
     private fun measure() {

@@ -2,6 +2,7 @@ package org.edgescs
 
 import android.content.Context
 import java.io.File
+import java.io.IOException
 import org.edgescs.core.Artifact
 import org.edgescs.core.ArtifactException
 
@@ -25,11 +26,10 @@ class Models(private val context: Context) {
         if (file != null && file.isFile) return Artifact.openFile(file)
         if (name != null && '/' !in name && File(folder, name).isDirectory) return Artifact.open(File(folder, name))
         val known = Artifact.all(folder)
-        val found = known.firstOrNull { name == null || it.file.name == name }
-        return found ?: throw ArtifactException(
-            if (name == null) context.getString(R.string.no_models)
-            else "$name: no such model; there are ${known.joinToString { it.file.parentFile!!.name }.ifEmpty { "none" }}"
-        )
+        if (known.isEmpty()) throw ArtifactException(context.getString(R.string.no_models))
+        if (name == null) return known.first()
+        return known.firstOrNull { it.file.name == name }
+            ?: throw ArtifactException("$name: no such model; there are ${known.joinToString { it.file.name }}")
     }
 
     /** Models whose record in the assets is another than the one beside the copy are copied anew. */
@@ -42,7 +42,7 @@ class Models(private val context: Context) {
             partial.deleteRecursively()
             copy("$ASSETS/$name", partial)
             target.deleteRecursively()
-            if (!partial.renameTo(target)) throw ArtifactException("$name: cannot be unpacked; make room and start again")
+            if (!partial.renameTo(target)) throw IOException("$name cannot be unpacked")
         }
     }
 
@@ -59,7 +59,7 @@ class Models(private val context: Context) {
     private fun text(asset: String): String? =
         try {
             context.assets.open(asset).use { it.readBytes().decodeToString() }
-        } catch (_: java.io.IOException) {
+        } catch (_: IOException) {
             null
         }
 

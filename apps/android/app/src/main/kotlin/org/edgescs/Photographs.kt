@@ -19,7 +19,8 @@ object Photographs {
         try {
             val bounds = BitmapFactory.Options().apply { inJustDecodeBounds = true }
             resolver.openInputStream(uri)?.use { BitmapFactory.decodeStream(it, null, bounds) }
-            val options = BitmapFactory.Options().apply { inSampleSize = Shrinking.sampleSize(bounds.outHeight, bounds.outWidth, side) }
+            val smaller = Shrinking.sampleSize(bounds.outHeight, bounds.outWidth, side)
+            val options = BitmapFactory.Options().apply { inSampleSize = smaller }
             val bitmap = resolver.openInputStream(uri)?.use { BitmapFactory.decodeStream(it, null, options) }
                 ?: throw ArtifactException("this file is no picture that Android can read; choose another one")
             val degrees = resolver.openInputStream(uri)?.use(::orientation) ?: 0
@@ -33,8 +34,12 @@ object Photographs {
 
     /** A PNG of a golden pair, every pixel as it is. */
     fun read(file: File): Picture {
-        val options = BitmapFactory.Options().apply { inPremultiplied = false; inScaled = false }
-        val bitmap = BitmapFactory.decodeFile(file.path, options) ?: throw ArtifactException("${file.name}: is no picture; run edge-scs apps prepare")
+        val options = BitmapFactory.Options().apply {
+            inPremultiplied = false
+            inScaled = false
+        }
+        val bitmap = BitmapFactory.decodeFile(file.path, options)
+            ?: throw ArtifactException("${file.name}: is no picture; run edge-scs apps prepare")
         return picture(bitmap)
     }
 
@@ -49,7 +54,8 @@ object Photographs {
 
     /** Write a PNG; throws IOException. */
     fun write(picture: Picture, stream: java.io.OutputStream) {
-        if (!bitmap(picture).compress(Bitmap.CompressFormat.PNG, 100, stream)) throw IOException("the picture cannot be written")
+        val written = bitmap(picture).compress(Bitmap.CompressFormat.PNG, 100, stream)
+        if (!written) throw IOException("no room for the picture")
     }
 
     private fun orientation(stream: java.io.InputStream): Int =

@@ -54,7 +54,8 @@ class SelfTestActivity : Activity() {
         val reference = File(golden, "reference.png").takeIf { it.isFile }?.let(Photographs::read)
         val (input, expected) = listOf("input.png", "expected.png").map { Photographs.read(File(golden, it)) }
         val outcome = SelfTest(app.workshop.engine(artifact, null), artifact).run(choice, input, reference, expected)
-        return getString(if (outcome.passed) R.string.passed else R.string.not_passed, name, outcome.db, outcome.neededDb)
+        val verdict = if (outcome.passed) R.string.passed else R.string.not_passed
+        return getString(verdict, name, outcome.db, outcome.neededDb)
     }
 
     private fun say(line: String) {

@@ -24,8 +24,11 @@ class SharedFiles : ContentProvider() {
         return ParcelFileDescriptor.open(file(uri), ParcelFileDescriptor.MODE_READ_ONLY)
     }
 
-    override fun query(uri: Uri, columns: Array<String>?, where: String?, values: Array<String>?, order: String?): Cursor {
-        val known = mapOf<String, Any>(OpenableColumns.DISPLAY_NAME to name(uri), OpenableColumns.SIZE to file(uri).length())
+    override fun query(
+        uri: Uri, columns: Array<String>?, where: String?, values: Array<String>?, order: String?,
+    ): Cursor {
+        val size = file(uri).length()
+        val known = mapOf<String, Any>(OpenableColumns.DISPLAY_NAME to name(uri), OpenableColumns.SIZE to size)
         val asked = (columns ?: known.keys.toTypedArray()).filter { it in known }
         return MatrixCursor(asked.toTypedArray(), 1).apply { addRow(asked.map { known[it] }) }
     }
@@ -34,7 +37,8 @@ class SharedFiles : ContentProvider() {
 
     override fun delete(uri: Uri, where: String?, values: Array<String>?): Int = throw UnsupportedOperationException()
 
-    override fun update(uri: Uri, values: ContentValues?, where: String?, args: Array<String>?): Int = throw UnsupportedOperationException()
+    override fun update(uri: Uri, values: ContentValues?, where: String?, args: Array<String>?): Int =
+        throw UnsupportedOperationException()
 
     private fun name(uri: Uri): String = uri.lastPathSegment ?: throw FileNotFoundException("$uri")
 

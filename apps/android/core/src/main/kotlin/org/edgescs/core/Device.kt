@@ -20,8 +20,10 @@ class DeviceFacts(val device: String, val os: String, val soc: String?, val emul
         private val EMULATORS = listOf("goldfish", "ranchu", "cutf_cvm", "vbox86")
         private val EMULATED_PRODUCTS = listOf("sdk_", "google_sdk", "aosp_cf", "vbox86")
 
+        private val STATUSES = listOf("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+
         /** PowerManager.THERMAL_STATUS_* in the schema's words. */
         fun thermal(status: Int?): String =
-            listOf("none", "light", "moderate", "severe", "critical", "emergency", "shutdown").getOrNull(status ?: -1) ?: "unknown"
+            STATUSES.getOrNull(status ?: -1) ?: "unknown"
     }
 }

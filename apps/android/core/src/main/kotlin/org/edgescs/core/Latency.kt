@@ -8,7 +8,9 @@ import java.util.TimeZone
 /** How to time. [warmup] counts the first inference; [threads] null leaves the number to the runtime. */
 class TimingPlan(val warmup: Int = 10, val runs: Int = 50, val threads: Int? = null) {
     init {
-        if (warmup !in 1..MAX || runs !in 1..MAX) throw ArtifactException("warm-up and runs must be 1 to $MAX, not $warmup and $runs")
+        if (warmup !in 1..MAX || runs !in 1..MAX) {
+            throw ArtifactException("warm-up and runs must be 1 to $MAX, not $warmup and $runs")
+        }
         if (threads != null && threads !in 1..1024) throw ArtifactException("threads must be 1 to 1024, not $threads")
     }
 
@@ -21,7 +23,12 @@ class TimingPlan(val warmup: Int = 10, val runs: Int = 50, val threads: Int? = n
 class Timings(val firstMs: Double, val samples: List<Double>, val pipelineMs: Double)
 
 /** Times one [Choice] of an engine on one picture of the artifact's size. */
-class Stopwatch(private val engine: Engine, private val choice: Choice, private val name: String, private val nanos: () -> Long = System::nanoTime) {
+class Stopwatch(
+    private val engine: Engine,
+    private val choice: Choice,
+    private val name: String,
+    private val nanos: () -> Long = System::nanoTime,
+) {
     /** [progress] hears (inferences done, of all) and may throw [CancelledException]. */
     fun time(plan: TimingPlan, progress: (Int, Int) -> Unit = { _, _ -> }): Timings {
         val enlarger = Enlarger(engine, choice, halo = 0, name)

@@ -1,11 +1,17 @@
 package org.edgescs.core
 
 /** A coloured picture, and what it took: [inferenceMs] in the network, [totalMs] from pixels to pixels. */
-class Answer(val picture: Picture, val tiles: Int, val inferenceMs: Double, val totalMs: Double, val backends: List<String>)
+class Answer(
+    val picture: Picture,
+    val tiles: Int,
+    val inferenceMs: Double,
+    val totalMs: Double,
+    val backends: List<String>,
+)
 
 /**
- * Opens artifacts and keeps the last one open: what both the main screen and the self-test work with. All calls come from
- * one thread.
+ * Opens artifacts and keeps the last one open: what both the main screen and the self-test work with. All calls come
+ * from one thread.
  */
 class Workshop(private val engines: EngineFactory, private val nanos: () -> Long = System::nanoTime) : AutoCloseable {
     private class Open(val artifact: Artifact, val threads: Int?, val engine: Engine)
@@ -58,6 +64,7 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
         const val DEFAULT_HALO = 22
 
         /** Thread counts to offer on a machine of [cores]: the runtime's own choice (null), then powers of two. */
-        fun threadChoices(cores: Int): List<Int?> = listOf(null) + generateSequence(1) { it * 2 }.takeWhile { it <= maxOf(1, cores) }
+        fun threadChoices(cores: Int): List<Int?> =
+            listOf(null) + generateSequence(1) { it * 2 }.takeWhile { it <= maxOf(1, cores) }
     }
 }

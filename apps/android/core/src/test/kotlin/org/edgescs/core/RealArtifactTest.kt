@@ -15,8 +15,8 @@ import org.junit.Test
  * Exported artifacts, run by ExecuTorch, driven by this core: the pictures that Python's driver makes of them.
  *
  * `-Dedgescs.real=FOLDER` holds models/<name>/ as `edge-scs apps prepare` lays them, beside each name `<name>.in.png`,
- * `<name>.out.png` (Python's) and perhaps `<name>.ref.png`; `-Dedgescs.runner=FOLDER` the built runner. apps/test.py makes
- * both; without them these tests are skipped.
+ * `<name>.out.png` (Python's) and perhaps `<name>.ref.png`; `-Dedgescs.runner=FOLDER` the built runner. apps/test.py
+ * makes both; without them these tests are skipped.
  */
 class RealArtifactTest {
     private lateinit var folder: File
@@ -46,7 +46,8 @@ class RealArtifactTest {
         return Picture(image.height, image.width, IntArray(image.width * image.height) {
             val (x, y) = it % image.width to it / image.width
             // A grey PNG is read in linear light by getRGB: its levels are wanted.
-            if (image.raster.numBands < 3) image.raster.getSample(x, y, 0).let { v -> Pixels.argb(v, v, v) } else image.getRGB(x, y)
+            val grey = image.raster.numBands < 3
+            if (grey) image.raster.getSample(x, y, 0).let { v -> Pixels.argb(v, v, v) } else image.getRGB(x, y)
         })
     }
 
@@ -75,7 +76,8 @@ class RealArtifactTest {
                 val reference = File(golden, "reference.png").takeIf { it.isFile }?.let(::picture)
                 val (input, expected) = listOf("input.png", "expected.png").map { picture(File(golden, it)) }
                 val outcome = SelfTest(engine, artifact).run(choice, input, reference, expected)
-                println("${artifact.file.name} ${choice.method}: %.1f dB of %.1f needed".format(outcome.db, outcome.neededDb))
+                val said = "%.1f dB, %.1f needed".format(outcome.db, outcome.neededDb)
+                println("${artifact.file.name} ${choice.method}: $said")
                 assertTrue("${outcome.db} dB", outcome.passed)
                 val wrong = Picture(expected.height, expected.width, expected.argb.reversedArray())
                 assertFalse(SelfTest(engine, artifact).run(choice, input, reference, wrong).passed)
@@ -93,12 +95,13 @@ class RealArtifactTest {
             val timings = Stopwatch(engine, choice, artifact.file.name).time(plan)
             // What a phone would write, and what this machine has to say of itself.
             for (emulated in listOf(false, true)) {
+                val device = DeviceFacts("Example \"Phone\" \u00e9", "Android 16", null, emulated)
                 val report = LatencyReport(
-                    Date(), "org.edgescs", "0.1.0", DeviceFacts("Example \"Phone\" \u00e9", "Android 16", null, emulated),
-                    artifact.manifest, choice, "1.4.1", engine.backends(choice.method), plan, "none", "unknown",
-                    engine.loadMs, timings,
+                    Date(), "org.edgescs", "0.1.0", device, artifact.manifest, choice, "1.4.1",
+                    engine.backends(choice.method), plan, "none", "unknown", engine.loadMs, timings,
                 )
-                File(out, "${artifact.file.name}.${if (emulated) "emulated" else "phone"}.json").writeText(report.json())
+                val kind = if (emulated) "emulated" else "phone"
+                AtomicFiles.write(File(out, "${artifact.file.name}.$kind.json"), report.json())
             }
         }
     }

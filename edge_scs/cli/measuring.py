@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edge_scs.cli.app import Json, Model, Weights, app, emit, say
+from edge_scs.cli.app import Json, Model, Weights, app, emit, say, spoken_command
 
 
 @app.command()
@@ -65,26 +65,35 @@ def bench(
 @app.command()
 def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.md, .json and .html.")] = Path("report"),
-    device_results: Annotated[list[Path] | None, typer.Option(help="Latency JSON of a phone.")] = None,
-    data: Annotated[Path | None, typer.Option(help="A benchmark folder: adds psnr_grey at x4.")] = None,
+    device_results: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE...", help="Latency JSON of phones, or folders of it.")
+    ] = None,
+    more_results: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="")] = None,
+    artifact: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="An artifact more, with its manifest; may be given again.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="A network or checkpoint; may be given again.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A benchmark folder for PSNR. Default: six bundled photographs.")
+    ] = None,
     quick: Annotated[bool, typer.Option(help="Fewer runs: a look, not a measurement.")] = False,
     json_: Json = False,
 ) -> None:
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
-    from edge_scs.evaluate import evaluate as measure
-    from edge_scs.export.pipeline import export_targets
-    from edge_scs.report.page import MODELS, make_report
-    from edge_scs.weights.loading import load, shipped_file
+    from edge_scs.reporting import full_report
 
-    loaded = [load(name, allow_untrained=True) for name in MODELS]
-    artifacts = [
-        manifest.path
-        for network in loaded
-        for manifest in export_targets(network, "executorch", out / "artifacts", progress=say)
-        if manifest.path
-    ]
-    quality = [measure(x, data, 4, say=say) for x in loaded if data and shipped_file(x.name)]
-    result = make_report(out, device_results or [], artifacts=artifacts, quality=quality, quick=quick, say=say)
+    result = full_report(
+        out,
+        [*(device_results or []), *(more_results or [])],
+        artifact or [],
+        model,
+        data,
+        quick,
+        command=spoken_command(),
+        say=say,
+    )
     if json_:
         emit(result.to_dict())
     else:

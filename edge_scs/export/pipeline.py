@@ -241,11 +241,11 @@ def export_targets(
         presets.append(preset.replace(**changes))
     if refused is None:
         for preset in presets:
-            check(_network_for(preset, loaded, quantised), preset)
+            check(network_for(preset, loaded, quantised), preset)
     manifests = []
     for preset in presets:
         try:
-            manifests.append(export_model(_network_for(preset, loaded, quantised), preset, out_dir, progress))
+            manifests.append(export_model(network_for(preset, loaded, quantised), preset, out_dir, progress))
         except InputError as error:
             if refused is None:
                 raise
@@ -255,7 +255,8 @@ def export_targets(
     return manifests
 
 
-def _network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
+def network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
+    """``loaded``, or what ``quantised`` finds for a preset of precision "int8"; UnsupportedError where there is none."""
     if preset.precision != "int8" or isinstance(loaded.model, QuantisedNetwork) or quantised is None:
         return loaded
     try:

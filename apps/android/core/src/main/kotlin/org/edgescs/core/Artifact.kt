@@ -26,7 +26,7 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
         fun all(root: File, refused: (ArtifactException) -> Unit = {}): List<Artifact> =
             root.listFiles().orEmpty().filter { it.isDirectory }.sortedBy { it.name }.mapNotNull { folder ->
                 try {
-                    open(folder)
+                    Artifact.open(folder)
                 } catch (error: ArtifactException) {
                     refused(error)
                     null

@@ -14,15 +14,15 @@ class Answer(
  * from one thread.
  */
 class Workshop(private val engines: EngineFactory, private val nanos: () -> Long = System::nanoTime) : AutoCloseable {
-    private class Open(val artifact: Artifact, val threads: Int?, val engine: Engine)
+    private class Opened(val artifact: Artifact, val threads: Int?, val engine: Engine)
 
-    private var open: Open? = null
+    private var current: Opened? = null
 
     /** The engine of an artifact; opened anew when artifact or threads are others than before. */
     fun engine(artifact: Artifact, threads: Int?): Engine {
-        open?.let { if (it.artifact === artifact && it.threads == threads) return it.engine }
+        current?.let { if (it.artifact === artifact && it.threads == threads) return it.engine }
         close()
-        return engines.open(artifact, threads).also { open = Open(artifact, threads, it) }
+        return engines.open(artifact, threads).also { current = Opened(artifact, threads, it) }
     }
 
     /** Colour and enlarge. Throws [ArtifactException], and what [progress] throws. */
@@ -39,8 +39,8 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
     }
 
     override fun close() {
-        open?.engine?.close()
-        open = null
+        current?.engine?.close()
+        current = null
     }
 
     private inner class Timed(private val engine: Engine) : Engine by engine {

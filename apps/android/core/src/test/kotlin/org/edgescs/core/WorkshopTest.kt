@@ -50,14 +50,15 @@ class WorkshopTest {
             it.engine(a, null)
             it.engine(b, null)
         }
-        val expected = listOf("a on 2", "closed a on 2", "a on null", "closed a on null", "b on null", "closed b on null")
+        val expected = listOf("a on 2", "a on null", "b on null").flatMap { listOf(it, "closed $it") }
         assertEquals(expected, opened)
     }
 
     @Test
     fun anAnswerTellsWhatItTook() {
         var reading = 0L
-        val answer = workshop { reading++ * 1_000_000 }.colour(artifact("a"), choice, 4, Picture(50, 40, IntArray(2000)), null)
+        val picture = Picture(50, 40, IntArray(2000))
+        val answer = workshop { reading++ * 1_000_000 }.colour(artifact("a"), choice, 4, picture, null)
         assertEquals(Size(100, 80), Size(answer.picture.height, answer.picture.width))
         assertEquals(listOf("B of forward"), answer.backends)
         assertTrue(answer.tiles > 1)
@@ -73,10 +74,12 @@ class WorkshopTest {
 
     @Test
     fun phonesAreNamedAndEmulatorsKnown() {
-        fun facts(model: String = "Pixel 9", soc: String? = "Tensor G4", hardware: String = "tokay", product: String = "tokay") =
-            DeviceFacts.of("google", model, "16", "Google", soc, hardware, product, "google/tokay/tokay:16/release-keys")
-        val phone = facts()
-        assertEquals(listOf("Google Pixel 9", "Android 16", "Google Tensor G4", false), phone.run { listOf(device, os, soc, emulated) })
+        fun facts(model: String = "Pixel 9", hardware: String = "tokay", product: String = "tokay"): DeviceFacts {
+            val fingerprint = "google/$product/tokay:16/release-keys"
+            return DeviceFacts.of("google", model, "16", "Google", "Tensor G4", hardware, product, fingerprint)
+        }
+        val phone = facts().run { listOf(device, os, soc, emulated) }
+        assertEquals(listOf("Google Pixel 9", "Android 16", "Google Tensor G4", false), phone)
         assertEquals("Google Pixel", facts(model = "Google Pixel").device)
         assertEquals(null, DeviceFacts.of("a", "b", "9", "unknown", null, "c", "d", "e").soc)
         assertTrue(facts(hardware = "ranchu").emulated)

@@ -44,6 +44,8 @@ def run(check: Check, tools: Path) -> None:
                 "android: exported .pte files make Python's pictures under the core", android.test_real
             ):
                 check("android: the report's reader takes the latency JSON that Kotlin wrote", android.read_latency)
+                check("android: their golden pairs pass the self-test", android.test_golden)
+                check("android: golden pairs of the prepared models pass the self-test", android.test_prepared)
         if check("android: the app compiles against signatures without a warning", android.compile_app):
             check("android: a planted type error is noticed", android.plant)
             check("android: the app compiles against ExecuTorch's own older classes", android.compile_app_on_classes)
@@ -88,7 +90,8 @@ class Android:
 
     def test_core(self) -> str:
         self.kotlinc(self.tests, CORE / "test" / "kotlin", self.core, *self.junit())
-        names = [path.stem for path in sorted((CORE / "test").rglob("*Test.kt")) if path.stem != "RealArtifactTest"]
+        later = ("RealArtifactTest", "GoldenPairsTest")  # they need artifacts and the runner
+        names = [path.stem for path in sorted((CORE / "test").rglob("*Test.kt")) if path.stem not in later]
         said = self.java_tests(APPS, *names)
         found = re.search(r"OK \((\d+) tests\)", said)
         if not found:
@@ -122,6 +125,22 @@ class Android:
         if not measured:
             raise Failed(f"nothing was compared\n{said}")
         return ", ".join(f"{name}: {tiles} tiles, {db} dB" for name, tiles, db in measured)
+
+    def test_golden(self) -> str:
+        return self.golden(self.work / "real" / "models")
+
+    def test_prepared(self) -> str:
+        """What `edge-scs apps prepare` put into the app, by the app's own self-test."""
+        if not any((models := APP / "assets" / "models").glob("*/prepared.json")):
+            raise Skip("none; run edge-scs apps prepare --android")
+        return self.golden(models)
+
+    def golden(self, models: Path) -> str:
+        said = self.java_tests(APPS, "GoldenPairsTest", models=models, runner=self.work / "runner")
+        passed = re.findall(r"^\.*golden: (.*)$", said, re.MULTILINE)
+        if not passed:
+            raise Failed(f"nothing was compared\n{said}")
+        return ", ".join(passed)
 
     def read_latency(self) -> str:
         """What a phone would write is accepted with its manifest; what an emulator would write is refused."""

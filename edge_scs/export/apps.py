@@ -30,9 +30,9 @@ FOLDER = Path(__file__).parents[2] / "apps"
 RESOURCES = {"android": "android/app/src/main/assets/models", "ios": "ios/App/Resources/Models"}
 LED = ":reference"  # after a preset's name: with the second input
 # What each app shows when nobody chooses. Android: the fast one, the exact one, three magnifications in one file, one
-# that takes a reference. Not vulkan-fp16: the default AAR has no such delegate, its self-test would only fail. iOS: pixel
-# buffers first, exact tensors, int8 (does the Neural Engine gain by it?), a reference, several sizes, which the app leaves
-# out before iOS 18. A .pte needs the ExecuTorch package, added by hand, so none is in that list.
+# that takes a reference. Not vulkan-fp16: the default AAR has no such delegate, its self-test would only fail.
+# iOS: pixel buffers first, exact tensors, int8 (does the Neural Engine gain by it?), a reference, and several sizes,
+# which the app leaves out before iOS 18. A .pte needs the ExecuTorch package, added by hand, so none is in that list.
 CHOICE = {
     "android": ("xnnpack-int8", "xnnpack-fp32", "xnnpack-sizes", "xnnpack-fp32" + LED),
     "ios": ("coreml-image", "coreml-fp16", "coreml-w8a8", "coreml-image" + LED, "coreml-sizes"),

@@ -256,7 +256,7 @@ def export_targets(
 
 
 def network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
-    """``loaded``, or what ``quantised`` finds for a preset of precision "int8"; UnsupportedError where there is none."""
+    """``loaded``, or what ``quantised`` finds for a preset of precision "int8" (or UnsupportedError)."""
     if preset.precision != "int8" or isinstance(loaded.model, QuantisedNetwork) or quantised is None:
         return loaded
     try:

@@ -4,7 +4,9 @@ import EdgeSCSCore
 import Foundation
 
 /// An .mlpackage run by Core ML. Compiled packages are kept in the caches folder under the artifact's sha256.
-final class CoreMLEngine: Engine {
+///
+/// Sendable unchecked: it is made outside the one actor that then uses it (`Runner`).
+final class CoreMLEngine: Engine, @unchecked Sendable {
     let compiled: URL
     private(set) var backends: [String] = []
 
@@ -50,7 +52,8 @@ final class CoreMLEngine: Engine {
         do {
             output = try model.prediction(from: provider)
         } catch {
-            throw ArtifactError("\(artifact.id): Core ML refused (\(error.localizedDescription)); try other compute units")
+            throw ArtifactError(
+                "\(artifact.id): Core ML refused (\(error.localizedDescription)); try other compute units")
         }
         let inferenceMs = Clock.milliseconds() - start
         return Answer(tensor: try tensor(output), inferenceMs: inferenceMs)

@@ -86,20 +86,28 @@ final class Laboratory {
 }
 
 extension Measurement {
-    /// What the benchmark screen lists: a name and milliseconds or words.
-    var rows: [(name: String, value: String)] {
+    /// One line of the benchmark screen.
+    struct Row: Identifiable {
+        let name: String
+        let value: String
+
+        var id: String { name }
+    }
+
+    var rows: [Row] {
         let statistics = report.timings.statistics
-        var rows = [
-            ("Median", Self.text(statistics.medianMs)), ("90th percentile", Self.text(statistics.p90Ms)),
-            ("Minimum", Self.text(statistics.minMs)), ("First after loading", Self.text(report.timings.firstMs)),
-            ("With packing and unpacking", Self.text(report.timings.pipelineMs)),
+        let loading: [(String, Double?)] = [
+            ("Compile", times.compileMs), ("Load, cold", times.coldMs), ("Load, cached", times.cachedMs),
         ]
-        if let compileMs = times.compileMs { rows.append(("Compile", Self.text(compileMs))) }
-        rows.append(("Load, cold", Self.text(times.coldMs)))
-        if let cachedMs = times.cachedMs { rows.append(("Load, cached", Self.text(cachedMs))) }
-        rows.append(("Thermal state", "\(report.thermalBefore) → \(report.thermalAfter)"))
-        if !report.backends.isEmpty { rows.append(("Runs on", report.backends.joined(separator: ", "))) }
-        return rows
+        let running: [(String, Double?)] = [
+            ("First after loading", report.timings.firstMs), ("Median", statistics.medianMs),
+            ("90th percentile", statistics.p90Ms), ("Minimum", statistics.minMs),
+            ("With packing and unpacking", report.timings.pipelineMs),
+        ]
+        let timed = (loading + running).compactMap { name, ms in ms.map { Row(name: name, value: Self.text($0)) } }
+        let heat = Row(name: "Thermal state", value: "\(report.thermalBefore) → \(report.thermalAfter)")
+        let devices = report.backends.isEmpty ? "not told" : report.backends.joined(separator: ", ")
+        return timed + [heat, Row(name: "Runs on", value: devices)]
     }
 
     private static func text(_ ms: Double) -> String { String(format: ms < 100 ? "%.2f ms" : "%.0f ms", ms) }

@@ -69,11 +69,11 @@ actor Runner {
         let before = DeviceInfo.thermalState
         var (engine, times) = try await open(setup, fresh: true)
         let timings = try Timings.measure(
-            engine: engine, choice: setup.choice, name: setup.artifact.id, plan: timing
-        ) { done, all in
-            try Task.checkCancellation()
-            progress(Double(done) / Double(all))
-        }
+            engine: engine, choice: setup.choice, name: setup.artifact.id, plan: timing,
+            progress: { done, all in
+                try Task.checkCancellation()
+                progress(Double(done) / Double(all))
+            })
         let after = DeviceInfo.thermalState
         let plan = try? await (engine as? CoreMLEngine)?.plan()
         let report = LatencyReport(

@@ -17,12 +17,12 @@ final class Studio {
     private(set) var share: URL?
     private(set) var progress: Double?
     private(set) var message: String?
+    private(set) var after: CGImage?
 
     private var photograph: Data?
     private var task: Task<Void, Never>?
 
     var before: CGImage? { original.flatMap { PictureFile.image(keepColours ? $0 : $0.withoutColour) } }
-    private(set) var after: CGImage?
     var guide: CGImage? { reference.flatMap(PictureFile.image) }
 
     /// "640×427 to 2560×1708 in 1.9 s, of which 1.4 s model, 12 tiles"
@@ -30,8 +30,8 @@ final class Studio {
         guard let original, let result else { return nil }
         let (total, inference) = (result.totalMs / 1000, result.inferenceMs / 1000)
         return String(
-            format: "%d×%d to %d×%d in %.2f s, of which %.2f s model, %d %@", original.size.width, original.size.height,
-            result.picture.size.width, result.picture.size.height, total, inference, result.tiles,
+            format: "%d×%d to %d×%d in %.2f s, of which %.2f s model, %d %@", original.size.width,
+            original.size.height, result.picture.size.width, result.picture.size.height, total, inference, result.tiles,
             result.tiles == 1 ? "tile" : "tiles")
     }
 
@@ -71,9 +71,11 @@ final class Studio {
         let keep = keepColours
         task = Task {
             do {
-                let made = try await runner.enlarge(original, reference: guide, keepColours: keep, setup: setup) { part in
+                let show: @Sendable (Double) -> Void = { part in
                     Task { @MainActor [weak self] in self?.advance(to: part) }
                 }
+                let made = try await runner.enlarge(
+                    original, reference: guide, keepColours: keep, setup: setup, progress: show)
                 if Task.isCancelled { return }
                 result = made
                 after = PictureFile.image(made.picture)

@@ -7,8 +7,8 @@ enum DeviceInfo {
     static let systemMajor = ProcessInfo.processInfo.operatingSystemVersion.majorVersion
 
     @MainActor static var current: Device {
-        Device(
-            model: model, system: "\(UIDevice.current.systemName) \(UIDevice.current.systemVersion)", emulated: emulated)
+        let system = "\(UIDevice.current.systemName) \(UIDevice.current.systemVersion)"
+        return Device(model: model, system: system, emulated: emulated)
     }
 
     static var app: LatencyReport.App {

@@ -38,7 +38,7 @@ struct BenchmarkView: View {
 
     @ViewBuilder private func results(_ measurement: Measurement) -> some View {
         Section {
-            ForEach(measurement.rows, id: \.name) { LabeledContent($0.name, value: $0.value) }
+            ForEach(measurement.rows) { LabeledContent($0.name, value: $0.value) }
         } header: {
             Text("\(library.title(measurement.setup.artifact)) \(measurement.setup.choice.scaleText)")
         } footer: {

@@ -18,7 +18,7 @@ struct SelfTestView: View {
                             .disabled(library.artifacts.isEmpty)
                     }
                 } footer: {
-                    Text("Each model enlarges the picture of its golden pair; the answer is compared with the network's.")
+                    Text("Each model enlarges the picture of its golden pair: is its answer the network's?")
                 }
                 ForEach(laboratory.checks) { CheckRow(check: $0, title: library.title($0.setup.artifact)) }
                 if let message = laboratory.message { Text(message).foregroundStyle(.secondary) }

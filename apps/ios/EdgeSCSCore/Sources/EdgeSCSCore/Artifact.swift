@@ -37,7 +37,8 @@ public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
     /// The folder of a golden pair, or nil: `input.png`, `expected.png`, sometimes `reference.png`.
     public func golden(_ choice: Choice) -> URL? {
         guard let golden = manifest.golden else { return nil }
-        let folder = url.deletingLastPathComponent().appendingPathComponent(golden).appendingPathComponent(choice.method)
+        let folder = url.deletingLastPathComponent().appendingPathComponent(golden).appendingPathComponent(
+            choice.method)
         let expected = folder.appendingPathComponent("expected.png")
         return FileManager.default.fileExists(atPath: expected.path) ? folder : nil
     }
@@ -57,7 +58,8 @@ public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
             } catch let error as ArtifactError {
                 refused.append(error)
             } catch {
-                refused.append(ArtifactError("\(folder.lastPathComponent): cannot be read (\(error.localizedDescription))"))
+                refused.append(
+                    ArtifactError("\(folder.lastPathComponent): cannot be read (\(error.localizedDescription))"))
             }
         }
         return (usable, refused)
@@ -69,7 +71,8 @@ public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
         let artifacts = files.filter { ["mlpackage", "pte"].contains($0.pathExtension) }
         guard artifacts.count == 1, let url = artifacts.first else {
             throw ArtifactError(
-                "\(folder.lastPathComponent): has \(artifacts.count) artifacts, must have one; run edge-scs apps prepare")
+                "\(folder.lastPathComponent): has \(artifacts.count) artifacts, not one; run edge-scs apps prepare"
+            )
         }
         let beside = URL(fileURLWithPath: url.path + ".json")
         guard let data = try? Data(contentsOf: beside) else {

@@ -33,7 +33,8 @@ public struct Enlarger {
         let rows = try axis(picture.size.height, choice.lr.height, choice.hr.height)
         let columns = try axis(picture.size.width, choice.lr.width, choice.hr.width)
         let size = size(of: picture.size)
-        var strip = Strip(height: choice.hr.height, width: columns.hrStarts[columns.hrStarts.count - 1] + choice.hr.width)
+        var strip = Strip(
+            height: choice.hr.height, width: columns.hrStarts[columns.hrStarts.count - 1] + choice.hr.width)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(4 * size.area)
         let tiles = rows.starts.count * columns.starts.count

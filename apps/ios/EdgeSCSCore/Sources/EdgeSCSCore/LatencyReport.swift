@@ -14,7 +14,7 @@ public struct Device: Equatable, Sendable {
     }
 }
 
-/// One measurement as `latency.json`, by apps/schema/latency.schema.json, which `edge-scs report --device-results` reads.
+/// One measurement as `latency.json` (apps/schema/latency.schema.json), for `edge-scs report --device-results`.
 public struct LatencyReport: Equatable, Sendable {
     public struct App: Encodable, Equatable, Sendable {
         public let name: String

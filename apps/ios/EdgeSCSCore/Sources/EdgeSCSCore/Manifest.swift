@@ -1,6 +1,6 @@
 import Foundation
 
-/// The file `<artifact>.json` as far as an app needs it. `docs/export.md` explains the keys; later versions may add some.
+/// The file `<artifact>.json` as far as an app needs it. docs/export.md explains the keys; later versions may add some.
 public struct Manifest: Equatable, Sendable {
     /// One input or output: shape (n, c, h, w); type "float32", "float16", or "image" for a pixel buffer.
     public struct Port: Equatable, Sendable {

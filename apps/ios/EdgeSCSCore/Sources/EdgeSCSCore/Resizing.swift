@@ -12,7 +12,8 @@ public enum Resizing {
             bytes = pass(bytes, lines: from.height, from: from.width, to: size.width, step: 1, linesLie: .rows)
         }
         if size.height != from.height {
-            bytes = pass(bytes, lines: size.width, from: from.height, to: size.height, step: size.width, linesLie: .columns)
+            bytes = pass(
+                bytes, lines: size.width, from: from.height, to: size.height, step: size.width, linesLie: .columns)
         }
         return Picture(size: size, bytes: bytes)
     }

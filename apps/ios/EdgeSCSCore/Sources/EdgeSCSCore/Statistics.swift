@@ -4,8 +4,8 @@ import Foundation
 public struct Statistics: Equatable, Sendable {
     public let medianMs, p90Ms, minMs, trimmedMeanMs: Double
 
-    /// Of at least one time. p90 is the nearest rank; the trimmed mean leaves out the floor(n / 10) smallest and as many
-    /// of the largest.
+    /// Of at least one time. p90 is the nearest rank; the trimmed mean leaves out the floor(n / 10) smallest and as
+    /// many of the largest.
     public init(_ samples: [Double]) {
         precondition(!samples.isEmpty, "statistics need a sample")
         let sorted = samples.sorted()

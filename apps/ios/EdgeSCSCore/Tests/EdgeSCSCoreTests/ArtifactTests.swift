@@ -45,7 +45,8 @@ final class ArtifactTests: XCTestCase {
         XCTAssertNil(usable[0].golden(usable[0].choices[0]))
         XCTAssertEqual(usable[1].golden(usable[1].choices[0])?.lastPathComponent, "main")
         XCTAssertEqual(Artifact.all(in: root, system: 17, executorch: false).usable.map(\.id), ["m.mlpackage"])
-        XCTAssertTrue(Artifact.all(in: root.appendingPathComponent("none"), system: 17, executorch: true).usable.isEmpty)
+        XCTAssertTrue(
+            Artifact.all(in: root.appendingPathComponent("none"), system: 17, executorch: true).usable.isEmpty)
     }
 
     func testChoicesAreTheManifestsMethods() throws {

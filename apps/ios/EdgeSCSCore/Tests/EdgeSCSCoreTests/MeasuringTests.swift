@@ -40,7 +40,8 @@ final class MeasuringTests: XCTestCase {
         XCTAssertEqual(passed.db, Statistics.maxPsnrDb)
         XCTAssertEqual(passed.neededDb, 50)  // the manifest asks for 80, which 8 bits cannot show
         XCTAssertTrue(passed.passed)
-        let wrong = Picture(size: large, bytes: right.bytes.enumerated().map { $0.offset % 4 == 3 ? 255 : 255 - $0.element })
+        let wrong = Picture(
+            size: large, bytes: right.bytes.enumerated().map { $0.offset % 4 == 3 ? 255 : 255 - $0.element })
         let failed = try SelfTest.run(
             engine: tinting(to: large), artifact: artifact, choice: one, input: input, reference: nil, expected: wrong)
         XCTAssertFalse(failed.passed)
@@ -69,7 +70,7 @@ final class MeasuringTests: XCTestCase {
         XCTAssertEqual(LatencyReport.timestamp(Date(timeIntervalSince1970: 1_795_230_000.6)), "2026-11-21T03:00:00Z")
     }
 
-    /// What the app writes after a Core ML run, with times as a clock gives them. `EDGE_SCS_LATENCY` keeps the file, for
+    /// What the app writes after a Core ML run, with times as a clock gives them. `EDGE_SCS_LATENCY` keeps the file for
     /// the report's own reader.
     func testTheDocumentOfACoreMLRun() throws {
         let samples = [4.123456789, 4.0, 5.98765432101, 4.333333333333, 4.1]

@@ -8,7 +8,8 @@ struct Vectors {
     let table: [String: Any]
 
     init(_ name: String) throws {
-        let beside = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../../testdata").standardizedFileURL
+        let beside = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../../testdata")
+            .standardizedFileURL
         let given = ProcessInfo.processInfo.environment["EDGE_SCS_TESTDATA"].map { URL(fileURLWithPath: $0) }
         let data = try Data(contentsOf: (given ?? beside).appendingPathComponent("\(name).json"))
         table = try XCTUnwrap(JSONSerialization.jsonObject(with: data) as? [String: Any])

@@ -149,7 +149,8 @@ final class VectorsTests: XCTestCase {
             let model = Vectors(table: try XCTUnwrap(measured.table["model"] as? [String: Any]))
             let report = LatencyReport(
                 created: try measured.text("created"),
-                app: .init(name: try app.text("name"), version: try app.text("version"), platform: try app.text("platform")),
+                app: .init(
+                    name: try app.text("name"), version: try app.text("version"), platform: try app.text("platform")),
                 device: Device(
                     model: try measured.text("device"), system: try measured.text("os"),
                     emulated: try XCTUnwrap(measured.table["emulated"] as? Bool)),

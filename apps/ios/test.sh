@@ -93,7 +93,7 @@ if [ "$failed" = 0 ]; then
         name=$(basename "$vector" .json)
         rm -rf "$root/src/changed"
         cp -R "$apps/testdata" "$root/src/changed"
-        "$PYTHON" "$here/change_vector.py" "$root/src/changed/$name.json" || failed=1
+        "$PYTHON" "$apps/change_vector.py" "$root/src/changed/$name.json" || failed=1
         refused "a changed number in $name.json is noticed" "error: VectorsTests" \
             swift_test /src/changed "--skip-build --filter VectorsTests"
     done

@@ -35,6 +35,8 @@ class EdgeScsApp : Application() {
                 main.post { failed(error.message) }
             } catch (error: java.io.IOException) {
                 main.post { failed(getString(R.string.not_written, error.message)) }
+            } catch (error: RuntimeException) { // of the system or of ExecuTorch: a line on the screen, no crash
+                main.post { failed(error.toString()) }
             } catch (_: OutOfMemoryError) {
                 main.post { failed(getString(R.string.out_of_memory)) }
             }

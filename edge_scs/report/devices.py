@@ -27,6 +27,7 @@ THERMAL = (
     "nominal", "fair", "serious",  # iOS, which shares "critical"
     "unknown",
 )  # fmt: skip
+HOT = ("moderate", "severe", "critical", "emergency", "shutdown", "serious")  # where systems throttle
 COMPUTE_UNITS = ("all", "cpu_only", "cpu_and_gpu", "cpu_and_neural_engine")
 
 

@@ -31,7 +31,7 @@ final class Studio {
         guard let original, let result else { return nil }
         let (total, inference) = (result.totalMs / 1000, result.inferenceMs / 1000)
         return String(
-            format: "%d×%d to %d×%d in %.2f s, of which %.2f s model, %d %@", original.size.width,
+            format: "%ld×%ld to %ld×%ld in %.2f s, of which %.2f s model, %ld %@", original.size.width,
             original.size.height, result.picture.size.width, result.picture.size.height, total, inference, result.tiles,
             result.tiles == 1 ? "tile" : "tiles")
     }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from edge_scs.images import write_image
+from edge_scs.report.pictures import Comparison
 
 Picture = NDArray[np.uint8]
 MODEL = "edge_scs_m"
@@ -29,6 +30,15 @@ class Job:
         return f"{'led by a reference' if self.referential else 'automatic'}, x{self.scale:g}"
 
 
+# Where the photographs come from: both packages carry them in their wheels.
+CREDITS = {
+    "china": "china.jpg of scikit-learn, CC BY 2.0, danielbuechele",
+    "flower": "flower.jpg of scikit-learn, CC BY 2.0, vultilion",
+    "astronaut": "astronaut of scikit-image, NASA, public domain",
+    "chelsea": "chelsea of scikit-image, CC0, Stéfan van der Walt",
+    "coffee": "coffee of scikit-image, CC0, Rachel Michetti",
+    "rocket": "rocket of scikit-image, SpaceX, public domain",
+}
 JOBS = (Job("china", 4, False), Job("flower", 2.5, False), Job("astronaut", 4, True))
 
 
@@ -69,7 +79,15 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
         artifacts.append(out / "artifacts" / manifest.artifact)
         proofs.append(manifest.summary())
     executable = [artifact for artifact in artifacts if artifact.suffix == ".pte"]
-    make_report(out / "report", artifacts=executable, threads=(1,), quick=True, say=say)
+    make_report(
+        out / "report",
+        artifacts=executable,
+        threads=(1,),
+        quick=True,
+        say=say,
+        comparisons=[row.comparison(MODEL) for row in rows],
+        command="edge-scs demo",
+    )
 
     print(f"restored   {out / 'sheet.png'}  (one by one in {out / 'pictures'})")
     for artifact, proof in zip(artifacts, proofs, strict=True):
@@ -88,9 +106,14 @@ class Restored:
     truth: Picture
     reference: Picture | None
 
+    def comparison(self, model: str) -> Comparison:
+        """The same for the report's page."""
+        title = f"{model}, {self.job.title}"
+        return Comparison(title, self.lr, self.answer, self.truth, self.reference, CREDITS[self.job.name])
 
-def restore(job: Job, enhance: Callable[..., Picture], folder: Path) -> Restored:
-    """Make a small grey picture of a photograph, restore it, write both."""
+
+def restore(job: Job, enhance: Callable[..., Picture], folder: Path | None = None) -> Restored:
+    """Make a small grey picture of a photograph and restore it; with a ``folder``, write both there."""
     truth = photograph(job.name)
     h, w = truth.shape[:2]
     grey = Image.fromarray(truth).convert("L")
@@ -99,10 +122,12 @@ def restore(job: Job, enhance: Callable[..., Picture], folder: Path) -> Restored
     if job.referential:
         # The same scene from the other side: where things are has to be found, not copied.
         reference = np.array(Image.fromarray(truth[:, ::-1]).resize((128, 128), Image.Resampling.BICUBIC))
-        write_image(folder / f"{job.name}-reference.png", reference)
     answer = enhance(lr, (h, w), reference)
-    write_image(folder / f"{job.name}-grey.png", lr)
-    write_image(folder / f"{job.name}-x{job.scale:g}.png", answer)
+    if folder is not None:
+        if reference is not None:
+            write_image(folder / f"{job.name}-reference.png", reference)
+        write_image(folder / f"{job.name}-grey.png", lr)
+        write_image(folder / f"{job.name}-x{job.scale:g}.png", answer)
     return Restored(job, lr, answer, truth, reference)
 
 

@@ -1,6 +1,7 @@
 """The application that commands join, and what they share. stdout is for results, stderr for everything else."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,11 @@ Weights = Annotated[Path | None, typer.Option(help="Weights for a model given by
 def say(text: str) -> None:
     """Progress and remarks go to stderr; stdout is for results."""
     print(text, file=sys.stderr, flush=True)
+
+
+def spoken_command() -> str:
+    """The command line as it was given, for what is written down with the results."""
+    return shlex.join(["edge-scs", *sys.argv[1:]])
 
 
 def emit(result: dict[str, Any]) -> None:

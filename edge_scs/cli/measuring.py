@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from edge_scs.cli.app import Json, Model, Weights, app, emit, say
+from edge_scs.cli import phones
+from edge_scs.cli.app import Json, Model, Weights, app, emit, say, spoken_command
 
 
 @app.command()
@@ -39,7 +40,7 @@ def evaluate(
 @app.command()
 def bench(
     subjects: Annotated[list[str], typer.Argument(metavar="MODEL|ARTIFACT...", help="Timed in turn, A B A B.")],
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda; a phone: adb, ios.")] = "cpu",
     mode: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,10 +54,14 @@ def bench(
     runs: Annotated[int, typer.Option(help="Timed runs of each subject, at least.")] = 20,
     min_seconds: Annotated[float, typer.Option(help="Go on that long, for each thread count.")] = 5.0,
     max_seconds: Annotated[float, typer.Option(help="Stop then, for slow subjects; two runs at least.")] = 120.0,
+    serial: Annotated[str | None, typer.Option(help="With --device adb: which of several phones.")] = None,
     stages: Annotated[bool, typer.Option("--stages", help="Where the time goes instead, stage by stage.")] = False,
     json_: Json = False,
 ) -> None:
     """Latency with warm-up: median, p90, minimum, memory growth in a fresh process, and ratios within this call."""
+    if device in phones.DEVICES:
+        phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_)
+        return
     from edge_scs.enhance.sizes import parse_size
     from edge_scs.report.latency import all_threads
     from edge_scs.report.latency import bench as measure
@@ -108,26 +113,37 @@ def stages_of(
 @app.command()
 def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.md, .json and .html.")] = Path("report"),
-    device_results: Annotated[list[Path] | None, typer.Option(help="Latency JSON of a phone.")] = None,
-    data: Annotated[Path | None, typer.Option(help="A benchmark folder: adds psnr_grey at x4.")] = None,
-    quick: Annotated[bool, typer.Option(help="Fewer runs: a look, not a measurement.")] = False,
+    device_results: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE...", help="Latency JSON of phones, or folders of it.")
+    ] = None,
+    more_results: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="")] = None,
+    artifact: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="An artifact more, with its manifest; may be given again.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="A network or checkpoint; may be given again.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A benchmark folder for PSNR. Default: six bundled photographs.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer runs: a look, not a measurement.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what an earlier report has measured.")] = False,
     json_: Json = False,
 ) -> None:
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
-    from edge_scs.evaluate import evaluate as measure
-    from edge_scs.export.pipeline import export_targets
-    from edge_scs.report.page import MODELS, make_report
-    from edge_scs.weights.loading import load, shipped_file
+    from edge_scs.reporting import full_report
 
-    loaded = [load(name, allow_untrained=True) for name in MODELS]
-    artifacts = [
-        manifest.path
-        for network in loaded
-        for manifest in export_targets(network, "executorch", out / "artifacts", progress=say)
-        if manifest.path
-    ]
-    quality = [measure(x, data, 4, say=say) for x in loaded if data and shipped_file(x.name)]
-    result = make_report(out, device_results or [], artifacts=artifacts, quality=quality, quick=quick, say=say)
+    result = full_report(
+        out,
+        [*(device_results or []), *(more_results or [])],
+        artifact or [],
+        model,
+        data,
+        quick,
+        fresh,
+        command=spoken_command(),
+        say=say,
+    )
     if json_:
         emit(result.to_dict())
     else:

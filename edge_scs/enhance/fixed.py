@@ -28,14 +28,12 @@ from edge_scs.enhance.pictures import (
     to_picture,
     to_tensor,
 )
-from edge_scs.enhance.tiles import blend_weights, fixed_starts, span_of
+from edge_scs.enhance.tiles import fixed_axis, span_of
 from edge_scs.errors import InputError
 from edge_scs.export.executorch import PteProgram
 from edge_scs.export.manifest import artifact_sha256, read_manifest
 from edge_scs.models import registry
 
-# LR pixels over which neighbouring tiles fade into each other, between the halos that saw padding.
-FADE = 16
 _CPU = torch.device("cpu")
 
 
@@ -60,7 +58,7 @@ class FixedPredictor:
             )
         if artifact_sha256(artifact) != manifest.sha256:
             raise InputError(f"{artifact}: differs from its manifest; export it again")
-        self.artifact, self.network = artifact, manifest.model
+        self.artifact, self.network, self._manifest_halo = artifact, manifest.model, manifest.halo
         self.program = PteProgram(artifact, threads)
         try:
             (_, self.channels, *lr), *rest = self.program.inputs
@@ -77,6 +75,8 @@ class FixedPredictor:
     @cached_property
     def halo(self) -> int:
         """Of the network that was exported, in LR pixels. Only pictures larger than the artifact's ask for it."""
+        if self._manifest_halo is not None:
+            return self._manifest_halo
         with torch.random.fork_rng(devices=[]):
             return registry.describe(self.network, registry.create(self.network)).halo
 
@@ -179,17 +179,11 @@ class FixedPredictor:
 
     def _axis(self, length: int, axis: int) -> tuple[list[int], NDArray[np.float32]]:
         """Tile starts in LR pixels, whose HR positions are whole, and the tiles' HR weights."""
-        tile, step = self.lr[axis], self.ratios[axis].denominator
-        if length <= tile:
-            return [0], np.ones((1, self.hr[axis]), np.float32)
-        overlap = min(2 * self.halo + FADE, tile // 2)
-        if overlap + step >= tile:
+        found = fixed_axis(length, self.lr[axis], self.ratios[axis], self.halo if length > self.lr[axis] else 0)
+        if found is None:
             h, w = self.lr
             raise InputError(f"{self.artifact}: only takes pictures up to {w}x{h} at this scale; export a whole scale")
-        starts = fixed_starts(length, tile, overlap, step)
-        margin = max(0, min(self.halo, (overlap - FADE) // 2))
-        placed = [int(start * self.ratios[axis]) for start in starts]
-        return starts, blend_weights(placed, self.hr[axis], int(margin * self.ratios[axis]))
+        return found
 
 
 def _with_chroma(rgb: torch.Tensor, own: Picture, rows: slice, ratios: tuple[float, float]) -> torch.Tensor:

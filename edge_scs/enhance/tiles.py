@@ -6,10 +6,14 @@ All of it is arithmetic on one axis; a tile is a span of rows and a span of colu
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+# LR pixels over which neighbouring tiles of one fixed size fade into each other, between the halos that saw padding.
+FADE = 16
 
 
 @dataclass(frozen=True)
@@ -80,3 +84,19 @@ def blend_weights(starts: list[int], tile: int, margin: int) -> NDArray[np.float
         raw[i, start : start + tile] = np.clip(rise / before, 0, 1) * np.clip(fall / after, 0, 1)
     raw /= raw.sum(axis=0, keepdims=True)
     return np.stack([raw[i, start : start + tile] for i, start in enumerate(starts)]).astype(np.float32)
+
+
+def fixed_axis(lr: int, tile: int, ratio: Fraction, halo: int) -> tuple[list[int], NDArray[np.float32]] | None:
+    """One axis for an artifact that takes ``tile`` LR pixels: where its tiles start, in LR, and their HR weights.
+
+    Starts fall on whole HR pixels. Weights (count, tile * ratio). None where tiles that overlap would not fit.
+    """
+    hr = int(tile * ratio)
+    if lr <= tile:
+        return [0], np.ones((1, hr), np.float32)
+    overlap = min(2 * halo + FADE, tile // 2)
+    if overlap + ratio.denominator >= tile:
+        return None
+    starts = fixed_starts(lr, tile, overlap, ratio.denominator)
+    margin = max(0, min(halo, (overlap - FADE) // 2))
+    return starts, blend_weights([int(start * ratio) for start in starts], hr, int(margin * ratio))

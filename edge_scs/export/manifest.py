@@ -88,8 +88,9 @@ class Manifest:
     only those that this artifact needs. ``weights``: "shipped", "untrained" or the file; ``weights_sha256``: of the
     network's tensors, so that verification never compares with another network unnoticed. ``inputs`` and ``outputs``
     are those of the first of ``methods``. ``continuous``: what a caller of encode and decode has to know.
-    ``fp32_islands``: operations kept in float32. ``golden``: the folder of golden pairs beside the artifact. ``path``:
-    where the artifact lies now, which the file does not record. ``manifest.schema.json`` describes the file.
+    ``fp32_islands``: operations kept in float32. ``golden``: the folder of golden pairs beside the artifact. ``halo``:
+    the receptive field's radius in LR pixels, by which tiles have to overlap (None: not recorded). ``path``: where
+    the artifact lies now, which the file does not record. ``manifest.schema.json`` describes the file.
     """
 
     artifact: str
@@ -119,6 +120,7 @@ class Manifest:
     fp32_islands: list[str] = field(default_factory=list)
     minimum_target: str | None = None
     golden: str | None = None
+    halo: int | None = None
     licence: str = "Apache-2.0"
     path: Path | None = field(default=None, compare=False)
 

@@ -143,6 +143,7 @@ def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loade
         compression=preset.compression,
         fp32_islands=built.fp32_islands,
         minimum_target=preset.minimum_target if "coreml" in (preset.target, preset.backend) else None,
+        halo=loaded.description.halo,
     )
 
 
@@ -240,11 +241,11 @@ def export_targets(
         presets.append(preset.replace(**changes))
     if refused is None:
         for preset in presets:
-            check(_network_for(preset, loaded, quantised), preset)
+            check(network_for(preset, loaded, quantised), preset)
     manifests = []
     for preset in presets:
         try:
-            manifests.append(export_model(_network_for(preset, loaded, quantised), preset, out_dir, progress))
+            manifests.append(export_model(network_for(preset, loaded, quantised), preset, out_dir, progress))
         except InputError as error:
             if refused is None:
                 raise
@@ -254,7 +255,8 @@ def export_targets(
     return manifests
 
 
-def _network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
+def network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
+    """``loaded``, or what ``quantised`` finds for a preset of precision "int8" (or UnsupportedError)."""
     if preset.precision != "int8" or isinstance(loaded.model, QuantisedNetwork) or quantised is None:
         return loaded
     try:

@@ -19,7 +19,7 @@ def publish(artifact: Path, final: Path) -> None:
     wait for each other here, and an interrupt waits until all is moved.
     """
     moves = [(path(artifact), path(final)) for path in (golden_path, lambda a: a) if path(artifact).exists()]
-    with _alone(final.parent), _uninterrupted():
+    with alone(final.parent), uninterrupted():
         manifest_path(final).unlink(missing_ok=True)  # never an old manifest beside a new artifact
         asides: list[tuple[Path, Path]] = []
         try:
@@ -38,7 +38,7 @@ def publish(artifact: Path, final: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, where the system has such locks (not Windows)."""
     try:
         import fcntl
@@ -54,7 +54,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Let Ctrl-C wait. Only the main thread may say so; elsewhere it does not arrive anyway."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,71 +1,181 @@
-"""MultAdds against latency, as an SVG that follows the page's colours."""
+"""Plots as SVG that follows the page's colours: MultAdds against latency, quality against latency, the roofline."""
 
 import io
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 # Stands for "the page's text colour" while matplotlib draws; replaced by currentColor afterwards.
 _INK = "#010203"
-_SHADES = {"eager": "#4f8cc9", "executorch": "#d9772b"}
-_MARKERS = {"eager": "o", "executorch": "s"}
-_OTHER_SHADE, _OTHER_MARKER = "#6a9a4f", "D"
+# Kind of deployment -> colour and marker, here and in the page's tables; others take the next of _MORE.
+STYLES = {
+    "eager": ("#4f8cc9", "o"),
+    "executorch": ("#e0762f", "s"),
+    "executorch int8": ("#2f9e78", "D"),
+    "cuda": ("#9a6bd6", "^"),
+}
+_MORE = (("#c2527f", "v"), ("#b08a1e", "P"), ("#5f7f8f", "X"), ("#7a9a3a", "<"), ("#c06a5a", ">"), ("#6a6ad0", "p"))
+# Stages of a network; told apart by hue, in order of appearance.
+STAGE_COLOURS = (
+    "#4f8cc9", "#e0762f", "#2f9e78", "#9a6bd6", "#c2527f", "#b08a1e", "#5f7f8f", "#7a9a3a", "#c06a5a", "#6a6ad0",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Point:
-    """One deployment: MultAdds for one 720p picture, in 10^9, and its median in milliseconds."""
+    """One deployment: 10^9 MultAdds for one 720p picture, its median in milliseconds, and its PSNR in dB if known."""
 
     label: str
-    runtime: str
+    kind: str
     giga_mult_adds: float
     median_ms: float
+    psnr: float | None = None
 
 
-def scatter(points: Sequence[Point]) -> str:
-    """A log-log scatter as one <svg> element without scripts or links of its own; "" when there are no points."""
+def styles(kinds: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Kind -> (colour, matplotlib's marker), the same for the same kinds in the same order."""
+    others = [kind for kind in dict.fromkeys(kinds) if kind not in STYLES]
+    return {kind: STYLES.get(kind) or _MORE[others.index(kind) % len(_MORE)] for kind in dict.fromkeys(kinds)}
+
+
+def scatter(points: Sequence[Point], baseline: str = "", threads: int = 1) -> str:
+    """MultAdds against latency, log-log, as one <svg>; "" when there are no points.
+
+    Deployments of one network share their MultAdds and stand on one line. Where the baseline was measured, a dashed
+    line of its kind shows where the others would be if MultAdds told time.
+    """
     if not points:
         return ""
+    with _axes("MultAdds against latency") as (axes, done):
+        _groups(axes, [(p.kind, p.giga_mult_adds, p.median_ms) for p in points])
+        shades = styles([p.kind for p in points])
+        low, high = min(p.giga_mult_adds for p in points) / 1.6, max(p.giga_mult_adds for p in points) * 1.6
+        for point in points:
+            if point.label == baseline:
+                slope = point.median_ms / point.giga_mult_adds
+                line = {"ls": (0, (4, 3)), "lw": 1, "alpha": 0.6, "zorder": 1}
+                axes.plot([low, high], [slope * low, slope * high], color=shades[point.kind][0], **line)
+        for label in dict.fromkeys(p.label for p in points):
+            column = [p for p in points if p.label == label]
+            x, times = column[0].giga_mult_adds, [p.median_ms for p in column]
+            axes.plot([x, x], [min(times), max(times)], color=_INK, alpha=0.25, lw=1, zorder=2)
+            axes.annotate(label, (x, max(times)), (0, 9), ha="center", **_TEXT)
+        axes.set(xscale="log", yscale="log", xlabel="MultAdds at 720p, 10⁹", ylabel=_ms(threads))
+        axes.margins(x=0.12, y=0.16)
+        _plain_numbers(axes.xaxis, axes.yaxis)
+        return done()
+
+
+def quality_scatter(points: Sequence[Point], bicubic: float | None, threads: int = 1) -> str:
+    """Latency against PSNR as one <svg>; "" when no point has a PSNR. ``bicubic``: its PSNR in dB, drawn as a line."""
+    known = [p for p in points if p.psnr is not None]
+    if not known:
+        return ""
+    with _axes("Quality against latency") as (axes, done):
+        _groups(axes, [(p.kind, p.median_ms, p.psnr) for p in known])
+        for label in dict.fromkeys(p.label for p in known):
+            row = sorted((p for p in known if p.label == label), key=lambda p: p.median_ms)
+            axes.plot([p.median_ms for p in row], [p.psnr for p in row], color=_INK, alpha=0.25, lw=1, zorder=2)
+            axes.annotate(label, (row[-1].median_ms, row[-1].psnr), (0, 9), ha="center", **_TEXT)
+        if bicubic is not None:
+            axes.axhline(bicubic, color=_INK, alpha=0.5, lw=1, ls=(0, (1, 2)))
+            axes.annotate("bicubic", (0.99, bicubic), (0, 4), xycoords=("axes fraction", "data"), ha="right", **_TEXT)
+        axes.set(xscale="log", xlabel=_ms(threads), ylabel="PSNR, dB")
+        axes.margins(x=0.2, y=0.2)
+        _plain_numbers(axes.xaxis)
+        return done()
+
+
+def roofline(model: str, stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
+    """Stages of a network under what the machine could do, log-log, as one <svg>; "" when there is nothing to draw.
+
+    ``stages``: rows of ``stages.measure_stages``; those without figures, or without MultAdds, are left out. ``peak``:
+    ``roofline.machine_peak``. Stages that take the most time are labelled first, the others where there is room.
+    """
+    drawn = [s for s in stages if s["gmac_s"] and s["intensity"]]
+    if not drawn or not peak:
+        return ""
+    with _axes(f"Roofline of {model}: achieved speed against intensity") as (axes, done):
+        kinds = styles([s["runtime"] for s in drawn])
+        for runtime, (colour, marker) in kinds.items():
+            group = [s for s in drawn if s["runtime"] == runtime]
+            sizes = [30 + 500 * (s["share"] or 0) for s in group]
+            places = [s["intensity"] for s in group], [s["gmac_s"] for s in group]
+            axes.scatter(*places, s=sizes, marker=marker, color=colour, alpha=0.75, lw=0, label=runtime, zorder=3)
+        top, bandwidth = peak["gmac_s_peak"], peak["copy_gb_s"]
+        low, high = min(s["intensity"] for s in drawn) / 2, max(s["intensity"] for s in drawn) * 2
+        low, high = min(low, top / bandwidth / 2), max(high, top / bandwidth * 2)
+        roof = [low, top / bandwidth, high]
+        axes.plot(roof, [min(top, i * bandwidth) for i in roof], color=_INK, lw=1.4, zorder=2)
+        axes.annotate(f"{top:.0f} GMAC/s", (high, top), (0, 5), ha="right", **_TEXT)
+        axes.annotate(f"{bandwidth:.0f} GB/s", (low, low * bandwidth), (8, 0), va="center", **_TEXT)
+        labelled: list[tuple[float, float]] = []
+        for stage in sorted(drawn, key=lambda s: -(s["share"] or 0)):
+            x, y = math.log10(stage["intensity"]), math.log10(stage["gmac_s"])
+            if all(abs(x - a) > 0.6 or abs(y - b) > 0.12 for a, b in labelled):
+                labelled.append((x, y))
+                axes.annotate(stage["stage"], (10**x, 10**y), (0, -17), ha="center", **_TEXT)
+        axes.set(xscale="log", yscale="log", xlabel="MultAdds a byte moved", ylabel="GMAC/s", title=model)
+        axes.margins(y=0.12)
+        _plain_numbers(axes.xaxis, axes.yaxis)
+        return done()
+
+
+_TEXT = {"textcoords": "offset points", "fontsize": 9.5, "color": _INK}
+
+
+def _ms(threads: int) -> str:
+    return f"median, ms ({threads} thread{'' if threads == 1 else 's'})"
+
+
+def _groups(axes: Any, points: Sequence[tuple[str, float, float | None]]) -> None:
+    for kind, (colour, marker) in styles([kind for kind, _, _ in points]).items():
+        group = [(x, y) for other, x, y in points if other == kind]
+        axes.scatter(*zip(*group, strict=True), s=64, marker=marker, color=colour, label=kind, zorder=3)
+
+
+def _plain_numbers(*axis: Any) -> None:
+    for one in axis:
+        one.set_major_formatter(lambda value, _: f"{value:g}")
+        one.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+
+
+@contextmanager
+def _axes(label: str) -> Iterator[tuple[Any, Any]]:
+    """Axes to draw on, and the function that makes one <svg> of them, without scripts or links of its own."""
     import matplotlib
 
     # A figure of its own, without pyplot: no global state, no display.
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edge-scs", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label, "font.family": "sans-serif"}):
+        figure = Figure(figsize=(4.8, 4.0), layout="constrained")
         axes = figure.add_subplot()
-        for runtime in dict.fromkeys(point.runtime for point in points):
-            group = [point for point in points if point.runtime == runtime]
-            axes.scatter(
-                [point.giga_mult_adds for point in group],
-                [point.median_ms for point in group],
-                s=70,
-                marker=_MARKERS.get(runtime, _OTHER_MARKER),
-                color=_SHADES.get(runtime, _OTHER_SHADE),
-                label=runtime,
-                zorder=3,
+
+        def done() -> str:
+            axes.tick_params(which="both", colors=_INK, labelsize=9)
+            axes.title.set(color=_INK, size=10.5)
+            axes.xaxis.label.set(color=_INK, size=9.5)
+            axes.yaxis.label.set(color=_INK, size=9.5)
+            axes.grid(True, which="major", color=_INK, alpha=0.12, zorder=0)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.spines[["left", "bottom"]].set(color=_INK, alpha=0.4)
+            legend = figure.legend(
+                loc="outside lower center", ncols=3, frameon=False, labelcolor=_INK, fontsize=9.5, handletextpad=0.3
             )
-        for point in points:
-            place = (point.giga_mult_adds, point.median_ms)
-            axes.annotate(point.label, place, (8, 4), textcoords="offset points", fontsize=9, color=_INK)
-        axes.set(xscale="log", yscale="log", xlabel="MultAdds at 720p, 10⁹", ylabel="median, ms (1 thread)")
-        axes.margins(x=0.25, y=0.2)
-        axes.tick_params(which="both", colors=_INK, labelsize=9)
-        axes.xaxis.label.set_color(_INK)
-        axes.yaxis.label.set_color(_INK)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
-            axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
-        axes.grid(True, which="major", color=_INK, alpha=0.15, zorder=0)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(_INK)
-        legend = axes.legend(loc="lower right", title="runtime", frameon=False, labelcolor=_INK, fontsize=9)
-        legend.get_title().set_color(_INK)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
+            for handle in legend.legend_handles:
+                handle.set_sizes([45])  # type: ignore[union-attr]
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+            return _inline(buffer.getvalue(), label)
+
+        yield axes, done
+
+
+def _inline(svg: str, label: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return svg.replace(_INK, "currentColor").replace(
-        "<svg ", '<svg role="img" aria-label="MultAdds against latency" ', 1
-    )
+    return svg.replace(_INK, "currentColor").replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

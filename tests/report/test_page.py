@@ -1,5 +1,6 @@
 """The report says what was measured, says so when something was not, and writes all or nothing."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -9,8 +10,11 @@ import pytest
 
 from edge_scs.errors import InputError
 from edge_scs.report import page
-from edge_scs.report.page import Report, Row, make_report, render_html
-from edge_scs.report.plot import Point, scatter
+from edge_scs.report.page import make_report
+from edge_scs.report.plot import Point, quality_scatter, scatter
+from edge_scs.report.render import render_html
+from edge_scs.report.result import Report
+from edge_scs.report.rows import Row
 
 
 def fake_bench(subjects: list[str], device: str, lr: Any, scale: int, threads: Any, **_: Any) -> dict[str, Any]:
@@ -31,6 +35,7 @@ def fake_bench(subjects: list[str], device: str, lr: Any, scale: int, threads: A
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "bench", fake_bench)
+    monkeypatch.setattr(page, "all_threads", lambda: (1, 2))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
@@ -40,7 +45,7 @@ def artifact(folder: Path, model: str, lr: tuple[int, int] = (180, 320), **chang
     manifest = {
         "model": model, "preset": "xnnpack-fp32", "bytes": 7, "params": 1234, "mult_adds": 5_000_000_000,
         "inputs": [{"name": "x", "shape": [1, 1, *lr]}], "outputs": [{"name": "rgb", "shape": [1, 3, 720, 1280]}],
-        "parity": {"psnr_db": 88.0}, "weights": "untrained",
+        "parity": {"psnr_db": 88.0}, "weights": "untrained", "sha256": hashlib.sha256(model.encode()).hexdigest(),
     } | changes  # fmt: skip
     path.with_name(path.name + ".json").write_text(json.dumps(manifest))
     return path
@@ -62,7 +67,7 @@ def test_rows_and_files(tmp_path, measured):
     assert report.rows[0].psnr_grey is None
     table = json.loads((tmp_path / "out" / "report.json").read_text())
     assert table == json.loads(json.dumps(report.to_dict()))
-    assert set(table) == {"rows", "environment", "device_results"}
+    assert set(table) >= {"rows", "environment", "device_results", "stages", "machine_peak", "quality"}
     assert "no device measured yet" in (tmp_path / "out" / "report.md").read_text()
     assert "No device measured yet" in (tmp_path / "out" / "report.html").read_text()
 
@@ -73,10 +78,11 @@ def test_without_the_baselines_artifact_there_is_no_ratio(tmp_path, measured):
 
 
 def test_quality_belongs_to_its_weights(tmp_path, measured):
-    mine = {"model": "pcarn_m", "weights": "untrained", "scale": 4, "psnr_grey": 27.5}
+    mine = {"model": "pcarn_m", "weights": "untrained", "scale": 4, "psnr_grey": 27.5, "data": "a/B100", "images": 100}
     report = make_report(tmp_path / "a", models=("pcarn_m",), quality=[mine | {"scale": 2, "psnr_grey": 1.0}, mine])
     assert report.rows[0].psnr_grey == 27.5
-    for other in ({"weights": "other.safetensors"}, {"model": "pcarn"}):
+    assert "100 pictures of B100" in (tmp_path / "a" / "report.md").read_text()
+    for other in ({"weights": "other.safetensors"}, {"model": "pcarn"}, {"precision": "int8"}):
         report = make_report(tmp_path / "b", models=("pcarn_m",), quality=[mine | other])
         assert report.rows[0].psnr_grey is None
 
@@ -110,9 +116,38 @@ def test_manifests_that_cannot_be_read(tmp_path, measured):
         make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[tmp_path / "nowhere.pte"])
 
 
-def test_device_results_are_not_swallowed(tmp_path, measured):
-    with pytest.raises(InputError, match=r"phone\.json.*cannot be merged"):
-        make_report(tmp_path / "out", [tmp_path / "phone.json"])
+def phone(folder: Path, **changes: Any) -> Path:
+    """A phone's latency.json for ``artifact(folder, "pcarn_m")``: the schema's example with its samples doubled."""
+    schema = json.loads((Path(__file__).parents[2] / "apps" / "schema" / "latency.schema.json").read_text())
+    result = schema["examples"][0] | {"emulated": False, "device": "Phone <one>"} | changes
+    result["model"] |= {"name": "pcarn_m", "sha256": hashlib.sha256(b"pcarn_m").hexdigest()}
+    path = folder / "phone.json"
+    path.write_text(json.dumps(result))
+    return path
+
+
+def test_phones_stand_beside_the_artifact_that_they_ran(tmp_path, measured):
+    path = artifact(tmp_path, "pcarn_m")
+    report = make_report(tmp_path / "out", [phone(tmp_path)], models=("pcarn_m",), artifacts=[path])
+    assert report.device_results[0]["artifact"]["mult_adds"] == 5_000_000_000
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "No device measured yet" not in html
+    assert html.count("Phone &lt;one&gt;") >= 2  # in the row of the artifact, and in the phones' own table
+    assert "4.19 <small>(5.50)" in html
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert "| Phone &lt;one> | Android 16 | pcarn_m |" in markdown
+
+
+@pytest.mark.parametrize(("changes", "message"), [({"emulated": True}, "emulated"), ({"runs": 9}, "runs says 9")])
+def test_device_results_that_are_refused_leave_nothing(tmp_path, measured, changes, message):
+    with pytest.raises(InputError, match=message):
+        make_report(tmp_path / "out", [phone(tmp_path, **changes)], artifacts=[artifact(tmp_path, "pcarn_m")])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_result_of_an_artifact_that_is_not_here_is_refused(tmp_path, measured):
+    with pytest.raises(InputError, match=r"phone\.json: model\.sha256"):
+        make_report(tmp_path / "out", [phone(tmp_path)], artifacts=[artifact(tmp_path, "edge_scs_m")])
 
 
 def report_of(*rows: Row) -> Report:
@@ -127,11 +162,13 @@ def row(model: str = "pcarn_m", ms: float = 10.0) -> Row:
 
 def test_the_page_stands_alone():
     html = render_html(report_of(row()))
-    assert "<script" not in html
-    assert not re.findall(r'(?:src|href)="(?!#)', html)
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', html)
+    assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/", "")
     assert "prefers-color-scheme: dark" in html
     assert html.count("<svg") == 1
     assert "32.48 G" in html
+    for section in ("table", "costs", "stages", "phones", "published", "environment"):
+        assert f'<section id="{section}">' in html
 
 
 def test_names_are_escaped():
@@ -152,7 +189,7 @@ def test_nothing_measured_is_said():
     empty.latency = []
     html = render_html(report_of(empty))
     assert "<svg" not in html
-    assert scatter([]) == ""
+    assert scatter([]) == quality_scatter([], None) == ""
 
 
 def test_the_plot_follows_the_page():

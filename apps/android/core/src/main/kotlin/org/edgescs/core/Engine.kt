@@ -1,0 +1,21 @@
+package org.edgescs.core
+
+/** A float32 tensor: [shape] (n, c, h, w), [values] in that order. */
+class Tensor(val shape: List<Int>, val values: FloatArray)
+
+/** A loaded artifact, whatever runs it. Not for several threads at once. */
+interface Engine : AutoCloseable {
+    /** From the file to a model that can run. */
+    val loadMs: Double
+
+    /** Delegates of a method, as the runtime reports them. */
+    fun backends(method: String): List<String>
+
+    /** Throws [ArtifactException] where the runtime fails, with advice where the reason is known. */
+    fun run(method: String, inputs: List<Tensor>): Tensor
+}
+
+/** An [Engine] for an artifact's file. [threads] null leaves the number to the runtime. */
+fun interface EngineFactory {
+    fun open(artifact: Artifact, threads: Int?): Engine
+}

@@ -1,0 +1,85 @@
+package org.edgescs.core
+
+import java.io.File
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNull
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Rule
+import org.junit.Test
+import org.junit.rules.TemporaryFolder
+
+/** Folders of models: what is shown, and what is refused with which words. */
+class ArtifactTest {
+    @get:Rule
+    val temporary = TemporaryFolder()
+
+    private fun text(name: String) = Vectors.read("manifest").cases("readable").single { it.text("name") == name }.text("text")
+
+    /** A model's folder whose manifest fits its content. */
+    private fun model(name: String, manifest: String = text("one size"), content: String = "program"): File {
+        val folder = temporary.newFolder(name)
+        val file = File(folder, "m.pte").apply { writeText(content) }
+        File(folder, "m.pte.json").writeText(manifest.replace("0123456789abcdef".repeat(4), Artifact.sha256(file)))
+        return folder
+    }
+
+    private fun refusal(folder: File): String =
+        assertThrows(ArtifactException::class.java) { Artifact.open(folder) }.message!!
+
+    @Test
+    fun aModelIsRead() {
+        val choice = Artifact.open(model("a")).choices.single()
+        assertEquals(listOf("forward", 1, Size(180, 320), Size(720, 1280), null), choice.run { listOf(method, channels, lr, hr, reference) })
+        assertEquals(4.0, choice.scale, 0.0)
+    }
+
+    @Test
+    fun sizesAndReferencesAreChoices() {
+        val sizes = Artifact.open(model("sizes", text("several sizes"))).choices
+        assertEquals(listOf("forward" to 4.0, "x2_640x360" to 2.0), sizes.map { it.method to it.scale })
+        val led = Artifact.open(model("led", text("with a reference"))).choices.single()
+        assertEquals(Size(128, 128), led.reference)
+    }
+
+    @Test
+    fun whatCannotRunIsRefused() {
+        assertTrue("Core ML" in refusal(model("coreml", text("Core ML"))))
+        assertTrue("continuous" in refusal(model("continuous", text("continuous"))))
+        assertTrue("RGB picture" in refusal(model("two", text("one size").replace("[1, 3, 720, 1280]", "[1, 2, 720, 1280]"))))
+        assertTrue("xnnpack" in refusal(model("lowered", text("one size").replace("\"backend\": \"xnnpack\"", "\"backend\": \"coreml\""))))
+    }
+
+    @Test
+    fun anotherFileThanTheManifestsIsRefused() {
+        val folder = model("changed")
+        File(folder, "m.pte").appendText(".")
+        assertTrue("differs from its manifest" in refusal(folder))
+        File(folder, "m.pte.json").delete()
+        assertTrue("missing" in refusal(folder))
+        assertTrue("0 .pte files" in refusal(temporary.newFolder("empty")))
+        val large = model("large")
+        File(large, "m.pte.json").appendText(" ".repeat(1 shl 20))
+        assertTrue("1 MB" in refusal(large))
+    }
+
+    @Test
+    fun oneBadModelHidesNoOther() {
+        model("b")
+        File(model("a"), "m.pte").delete()
+        val said = ArrayList<String>()
+        assertEquals(listOf("b"), Artifact.all(temporary.root) { said += it.message!! }.map { it.file.parentFile!!.name })
+        assertEquals(1, said.size)
+        assertEquals(emptyList<Artifact>(), Artifact.all(File(temporary.root, "none")))
+    }
+
+    @Test
+    fun aGoldenPairIsThereOrNot() {
+        val folder = model("golden")
+        val artifact = Artifact.open(folder)
+        assertNull(artifact.golden(artifact.choices[0]))
+        File(folder, "m.pte.golden/forward").mkdirs()
+        File(folder, "m.pte.golden/forward/expected.png").createNewFile()
+        assertEquals("forward", artifact.golden(artifact.choices[0])!!.name)
+    }
+}

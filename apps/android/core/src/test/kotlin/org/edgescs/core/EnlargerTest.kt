@@ -1,0 +1,67 @@
+package org.edgescs.core
+
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertSame
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+/** What the driver refuses, and how a user stops it; its arithmetic is in VectorsTest. */
+class EnlargerTest {
+    private class Repeating(private val hr: Size) : Engine {
+        override val loadMs = 1.0
+
+        override fun backends(method: String) = emptyList<String>()
+
+        override fun run(method: String, inputs: List<Tensor>) =
+            Tensor(listOf(1, 3, hr.height, hr.width), FloatArray(3 * hr.height * hr.width) { 0.25f })
+
+        override fun close() = Unit
+    }
+
+    private fun enlarger(choice: Choice, gives: Size = choice.hr) = Enlarger(Repeating(gives), choice, 2, "m.pte")
+
+    private fun grey(height: Int, width: Int) = Picture(height, width, IntArray(height * width))
+
+    private fun said(run: () -> Unit) = assertThrows(ArtifactException::class.java) { run() }.message!!
+
+    @Test
+    fun referencesMustFit() {
+        val plain = enlarger(Choice("forward", 1, Size(8, 8), Size(16, 16), null))
+        val led = enlarger(Choice("forward", 1, Size(8, 8), Size(16, 16), Size(4, 4)))
+        assertTrue("without a reference" in said { plain.enlarge(grey(8, 8), grey(4, 4)) })
+        assertTrue("choose a reference" in said { led.enlarge(grey(8, 8)) })
+        assertEquals(Size(16, 16), led.enlarge(grey(8, 8), grey(50, 70)).let { Size(it.height, it.width) })
+    }
+
+    @Test
+    fun anotherTensorThanTheManifestsIsRefused() {
+        val choice = Choice("forward", 1, Size(8, 8), Size(16, 16), null)
+        assertTrue("manifest says" in said { enlarger(choice, Size(8, 8)).enlarge(grey(8, 8)) })
+    }
+
+    @Test
+    fun aScaleWithoutWholeOverlapsTakesItsOwnSizeOnly() {
+        val choice = Choice("forward", 1, Size(7, 7), Size(8, 8), null)
+        assertEquals(8, enlarger(choice).enlarge(grey(7, 7)).height)
+        assertTrue("7x7" in said { enlarger(choice).enlarge(grey(8, 7)) })
+    }
+
+    @Test
+    fun itCanBeStopped() {
+        val choice = Choice("forward", 1, Size(40, 40), Size(80, 80), null)
+        val stop = CancelledException()
+        val got = assertThrows(CancelledException::class.java) {
+            enlarger(choice).enlarge(grey(100, 100)) { done, of -> if (done == 2 && of > 2) throw stop }
+        }
+        assertSame(stop, got)
+    }
+
+    @Test
+    fun largePicturesAreMadeSmallFirst() {
+        assertEquals(Size(48, 64), Shrinking.fit(grey(480, 640), 64).let { Size(it.height, it.width) })
+        val small = grey(30, 40)
+        assertSame(small, Shrinking.fit(small, 64))
+        assertEquals(1, Shrinking.fit(grey(1, 300), 64).height)
+    }
+}

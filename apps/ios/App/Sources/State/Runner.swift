@@ -1,0 +1,136 @@
+import EdgeSCSCore
+import Foundation
+
+/// What to run, and on what.
+struct Setup: Hashable, Sendable {
+    var artifact: Artifact
+    var choice: Choice
+    var units: ComputeUnits
+
+    var isCoreML: Bool { artifact.manifest.target == "coreml" }
+}
+
+/// A benchmark's outcome: what goes into the JSON, and what only the screen shows.
+struct Measurement: Sendable {
+    let setup: Setup
+    let report: LatencyReport
+    let times: LoadTimes
+    let plan: ComputePlan?
+}
+
+/// An enlarged picture and how long it took.
+struct Enlarged: Sendable {
+    let picture: Picture
+    let totalMs: Double
+    let inferenceMs: Double
+    let tiles: Int
+}
+
+/// Runs artifacts, one thing at a time and away from the screen; keeps the last engine loaded.
+actor Runner {
+    private var loaded: (setup: Setup, engine: Engine)?
+    private var checked: Set<URL> = []
+
+    func enlarge(
+        _ picture: Picture, reference: Picture?, keepColours: Bool, setup: Setup,
+        progress: @escaping @Sendable (Double) -> Void
+    ) async throws -> Enlarged {
+        let engine = Stopwatch(try await engine(setup))
+        let halo = setup.artifact.manifest.halo
+        let enlarger = Enlarger(engine: engine, choice: setup.choice, halo: halo, name: setup.artifact.id)
+        let start = Clock.milliseconds()
+        let large = try enlarger.enlarge(picture, reference: reference, keepColours: keepColours) { done, all in
+            try Task.checkCancellation()
+            progress(Double(done) / Double(all))
+        }
+        return Enlarged(
+            picture: large, totalMs: Clock.milliseconds() - start, inferenceMs: engine.totalMs, tiles: engine.calls)
+    }
+
+    func selfTest(_ setup: Setup) async throws -> SelfTest {
+        guard let golden = setup.artifact.golden(setup.choice) else {
+            throw ArtifactError("\(setup.artifact.id): has no golden pair; run edge-scs apps prepare again")
+        }
+        let input = try PictureFile.exact(golden.appendingPathComponent("input.png"))
+        let expected = try PictureFile.exact(golden.appendingPathComponent("expected.png"))
+        let led = setup.choice.reference != nil
+        let reference = led ? try PictureFile.exact(golden.appendingPathComponent("reference.png")) : nil
+        return try SelfTest.run(
+            engine: try await engine(setup), artifact: setup.artifact, choice: setup.choice, input: input,
+            reference: reference, expected: expected)
+    }
+
+    /// Load freshly (cold, then once more), time, and ask Core ML for its plan.
+    func measure(
+        _ setup: Setup, plan timing: TimingPlan, device: Device, progress: @escaping @Sendable (Double) -> Void
+    ) async throws -> Measurement {
+        try check(setup.artifact)
+        loaded = nil
+        let before = DeviceInfo.thermalState
+        var (engine, times) = try await open(setup, fresh: true)
+        let timings = try Timings.measure(
+            engine: engine, choice: setup.choice, name: setup.artifact.id, plan: timing,
+            progress: { done, all in
+                try Task.checkCancellation()
+                progress(Double(done) / Double(all))
+            })
+        let after = DeviceInfo.thermalState
+        let plan = try? await (engine as? CoreMLEngine)?.plan()
+        let report = LatencyReport(
+            created: LatencyReport.timestamp(Date()), app: DeviceInfo.app, device: device,
+            model: .init(setup.artifact, setup.choice), runtime: setup.artifact.manifest.target,
+            runtimeVersion: setup.isCoreML ? nil : ExecuTorchEngine.version, backends: engine.backends,
+            computeUnits: setup.isCoreML ? setup.units.rawValue : nil, thermalBefore: before, thermalAfter: after,
+            warmup: timing.warmup, loadMs: times.totalMs, timings: timings)
+        (engine, times.cachedMs) = try await reopened(setup)
+        loaded = (setup, engine)
+        return Measurement(setup: setup, report: report, times: times, plan: plan)
+    }
+
+    private func reopened(_ setup: Setup) async throws -> (Engine, Double) {
+        let (engine, times) = try await open(setup, fresh: false)
+        return (engine, times.coldMs)
+    }
+
+    private func engine(_ setup: Setup) async throws -> Engine {
+        if let loaded, loaded.setup == setup { return loaded.engine }
+        try check(setup.artifact)
+        loaded = nil  // the old one's memory first
+        let engine = try await open(setup, fresh: false).0
+        loaded = (setup, engine)
+        return engine
+    }
+
+    private func open(_ setup: Setup, fresh: Bool) async throws -> (Engine, LoadTimes) {
+        if setup.isCoreML {
+            let opened = try await CoreMLEngine.open(setup.artifact, setup.choice, units: setup.units, fresh: fresh)
+            return (opened.engine, opened.times)
+        }
+        let opened = try ExecuTorchEngine.open(setup.artifact, setup.choice)
+        return (opened.engine, opened.times)
+    }
+
+    private func check(_ artifact: Artifact) throws {
+        if checked.contains(artifact.url) { return }
+        try artifact.checkDigest()
+        checked.insert(artifact.url)
+    }
+}
+
+/// Adds up what the runtime itself takes.
+private final class Stopwatch: Engine {
+    private let engine: Engine
+    private(set) var totalMs = 0.0
+    private(set) var calls = 0
+
+    init(_ engine: Engine) { self.engine = engine }
+
+    var backends: [String] { engine.backends }
+
+    func run(_ inputs: [Tensor]) throws -> Answer {
+        let answer = try engine.run(inputs)
+        totalMs += answer.inferenceMs
+        calls += 1
+        return answer
+    }
+}

@@ -1,0 +1,144 @@
+import Foundation
+
+/// One way to use an artifact: pictures of `lr` become RGB pictures of `hr`.
+public struct Choice: Equatable, Hashable, Sendable {
+    /// The manifest's name of the method or function.
+    public let method: String
+    /// 1 for grey, 3 for RGB.
+    public let channels: Int
+    public let lr: Size
+    public let hr: Size
+    /// The size of the picture whose colours to use, or nil.
+    public let reference: Size?
+    /// Names of the inputs in their order, and of the output.
+    public let inputs: [String]
+    public let output: String
+    /// Pixel buffers instead of tensors (Core ML).
+    public let images: Bool
+
+    public var scale: Double { Double(hr.height) / Double(lr.height) }
+
+    /// "×4", "×2.5".
+    public var scaleText: String { "×" + String(format: "%g", scale) }
+}
+
+/// An artifact in a folder with its manifest, as `edge-scs apps prepare` lays it there.
+public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
+    public let url: URL
+    public let manifest: Manifest
+    public let choices: [Choice]
+
+    public var id: String { url.lastPathComponent }
+
+    public static func == (a: Artifact, b: Artifact) -> Bool { a.url == b.url && a.manifest == b.manifest }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(url) }
+
+    /// The folder of a golden pair, or nil: `input.png`, `expected.png`, sometimes `reference.png`.
+    public func golden(_ choice: Choice) -> URL? {
+        guard let golden = manifest.golden else { return nil }
+        let folder = url.deletingLastPathComponent().appendingPathComponent(golden).appendingPathComponent(
+            choice.method)
+        let expected = folder.appendingPathComponent("expected.png")
+        return FileManager.default.fileExists(atPath: expected.path) ? folder : nil
+    }
+
+    /// What can be run of the folders right below `root`, by name, and why the others cannot.
+    ///
+    /// `system` is the running iOS; `executorch` says whether its runtime is linked into the app.
+    public static func all(
+        in root: URL, system: Int, executorch: Bool
+    ) -> (usable: [Artifact], refused: [ArtifactError]) {
+        let folders = (try? FileManager.default.contentsOfDirectory(at: root, includingPropertiesForKeys: nil)) ?? []
+        var usable: [Artifact] = []
+        var refused: [ArtifactError] = []
+        for folder in folders.sorted(by: { $0.lastPathComponent < $1.lastPathComponent }) where isFolder(folder) {
+            do {
+                usable.append(try open(folder, system: system, executorch: executorch))
+            } catch let error as ArtifactError {
+                refused.append(error)
+            } catch {
+                refused.append(
+                    ArtifactError("\(folder.lastPathComponent): cannot be read (\(error.localizedDescription))"))
+            }
+        }
+        return (usable, refused)
+    }
+
+    /// The artifact in a folder. Throws `ArtifactError` where there is none, or none that this app can run.
+    public static func open(_ folder: URL, system: Int, executorch: Bool) throws -> Artifact {
+        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        let artifacts = files.filter { ["mlpackage", "pte"].contains($0.pathExtension) }
+        guard artifacts.count == 1, let url = artifacts.first else {
+            throw ArtifactError(
+                "\(folder.lastPathComponent): has \(artifacts.count) artifacts, not one; run edge-scs apps prepare"
+            )
+        }
+        let beside = URL(fileURLWithPath: url.path + ".json")
+        guard let data = try? Data(contentsOf: beside) else {
+            throw ArtifactError("\(beside.lastPathComponent): is missing; keep the manifest beside its artifact")
+        }
+        let manifest = try Manifest.read(data, name: beside.lastPathComponent)
+        if manifest.artifact != url.lastPathComponent {
+            throw ArtifactError("\(beside.lastPathComponent): belongs to \(manifest.artifact); export the model again")
+        }
+        let choices = try choices(manifest, system: system, executorch: executorch)
+        return Artifact(url: url, manifest: manifest, choices: choices)
+    }
+
+    /// Throws `ArtifactError` for what cannot be run here, or does not turn pictures into pictures.
+    public static func choices(_ manifest: Manifest, system: Int, executorch: Bool) throws -> [Choice] {
+        let name = manifest.artifact
+        if manifest.continuous {
+            throw ArtifactError("\(name): is a continuous program; this app takes fixed sizes, like coreml-fp16")
+        }
+        if manifest.target == "executorch" {
+            if manifest.backend == "vulkan" {
+                throw ArtifactError("\(name): was lowered for Vulkan, which iOS lacks; prepare a coreml preset")
+            }
+            if !executorch {
+                throw ArtifactError("\(name): needs the ExecuTorch package; add it to the project (README, step 7)")
+            }
+        }
+        if let needed = manifest.minimumTarget.flatMap({ Int($0.drop(while: { !$0.isNumber })) }), needed > system {
+            throw ArtifactError("\(name): needs iOS \(needed), this is iOS \(system); prepare another preset")
+        }
+        return try manifest.methods.map { try choice($0, name: name) }
+    }
+
+    private static func choice(_ method: Manifest.Method, name: String) throws -> Choice {
+        let input = method.inputs[0].shape
+        let output = method.outputs[0].shape
+        let guide = method.inputs.count > 1 ? method.inputs[1].shape : nil
+        let ports = method.inputs + method.outputs
+        let pictures = method.inputs.count <= 2 && [1, 3].contains(input[1]) && output[1] == 3 && (guide?[1] ?? 3) == 3
+        guard pictures, ports.allSatisfy({ $0.shape[0] == 1 }), Set(ports.map { $0.dtype == "image" }).count == 1 else {
+            throw ArtifactError(
+                "\(name): \(method.name) does not turn one picture into an RGB picture; export a model of ours")
+        }
+        return Choice(
+            method: method.name, channels: input[1], lr: Size(height: input[2], width: input[3]),
+            hr: Size(height: output[2], width: output[3]), reference: guide.map { Size(height: $0[2], width: $0[3]) },
+            inputs: method.inputs.map(\.name), output: method.outputs[0].name, images: ports[0].dtype == "image")
+    }
+
+    /// What the manifest's sha256 is of: a file's content, or a package's relative paths, lengths and contents, sorted.
+    public func feed(_ digest: (Data) -> Void) throws {
+        guard Self.isFolder(url) else { return digest(try Data(contentsOf: url)) }
+        var files: [(parts: [String], url: URL)] = []
+        for path in try FileManager.default.subpathsOfDirectory(atPath: url.path) {
+            let file = url.appendingPathComponent(path)
+            if !Self.isFolder(file) { files.append((path.split(separator: "/").map(String.init), file)) }
+        }
+        for file in files.sorted(by: { $0.parts.lexicographicallyPrecedes($1.parts) }) {
+            let content = try Data(contentsOf: file.url)
+            digest(Data("\(file.parts.joined(separator: "/"))\0\(content.count)\0".utf8))
+            digest(content)
+        }
+    }
+
+    private static func isFolder(_ url: URL) -> Bool {
+        var folder: ObjCBool = false
+        return FileManager.default.fileExists(atPath: url.path, isDirectory: &folder) && folder.boolValue
+    }
+}

@@ -1,0 +1,62 @@
+import Foundation
+
+/// What the user gave cannot be used: one sentence that names the file or key and the mend.
+public struct ArtifactError: LocalizedError, Equatable, Sendable {
+    public let message: String
+
+    public init(_ message: String) { self.message = message }
+
+    public var errorDescription: String? { message }
+}
+
+/// Rows and columns of pixels.
+public struct Size: Equatable, Hashable, Sendable, CustomStringConvertible {
+    public let height: Int
+    public let width: Int
+
+    public init(height: Int, width: Int) {
+        self.height = height
+        self.width = width
+    }
+
+    public var area: Int { height * width }
+
+    public var description: String { "\(width)x\(height)" }
+}
+
+/// A float32 tensor: `shape` is (n, c, h, w), `values` in that order.
+public struct Tensor: Equatable, Sendable {
+    public let shape: [Int]
+    public let values: [Float]
+
+    public init(shape: [Int], values: [Float]) {
+        precondition(shape.reduce(1, *) == values.count, "a tensor's values fill its shape")
+        self.shape = shape
+        self.values = values
+    }
+}
+
+/// What an engine gives back: the picture, and the milliseconds of the runtime's own call, without any packing.
+public struct Answer: Sendable {
+    public let tensor: Tensor
+    public let inferenceMs: Double
+
+    public init(tensor: Tensor, inferenceMs: Double) {
+        self.tensor = tensor
+        self.inferenceMs = inferenceMs
+    }
+}
+
+/// A loaded artifact, whatever runs it. Not for two threads at once.
+public protocol Engine: AnyObject {
+    /// The devices or delegates that run it, as the runtime reports them; empty where it does not tell.
+    var backends: [String] { get }
+
+    /// Inputs in the order of the manifest. Throws `ArtifactError`, with advice where the reason is known.
+    func run(_ inputs: [Tensor]) throws -> Answer
+}
+
+/// Milliseconds of a clock that never goes back.
+public enum Clock {
+    public static func milliseconds() -> Double { Double(DispatchTime.now().uptimeNanoseconds) / 1e6 }
+}

@@ -1,0 +1,31 @@
+"""``bench --device adb`` and ``--device ios``: what is measured on a phone instead of on this machine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_scs.cli.app import emit, say
+
+DEVICES = ("adb", "ios")
+
+
+def bench_on_phone(
+    artifacts: Sequence[str], device: str, serial: str | None, threads: int | None, runs: int, json_: bool
+) -> None:
+    """Time each artifact on the connected phone; print the rows of ``bench``, with where each result was stored."""
+    from edge_scs.report import adb, iphone
+
+    rows = []
+    for artifact in artifacts:
+        row = {"subject": artifact, "runtime": "coreml", "device": device, "threads": threads, "warmup": 1}
+        if device == "adb":
+            result, path = adb.measure(Path(artifact), serial, runs=runs, threads=threads, say=say)
+            row |= {key: result["model"][key] for key in ("lr", "hr")} | {"stored": str(path)}
+        else:
+            result = iphone.measure(Path(artifact), runs=runs, say=say)
+        known = ("runtime", "threads", "warmup", "runs", "median_ms", "p90_ms", "min_ms")
+        rows.append(row | {key: result[key] for key in known if key in result} | {"phone": result["device"]})
+        if not json_:
+            figures = f"median {result['median_ms']:8.2f} ms  p90 {result['p90_ms']:8.2f} ms"
+            print(f"{artifact}  {result['device']}  {figures}  {row.get('stored', 'not stored')}")
+    if json_:
+        emit({"results": rows, "ratios": []})

@@ -1,0 +1,170 @@
+"""``edge-scs apps prepare``: whole models in the apps' resources, kept while they are still true."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from edge_scs.cli import app as command_line
+from edge_scs.errors import InputError
+from edge_scs.export import apps
+from edge_scs.export.apps import CHOICE, RESOURCES, others, prepare_apps
+from edge_scs.export.manifest import read_manifest
+from edge_scs.export.presets import load_preset
+from edge_scs.export.verify import verify
+from edge_scs.models import registry
+from edge_scs.weights import loading
+from edge_scs.weights.loading import Loaded
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Module]) -> Loaded:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    torch.manual_seed(0)
+    model = lively(registry.create("edge_scs_s"))
+    loading.save(path, "edge_scs_s", model)
+    return loading.load(str(path))
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The default one, of a size that is exported within a second or two."""
+    text = Path(load_preset.__globals__["FOLDER"], "xnnpack-fp32.toml").read_text(encoding="utf-8")
+    path = tmp_path_factory.mktemp("presets") / "tiny.toml"
+    path.write_text(text.replace("[180, 320]", "[24, 32]").replace('"xnnpack-fp32"', '"tiny"'), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    for name in RESOURCES:
+        (tmp_path / "apps" / name).mkdir(parents=True)
+    return tmp_path / "apps"
+
+
+def test_a_model_is_laid_whole_into_each_app_and_kept_until_it_is_no_longer_true(
+    small: Loaded, preset: str, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("executorch")
+    first = prepare_apps(small, ["android"], [preset], clone)
+    (made,) = first
+    assert made.folder == clone / RESOURCES["android"] / "edge_scs_s_x4_24x32_tiny"
+    artifact = made.folder / made.manifest.artifact
+    assert {path.name for path in made.folder.iterdir()} == {
+        artifact.name, f"{artifact.name}.json", f"{artifact.name}.golden", "prepared.json",
+    }  # fmt: skip
+    assert {p.name for p in (made.folder / f"{artifact.name}.golden" / "forward").iterdir()} == {
+        "input.png", "expected.png",
+    }  # fmt: skip
+    assert read_manifest(artifact).sha256 == hashlib.sha256(artifact.read_bytes()).hexdigest()
+    assert verify(artifact, small).passed
+    assert not list(made.folder.parent.parent.glob(".*"))  # the workshop is gone
+
+    (kept,) = prepare_apps(small, ["android"], [preset], clone)
+    assert kept.kept
+    assert not made.kept
+    assert kept.manifest == made.manifest
+
+    picture = made.folder / f"{artifact.name}.golden" / "forward" / "expected.png"
+    picture.write_bytes(picture.read_bytes()[:-1])
+    (again,) = prepare_apps(small, ["android"], [preset], clone)
+    assert not again.kept
+
+    # Whatever decides the export makes it stale: here the converter's version.
+    monkeypatch.setattr(apps, "versions", lambda target: {"executorch": "0"})
+    (new,) = prepare_apps(small, ["android"], [preset], clone)
+    assert not new.kept
+
+
+def test_a_failed_export_leaves_the_older_model_and_nothing_else(
+    small: Loaded, preset: str, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("executorch")
+    (made,) = prepare_apps(small, ["ios"], [preset], clone)
+    before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(apps, "versions", lambda target: {"executorch": "0"})
+    with monkeypatch.context() as broken:
+        broken.setattr(apps, "_digests", fail)
+        with pytest.raises(InputError, match="No space left"):
+            prepare_apps(small, ["ios"], [preset], clone)
+    real = apps.os.replace
+
+    def fail_at_last(old: Path, new: Path) -> None:
+        fail() if (old.name, new) == ("model", made.folder) else real(old, new)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            apps.os, "replace", lambda a, b: fail() if b == made.folder and a.name == "model" else real(a, b)
+        )
+        with pytest.raises(InputError, match="No space left"):
+            prepare_apps(small, ["ios"], [preset], clone)
+    assert {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()} == before
+    assert not list(made.folder.parent.parent.glob(".*"))
+
+
+def test_models_of_earlier_choices_are_named(small: Loaded, preset: str, clone: Path) -> None:
+    pytest.importorskip("executorch")
+    prepared = prepare_apps(small, ["android"], [preset], clone)
+    assert others(prepared) == []
+    earlier = prepared[0].folder.with_name("earlier")
+    shutil.copytree(prepared[0].folder, earlier)
+    assert others(prepared) == [earlier]
+
+
+@pytest.mark.parametrize(
+    ("app", "preset", "words"),
+    [
+        ("ios", "vulkan-fp16", "the ios app runs"),
+        ("android", "coreml-fp16", "the android app runs"),
+        ("android", "xnnpack-continuous", "artifacts of fixed sizes"),
+        ("android", "xnnpack-fp23", "did you mean xnnpack-fp32"),
+        ("android", "xnnpack-fp32:referenz", "no such export target or preset"),
+        ("tv", "xnnpack-fp32", "no such app"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(
+    small: Loaded, clone: Path, app: str, preset: str, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        prepare_apps(small, [app], ["xnnpack-fp32", preset], clone)
+    assert not (clone / RESOURCES.get(app, "tv")).exists()
+
+
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command_line, ["apps", "prepare", "--into", str(tmp_path / "none")])
+    assert isinstance(result.exception, InputError)
+    assert "--into" in str(result.exception)
+
+
+def test_every_choice_is_a_preset_that_its_app_runs() -> None:
+    for name, choice in CHOICE.items():
+        assert len(set(choice)) == len(choice)
+        for spec in choice:
+            apps._preset(spec, name)
+
+
+def test_what_is_laid_into_the_apps_is_not_committed(tmp_path: Path) -> None:
+    root = Path(apps.__file__).parents[2]
+    ignored = (root / ".gitignore").read_text(encoding="utf-8").splitlines()
+    for folder in RESOURCES.values():
+        assert any(line.startswith(f"/apps/{folder}/") for line in ignored)
+
+
+def test_json_is_json_alone(small: Loaded, preset: str, clone: Path) -> None:
+    pytest.importorskip("executorch")
+    arguments = ["apps", "prepare", "--android", "--preset", preset, "--model", str(small.source), "--into", str(clone)]
+    result = CliRunner().invoke(command_line, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    (model,) = json.loads(result.stdout)["models"]
+    assert model["app"] == "android"
+    assert (Path(model["folder"]) / model["artifact"]).is_file()

@@ -1,0 +1,120 @@
+"""A page in headless Chromium, driven over its debugging pipe: nothing but Chromium itself is needed."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+SECONDS = 60
+
+
+def find_chromium() -> str | None:
+    """The browser's path, or None."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Chromium:
+    """One tab. ``events`` collects what the page says: console messages, exceptions, requests.
+
+    The DevTools protocol's pipe: messages end with a zero byte; the browser reads file 3 and writes file 4.
+    """
+
+    def __init__(self, binary: str, profile: Path):
+        to_browser, self._to = os.pipe()
+        self._from, from_browser = os.pipe()
+        for handle in (to_browser, from_browser):
+            os.set_inheritable(handle, True)
+        command = [
+            binary, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+            "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank",
+        ]  # fmt: skip
+        # The browser wants its ends as 3 and 4, which may be taken here: a shell moves them.
+        move = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$@"'
+        self.process = subprocess.Popen(
+            ["bash", "-c", move, "bash", *command],
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(to_browser)
+        os.close(from_browser)
+        os.set_blocking(self._from, False)
+        self._rest = b""
+        self._number = 0
+        self._session: str | None = None
+        self.events: list[dict[str, Any]] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def __enter__(self) -> "Chromium":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._to)
+        os.close(self._from)
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send one command and return its result; events that come meanwhile are kept."""
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while (answer := self._read()).get("id") != self._number:
+            self.events.append(answer)
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def open(self, page: Path, width: int, height: int, dark: bool = False) -> None:
+        """Show a file at this viewport, in CSS pixels, and wait until it is loaded."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.events.clear()
+        self.call("Page.navigate", url=page.resolve().as_uri())
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._read())
+
+    def evaluate(self, script: str) -> Any:
+        """The value of a JavaScript expression on the page."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        if "exceptionDetails" in result:
+            raise RuntimeError(str(result["exceptionDetails"]))
+        return result["result"].get("value")
+
+    def screenshot(self, path: Path) -> Path:
+        """The whole page as PNG, however long."""
+        picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(picture["data"]))
+        return path
+
+    def _read(self) -> dict[str, Any]:
+        end = time.monotonic() + SECONDS
+        while b"\0" not in self._rest:
+            try:
+                part = os.read(self._from, 1 << 20)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise TimeoutError("the browser does not answer") from None
+                time.sleep(0.01)
+                continue
+            if not part:
+                raise RuntimeError("the browser has ended")
+            self._rest += part
+        message, _, self._rest = self._rest.partition(b"\0")
+        return json.loads(message)

@@ -1,0 +1,213 @@
+"""Latency JSON from phones: what is read, what is refused, and that the reader and the schema say the same."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_scs.errors import InputError
+from edge_scs.report.devices import MAX_BYTES, read_device_result, statistics, with_manifest
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "apps" / "schema" / "latency.schema.json").read_text())
+SHA256 = "ab" * 32
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    """What an app would write: the schema's own example, on a phone."""
+    example = copy.deepcopy(SCHEMA["examples"][0])
+    example["emulated"] = False
+    example["model"]["sha256"] = SHA256
+    return example
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[Any], dict[str, Any]]:
+    def write_and_read(table: Any) -> dict[str, Any]:
+        path = tmp_path / "phone.json"
+        path.write_text(table if isinstance(table, str) else json.dumps(table))
+        return read_device_result(path)
+
+    return write_and_read
+
+
+def changed(table: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
+    """A copy with one value set; ``...`` removes the key."""
+    table = copy.deepcopy(table)
+    *parents, key = place.split(".")
+    inner = table
+    for parent in parents:
+        inner = inner[parent]
+    if value is ...:
+        del inner[key]
+    else:
+        inner[key] = value
+    return table
+
+
+def test_what_an_app_writes_is_read(result, read):
+    assert read(result) == result
+    coreml = result | {"runtime": "coreml", "compute_units": "all", "runtime_version": None, "threads": None}
+    coreml["app"] = result["app"] | {"platform": "ios"}
+    assert read(coreml)["backends"] == ["XnnpackBackend"]
+
+
+def test_statistics_from_their_definitions():
+    times = [float(t) for t in (20, 1, 3, 2, 5, 4, 7, 6, 9, 8)]
+    assert statistics(times) == {"median_ms": 5.5, "p90_ms": 9.0, "min_ms": 1.0, "trimmed_mean_ms": 5.5}
+    assert statistics(times[:9])["trimmed_mean_ms"] == pytest.approx(sum(times[:9]) / 9)
+    assert statistics([3.0]) == {"median_ms": 3.0, "p90_ms": 3.0, "min_ms": 3.0, "trimmed_mean_ms": 3.0}
+
+
+# (key, value, what the message says). Each is refused by the reader; those of SCHEMA_SAYS_SO by the schema as well.
+WRONG: list[tuple[str, Any, str]] = [
+    ("schema_version", 2, "schema_version is 2, known is 1"),
+    ("schema_version", "1", "schema_version"),
+    ("schema_version", True, "schema_version is true"),
+    ("created", "yesterday", "created"),
+    ("created", "2026-11-21 03:00:00", "created"),
+    ("created", 3, "created"),
+    ("emulated", "false", "emulated"),
+    ("emulated", 0, "emulated"),
+    ("app", "edge", "app must be an object"),
+    ("app.platform", "windows", "app.platform"),
+    ("app.extra", 1, "unknown key 'app.extra'"),
+    ("device", "", "device"),
+    ("device", "x" * 201, "device"),
+    ("os", None, "os"),
+    ("soc", 7, "soc"),
+    ("model.sha256", "AB" * 32, "model.sha256"),
+    ("model.sha256", "ab" * 31, "model.sha256"),
+    ("model.sha256", ..., "lacks 'model.sha256'"),
+    ("model.lr", [180], "model.lr"),
+    ("model.lr", [180, 0], "model.lr"),
+    ("model.hr", "720x1280", "model.hr"),
+    ("runtime", "tflite", "runtime"),
+    ("backends", "XnnpackBackend", "backends"),
+    ("backends", [1], "backends"),
+    ("compute_units", "gpu", "compute_units"),
+    ("compute_units", "all", "compute_units"),
+    ("runtime", "coreml", "compute_units"),
+    ("threads", 0, "threads"),
+    ("threads", 2.5, "threads"),
+    ("threads", True, "threads"),
+    ("thermal_before", "warm", "thermal_before"),
+    ("warmup", -1, "warmup"),
+    ("runs", 0, "runs"),
+    ("samples_ms", [], "samples_ms"),
+    ("samples_ms", [4.25, -4.0, 5.5, 4.125], "samples_ms"),
+    ("samples_ms", [4.25, 0, 5.5, 4.125], "samples_ms"),
+    ("samples_ms", [4.25, "4", 5.5, 4.125], "samples_ms"),
+    ("samples_ms", 4.25, "samples_ms"),
+    ("median_ms", ..., "lacks 'median_ms'"),
+    ("p90_ms", None, "p90_ms"),
+    ("load_ms", -3.0, "load_ms"),
+    ("first_ms", True, "first_ms"),
+    ("median", 4.2, "unknown key 'median'; did you mean 'median_ms'"),
+]
+# What a schema cannot say.
+WRONG_INSIDE: list[tuple[str, Any, str]] = [
+    ("emulated", True, "emulated is true"),
+    ("created", "2026-13-41T03:00:00Z", "created"),
+    ("runs", 5, "samples_ms has 4 times, runs says 5"),
+    ("median_ms", 4.125, "median_ms is 4.125, its samples say 4.188"),
+    ("median_ms", 4.19, "median_ms"),
+    ("p90_ms", 5.4, "p90_ms"),
+    ("min_ms", 4.1, "min_ms"),
+    ("trimmed_mean_ms", 4.2, "trimmed_mean_ms"),
+    ("pipeline_ms", 4.0, "pipeline_ms is below"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "message"), WRONG + WRONG_INSIDE)
+def test_wrong_values_are_one_line(result, read, place, value, message):
+    with pytest.raises(InputError) as caught:
+        read(changed(result, place, value))
+    text = str(caught.value)
+    assert "phone.json: " in text
+    assert message in text
+    assert "\n" not in text
+
+
+def test_schema_and_reader_agree(result, read):
+    jsonschema = pytest.importorskip("jsonschema")
+    check = jsonschema.Draft202012Validator(SCHEMA)
+    check.check_schema(SCHEMA)
+    assert check.is_valid(SCHEMA["examples"][0])
+    assert check.is_valid(result)
+    for place, value, _ in WRONG:
+        assert not check.is_valid(changed(result, place, value)), (place, value)
+    for place, value, _ in WRONG_INSIDE:
+        assert check.is_valid(changed(result, place, value)), (place, value)
+    for key in SCHEMA["required"]:
+        with pytest.raises(InputError, match=key):
+            read(changed(result, key, ...))
+    assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) == set(result)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.replace("4.125]", "NaN]"), "NaN is no number"),
+        (lambda text: text.replace("4.125]", "Infinity]"), "Infinity is no number"),
+        (lambda text: text.replace("4.125]", "1e999]"), "samples_ms"),
+        (lambda text: text.replace('"runs"', '"warmup"'), "'warmup' is given twice"),
+        (lambda text: text.replace('"hr"', '"lr"'), "'lr' is given twice"),
+        (lambda text: text[:-1], "not valid JSON"),
+        (lambda text: "", "not valid JSON"),
+        (lambda text: "[]", "lacks 'schema_version'"),
+        (lambda text: "[" * 100_000, "not valid JSON"),
+        (lambda text: text + " " * MAX_BYTES, "larger than 1 MB"),
+        (lambda text: text.replace("XnnpackBackend", "\\n\\u202e" * 200), "backends"),
+    ],
+)
+def test_damaged_files_are_one_line(result, read, damage, message):
+    with pytest.raises(InputError) as caught:
+        read(damage(json.dumps(result)))
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_files_that_are_no_text(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        read_device_result(tmp_path / "a.json")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_device_result(tmp_path / "none.json")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_device_result(tmp_path)
+
+
+def manifest(**changes: Any) -> dict[str, dict[str, Any]]:
+    ports = {"inputs": [{"shape": [1, 1, 180, 320]}], "outputs": [{"shape": [1, 3, 720, 1280]}]}
+    table = {"model": "edge_scs_m", "preset": "xnnpack-fp32", "precision": "fp32", "params": 5, "bytes": 6}
+    return {SHA256: table | {"mult_adds": 7} | ports | changes}
+
+
+def test_the_manifest_of_what_ran_tells_its_costs(result):
+    merged = with_manifest(result, manifest(), "phone.json")
+    wanted = {"preset": "xnnpack-fp32", "precision": "fp32", "params": 5, "bytes": 6, "mult_adds": 7}
+    assert merged["artifact"] == wanted
+    assert {key: merged[key] for key in result} == result
+
+
+def test_another_method_has_no_mult_adds(result):
+    small = {"inputs": [{"shape": [1, 1, 64, 64]}], "outputs": [{"shape": [1, 3, 256, 256]}]}
+    result["model"] |= {"lr": [64, 64], "hr": [256, 256]}
+    assert with_manifest(result, manifest(methods=[small]), "x")["artifact"]["mult_adds"] is None
+
+
+@pytest.mark.parametrize(
+    ("manifests", "message"),
+    [
+        ({}, r"phone\.json: model\.sha256 abab.*--artifact"),
+        (manifest(model="edge_scs_s"), "the manifest of its artifact says 'edge_scs_s'"),
+        (manifest(inputs=[{"shape": [1, 1, 90, 160]}]), "no size that its artifact has"),
+    ],
+)
+def test_results_of_other_artifacts_are_refused(result, manifests, message):
+    with pytest.raises(InputError, match=message):
+        with_manifest(result, manifests, "phone.json")

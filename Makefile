@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow fuzz soak lint
+.PHONY: setup demo test test-apps test-slow fuzz soak lint
 
 setup: .venv/.installed
 
@@ -17,6 +17,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 -m "not slow and not fuzz"
+
+test-apps: setup
+	$(BIN)/python apps/test.py
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

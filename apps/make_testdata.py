@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from edge_scs.enhance.fixed import FixedPredictor
 from edge_scs.enhance.pictures import as_grey, shrink_reference, to_picture, to_tensor
 from edge_scs.enhance.tiles import fixed_axis
 from edge_scs.export.manifest import capped_psnr
-from edge_scs.report.latency import summary
+from edge_scs.report.devices import statistics as device_statistics
 
 sys.path.insert(0, str(Path(__file__).parent))
 import manifest_cases
@@ -147,11 +148,10 @@ def statistics() -> Document:
     samples += [[round(rng.lognormvariate(3, 0.4), 6) for _ in range(count)] for count in (11, 19, 50, 101)]
     cases = []
     for times in samples:
-        ours = summary(times)
-        p90 = float(np.percentile(times, 90, method="inverted_cdf"))
-        assert abs(ours["p90_ms"] - p90) < 1e-3
-        case = {"samples_ms": times, "median_ms": float(np.median(times)), "p90_ms": p90, "min_ms": min(times)}
-        cases.append(case | {"trimmed_mean_ms": float(trim_mean(times, 0.1))})
+        ours = device_statistics(times)
+        theirs = [np.median(times), np.percentile(times, 90, method="inverted_cdf"), trim_mean(times, 0.1)]
+        assert np.allclose([ours[key] for key in ("median_ms", "p90_ms", "trimmed_mean_ms")], theirs, rtol=1e-12)
+        cases.append({"samples_ms": times} | ours)
     return {"tolerance": 1e-9, "cases": cases}
 
 
@@ -170,12 +170,25 @@ def _mse(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 def latency() -> Document:
     """What was measured, and the document that says so, by apps/schema/latency.schema.json."""
     schema = json.loads((FOLDER.parent / "schema" / "latency.schema.json").read_text(encoding="utf-8"))
-    cases = []
-    for example in schema["examples"]:
-        derived = ("runs", "median_ms", "p90_ms", "min_ms", "trimmed_mean_ms", "schema_version")
-        measured = {key: value for key, value in example.items() if key not in derived}
-        cases.append({"measured": measured, "document": example})
-    return {"tolerance": 0.002, "cases": cases}
+    example = schema["examples"][0]
+    android: Document = {
+        "emulated": False, "device": "Google Pixel 9", "soc": "Google Tensor G4", "threads": None, "warmup": 1,
+        "backends": [], "samples_ms": [12.5, 11.75, 13.0], "thermal_after": "unknown", "pipeline_ms": 20.25,
+    }  # fmt: skip
+    ios: Document = android | {
+        "app": {"name": "org.edgescs", "version": "0.1.0", "platform": "ios"}, "device": "iPhone17,1", "soc": None,
+        "os": "iOS 18.1", "runtime": "coreml", "runtime_version": None, "compute_units": "cpu_and_neural_engine",
+        "backends": ["CPU", "Neural Engine"], "thermal_before": "nominal", "thermal_after": "fair",
+    }  # fmt: skip
+    return {"tolerance": 0.002, "cases": [_latency_case(schema, example | changes) for changes in ({}, android, ios)]}
+
+
+def _latency_case(schema: Document, measured: Document) -> Document:
+    samples = measured["samples_ms"]
+    derived = device_statistics(samples) | {"schema_version": 1, "runs": len(samples)}
+    document = {key: (measured | derived)[key] for key in schema["required"]}
+    jsonschema.validate(document, schema)
+    return {"measured": {key: value for key, value in measured.items() if key not in derived}, "document": document}
 
 
 def json_texts() -> Document:

@@ -5,8 +5,8 @@ import java.io.IOException
 import java.security.MessageDigest
 
 /**
- * One way to use an artifact: pictures of [lr] become RGB pictures of [hr]. [channels] is 1 for grey; [reference] is the
- * size of the picture whose colours to use, or null.
+ * One way to use an artifact: pictures of [lr] become RGB pictures of [hr]. [channels] is 1 for grey; [reference] is
+ * the size of the picture whose colours to use, or null.
  */
 class Choice(val method: String, val channels: Int, val lr: Size, val hr: Size, val reference: Size?) {
     val scale: Double get() = hr.height.toDouble() / lr.height
@@ -16,7 +16,8 @@ class Choice(val method: String, val channels: Int, val lr: Size, val hr: Size, 
 class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>) {
     /** The folder of a method's golden pair, or null: `input.png`, `expected.png`, sometimes `reference.png`. */
     fun golden(choice: Choice): File? =
-        manifest.golden?.let { File(File(file.parentFile, it), choice.method) }?.takeIf { File(it, "expected.png").isFile }
+        manifest.golden?.let { File(File(file.parentFile, it), choice.method) }
+            ?.takeIf { File(it, "expected.png").isFile }
 
     companion object {
         private const val SUFFIX = ".pte"
@@ -25,7 +26,7 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
         fun all(root: File, refused: (ArtifactException) -> Unit = {}): List<Artifact> =
             root.listFiles().orEmpty().filter { it.isDirectory }.sortedBy { it.name }.mapNotNull { folder ->
                 try {
-                    open(folder)
+                    Artifact.open(folder)
                 } catch (error: ArtifactException) {
                     refused(error)
                     null
@@ -35,7 +36,10 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
         /** The artifact in a folder, checked against its manifest. Throws [ArtifactException]. */
         fun open(folder: File): Artifact {
             val files = folder.listFiles().orEmpty().filter { it.name.endsWith(SUFFIX) }
-            if (files.size != 1) throw ArtifactException("${folder.name}: has ${files.size} $SUFFIX files, must have one; run edge-scs apps prepare")
+            if (files.size != 1) {
+                val found = "${folder.name}: has ${files.size} $SUFFIX files, must have one"
+                throw ArtifactException("$found; run edge-scs apps prepare")
+            }
             return openFile(files.single())
         }
 
@@ -43,8 +47,10 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
         fun openFile(file: File): Artifact {
             val beside = File(file.path + ".json")
             try {
-                if (!beside.isFile) throw ArtifactException("${beside.name}: is missing; keep the manifest beside its artifact")
-                if (beside.length() > Manifest.MAX_BYTES) throw ArtifactException("${beside.name}: larger than 1 MB, no manifest of ours")
+                if (!beside.isFile) {
+                    throw ArtifactException("${beside.name}: is missing; keep the manifest beside its artifact")
+                }
+                if (beside.length() > Manifest.MAX_BYTES) throw Manifest.tooLarge(beside.name)
                 val manifest = Manifest.read(beside.readText(), beside.name)
                 val choices = choices(manifest, file.name)
                 if (sha256(file) != manifest.sha256) {
@@ -58,20 +64,26 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
 
         /** Throws [ArtifactException] for what ExecuTorch on Android cannot run, or not as pictures. */
         fun choices(manifest: Manifest, name: String): List<Choice> {
-            if (manifest.target != "executorch") throw ArtifactException("$name: is a Core ML artifact; give one exported for executorch")
-            if (manifest.backend !in RUNNABLE) throw ArtifactException("$name: was lowered for ${manifest.backend}, which Android lacks; give an xnnpack one")
-            if (manifest.continuous) throw ArtifactException("$name: is a continuous program; this app takes fixed sizes, like xnnpack-fp32")
-            return manifest.methods.map { choice(it, name) }
+            val why = when {
+                manifest.target != "executorch" -> "is a Core ML artifact; give one exported for executorch"
+                manifest.backend !in RUNNABLE ->
+                    "was lowered for ${manifest.backend}, which Android lacks; give an xnnpack one"
+                manifest.continuous -> "is a continuous program; this app takes fixed sizes, like xnnpack-fp32"
+                else -> return manifest.methods.map { choice(it, name) }
+            }
+            throw ArtifactException("$name: $why")
         }
 
         private fun choice(method: Method, name: String): Choice {
-            val fits = method.inputs.size <= 2 && (method.inputs + method.outputs).all { it.shape.size == 4 && it.dtype == "float32" }
-            if (!fits || method.inputs[0].channels !in listOf(1, 3) || method.outputs[0].channels != 3) {
-                throw ArtifactException("$name: ${method.name} does not turn one picture into an RGB picture; export a model of ours")
+            val (input, guide) = method.inputs[0] to method.inputs.getOrNull(1)
+            val output = method.outputs[0]
+            val pictures = (method.inputs + output).all { it.isPicture && it.dtype == "float32" }
+            val fits = pictures && method.inputs.size <= 2 && input.channels in listOf(1, 3) && output.channels == 3
+            if (!fits || guide != null && guide.channels != 3) {
+                val why = "${method.name} does not turn one picture into an RGB picture"
+                throw ArtifactException("$name: $why; export a model of ours")
             }
-            val guide = method.inputs.getOrNull(1)
-            if (guide != null && guide.channels != 3) throw ArtifactException("$name: ${method.name} takes no RGB reference; export a model of ours")
-            return Choice(method.name, method.inputs[0].channels, method.inputs[0].size, method.outputs[0].size, guide?.size)
+            return Choice(method.name, input.channels, input.size, output.size, guide?.size)
         }
 
         private val RUNNABLE = listOf("xnnpack", "vulkan")

@@ -9,7 +9,12 @@ class CancelledException : Exception("cancelled")
  * An artifact of one size applied to a picture of any size (edge_scs/enhance/fixed.py): tiles that overlap, blended
  * linearly. A picture of exactly the artifact's size is one tile; a smaller one is continued by its border pixels.
  */
-class Enlarger(private val engine: Engine, private val choice: Choice, private val halo: Int, private val name: String) {
+class Enlarger(
+    private val engine: Engine,
+    private val choice: Choice,
+    private val halo: Int,
+    private val name: String,
+) {
     /** The size of the answer to a picture: the artifact's own magnification, rounded, halves to even. */
     fun size(picture: Picture): Size = Size(
         Math.rint(picture.height.toDouble() * choice.hr.height / choice.lr.height).toInt(),
@@ -55,8 +60,12 @@ class Enlarger(private val engine: Engine, private val choice: Choice, private v
     /** The second input: nothing, or the reference at the size that the network takes. */
     fun guide(reference: Picture?): List<Tensor> {
         val size = choice.reference
-        if (size == null && reference != null) throw ArtifactException("$name: was exported without a reference input; take the reference away")
-        if (size != null && reference == null) throw ArtifactException("$name: was exported with a reference input; choose a reference picture")
+        if (size == null && reference != null) {
+            throw ArtifactException("$name: was exported without a reference input; take the reference away")
+        }
+        if (size != null && reference == null) {
+            throw ArtifactException("$name: was exported with a reference input; choose a reference picture")
+        }
         if (size == null || reference == null) return emptyList()
         val small = Shrinking.resize(reference, size.height, size.width)
         return listOf(Tensor(listOf(1, 3, size.height, size.width), Pixels.rgbTensor(small)))
@@ -64,12 +73,14 @@ class Enlarger(private val engine: Engine, private val choice: Choice, private v
 
     private fun check(rgb: Tensor) {
         val expected = listOf(1, 3, choice.hr.height, choice.hr.width)
-        if (rgb.shape != expected) throw ArtifactException("$name: gave a tensor ${rgb.shape}, its manifest says $expected; export the model again")
+        if (rgb.shape == expected) return
+        val why = "gave a tensor ${rgb.shape}, its manifest says $expected"
+        throw ArtifactException("$name: $why; export the model again")
     }
 
     private fun axis(lr: Int, tile: Int, hrTile: Int): Axis =
         Tiling.axis(lr, tile, hrTile, halo)
-            ?: throw ArtifactException("$name: only takes pictures up to ${choice.lr} at this scale; export a whole scale")
+            ?: throw ArtifactException("$name: only takes pictures up to ${choice.lr}; export a whole scale")
 }
 
 internal object Tiles {

@@ -149,8 +149,7 @@ private class JsonReader(private val text: String) {
             'r' -> '\r'
             't' -> '\t'
             'u' -> {
-                val digits = text.substring(at, minOf(at + 4, text.length))
-                if (digits.length < 4 || !digits.all { it in '0'..'9' || it in 'a'..'f' || it in 'A'..'F' }) fail("a bad \\u")
+                val digits = HEX.matchAt(text, at)?.value ?: fail("a bad \\u")
                 at += 4
                 digits.toInt(16).toChar()
             }
@@ -185,6 +184,7 @@ private class JsonReader(private val text: String) {
     private fun fail(why: String): Nothing = throw JsonException("not valid JSON: $why (character ${at + 1})")
 
     private companion object {
+        val HEX = Regex("[0-9a-fA-F]{4}")
         val NUMBER = Regex("-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?")
     }
 }

@@ -8,7 +8,9 @@ import java.util.TimeZone
 /** How to time. [warmup] counts the first inference; [threads] null leaves the number to the runtime. */
 class TimingPlan(val warmup: Int = 10, val runs: Int = 50, val threads: Int? = null) {
     init {
-        if (warmup !in 1..MAX || runs !in 1..MAX) throw ArtifactException("warm-up and runs must be 1 to $MAX, not $warmup and $runs")
+        if (warmup !in 1..MAX || runs !in 1..MAX) {
+            throw ArtifactException("warm-up and runs must be 1 to $MAX, not $warmup and $runs")
+        }
         if (threads != null && threads !in 1..1024) throw ArtifactException("threads must be 1 to 1024, not $threads")
     }
 
@@ -21,7 +23,12 @@ class TimingPlan(val warmup: Int = 10, val runs: Int = 50, val threads: Int? = n
 class Timings(val firstMs: Double, val samples: List<Double>, val pipelineMs: Double)
 
 /** Times one [Choice] of an engine on one picture of the artifact's size. */
-class Stopwatch(private val engine: Engine, private val choice: Choice, private val name: String, private val nanos: () -> Long = System::nanoTime) {
+class Stopwatch(
+    private val engine: Engine,
+    private val choice: Choice,
+    private val name: String,
+    private val nanos: () -> Long = System::nanoTime,
+) {
     /** [progress] hears (inferences done, of all) and may throw [CancelledException]. */
     fun time(plan: TimingPlan, progress: (Int, Int) -> Unit = { _, _ -> }): Timings {
         val enlarger = Enlarger(engine, choice, halo = 0, name)
@@ -58,9 +65,6 @@ class Stopwatch(private val engine: Engine, private val choice: Choice, private 
         })
     }
 }
-
-/** The phone, as the system describes it. [soc] null: it does not tell. [emulated]: no device's time. */
-class DeviceFacts(val device: String, val os: String, val soc: String?, val emulated: Boolean)
 
 /** What was measured, and as what it is written: apps/schema/latency.schema.json. */
 class LatencyReport(
@@ -116,14 +120,19 @@ class LatencyReport(
 
     fun json(): String = Json.write(document()) + "\n"
 
-    private companion object {
+    companion object {
+        /** What a screen shows of a written document: every key but the samples, one a line. */
+        fun lines(json: String): List<String> = (Json.read(json) as Map<*, *>).entries
+            .filter { it.key != "samples_ms" && it.key != "schema_version" }
+            .map { (key, value) -> "$key: ${if (value is String) value else Json.write(value)}" }
+
         /** To a ten-thousandth of a millisecond, and never zero, which the schema refuses. */
-        fun rounded(ms: Double): Double = maxOf(1e-4, Math.round(ms * 1e4) / 1e4)
+        private fun rounded(ms: Double): Double = maxOf(1e-4, Math.round(ms * 1e4) / 1e4)
 
         /** 1 to 200 characters. */
-        fun text(value: String) = value.trim().ifEmpty { "unknown" }.take(200)
+        private fun text(value: String) = value.trim().ifEmpty { "unknown" }.take(200)
 
-        fun utc(date: Date): String = SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'Z'", Locale.ROOT)
+        private fun utc(date: Date): String = SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'Z'", Locale.ROOT)
             .apply { timeZone = TimeZone.getTimeZone("UTC") }.format(date)
     }
 }

@@ -10,6 +10,7 @@ data class Size(val height: Int, val width: Int) {
 
 /** One input or output: [shape] (n, c, h, w). */
 data class Port(val name: String, val shape: List<Int>, val dtype: String) {
+    val isPicture get() = shape.size == 4 && shape[0] == 1
     val channels get() = shape[1]
     val size get() = Size(shape[2], shape[3])
 }
@@ -42,7 +43,7 @@ data class Manifest(
 
         /** Throws [ArtifactException], which names the file [name] and the key that is wrong. */
         fun read(text: String, name: String): Manifest {
-            if (text.length > MAX_BYTES) throw ArtifactException("$name: larger than 1 MB, no manifest of ours")
+            if (text.length > MAX_BYTES) throw tooLarge(name)
             val table = try {
                 Json.read(text)
             } catch (error: JsonException) {
@@ -50,13 +51,17 @@ data class Manifest(
             }
             return ManifestReader(name).manifest(table)
         }
+
+        fun tooLarge(name: String) =
+            ArtifactException("$name: larger than 1 MB, no manifest of ours; export the model again")
     }
 }
 
 /** Every value is fetched by a function that knows its kind; what does not fit ends in one message. */
 private class ManifestReader(private val file: String) {
     fun manifest(value: Any?): Manifest {
-        val table = value as? Map<*, *> ?: throw ArtifactException("$file: is no manifest of ours; export the model again")
+        val table = value as? Map<*, *>
+            ?: throw ArtifactException("$file: is no manifest of ours; export the model again")
         val parity = optional(table, "parity") as? Map<*, *>
         return Manifest(
             artifact = text(table, "artifact"),

@@ -3,7 +3,8 @@ package org.edgescs.core
 /** A picture of 8 bits a channel: [argb] row after row, as Android's Bitmap gives and takes them. */
 class Picture(val height: Int, val width: Int, val argb: IntArray) {
     init {
-        require(height > 0 && width > 0 && argb.size == height * width) { "a picture of ${height}x$width has no ${argb.size} pixels" }
+        val whole = height > 0 && width > 0 && argb.size == height * width
+        require(whole) { "a picture of ${width}x$height has no ${argb.size} pixels" }
     }
 }
 

@@ -10,7 +10,8 @@ class SelfTest(private val engine: Engine, private val artifact: Artifact) {
     fun run(choice: Choice, input: Picture, reference: Picture?, expected: Picture): Outcome {
         val got = Enlarger(engine, choice, halo = 0, artifact.file.name).enlarge(input, reference)
         if (got.height != expected.height || got.width != expected.width) {
-            throw ArtifactException("${artifact.file.name}: the golden pair has another size; run edge-scs apps prepare")
+            val why = "the golden pair has another size"
+            throw ArtifactException("${artifact.file.name}: $why; run edge-scs apps prepare")
         }
         return Outcome(choice.method, Statistics.psnr(got, expected), neededDb(artifact.manifest))
     }

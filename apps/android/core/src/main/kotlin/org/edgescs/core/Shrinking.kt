@@ -23,8 +23,15 @@ object Shrinking {
     fun fit(picture: Picture, side: Int): Picture {
         val longest = max(picture.height, picture.width)
         if (longest <= side) return picture
-        val (h, w) = listOf(picture.height, picture.width).map { max(1, Math.round(it.toDouble() * side / longest).toInt()) }
-        return resize(picture, h, w)
+        val fitting = { length: Int -> max(1, Math.round(length.toDouble() * side / longest).toInt()) }
+        return resize(picture, fitting(picture.height), fitting(picture.width))
+    }
+
+    /** By which power of two a decoder may shrink a picture without going below [side]. */
+    fun sampleSize(height: Int, width: Int, side: Int): Int {
+        var factor = 1
+        while (max(height, width) / (2 * factor) >= side) factor *= 2
+        return factor
     }
 
     private fun resizeRows(picture: Picture, height: Int): Picture {

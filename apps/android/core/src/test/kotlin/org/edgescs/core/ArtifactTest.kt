@@ -14,7 +14,8 @@ class ArtifactTest {
     @get:Rule
     val temporary = TemporaryFolder()
 
-    private fun text(name: String) = Vectors.read("manifest").cases("readable").single { it.text("name") == name }.text("text")
+    private fun text(name: String) =
+        Vectors.read("manifest").cases("readable").single { it.text("name") == name }.text("text")
 
     /** A model's folder whose manifest fits its content. */
     private fun model(name: String, manifest: String = text("one size"), content: String = "program"): File {
@@ -30,7 +31,8 @@ class ArtifactTest {
     @Test
     fun aModelIsRead() {
         val choice = Artifact.open(model("a")).choices.single()
-        assertEquals(listOf("forward", 1, Size(180, 320), Size(720, 1280), null), choice.run { listOf(method, channels, lr, hr, reference) })
+        val facts = choice.run { listOf(method, channels, lr, hr, reference) }
+        assertEquals(listOf("forward", 1, Size(180, 320), Size(720, 1280), null), facts)
         assertEquals(4.0, choice.scale, 0.0)
     }
 
@@ -46,8 +48,10 @@ class ArtifactTest {
     fun whatCannotRunIsRefused() {
         assertTrue("Core ML" in refusal(model("coreml", text("Core ML"))))
         assertTrue("continuous" in refusal(model("continuous", text("continuous"))))
-        assertTrue("RGB picture" in refusal(model("two", text("one size").replace("[1, 3, 720, 1280]", "[1, 2, 720, 1280]"))))
-        assertTrue("xnnpack" in refusal(model("lowered", text("one size").replace("\"backend\": \"xnnpack\"", "\"backend\": \"coreml\""))))
+        val two = text("one size").replace("[1, 3, 720, 1280]", "[1, 2, 720, 1280]")
+        assertTrue("RGB picture" in refusal(model("two", two)))
+        val lowered = text("one size").replace("\"backend\": \"xnnpack\"", "\"backend\": \"coreml\"")
+        assertTrue("xnnpack" in refusal(model("lowered", lowered)))
     }
 
     @Test
@@ -68,7 +72,8 @@ class ArtifactTest {
         model("b")
         File(model("a"), "m.pte").delete()
         val said = ArrayList<String>()
-        assertEquals(listOf("b"), Artifact.all(temporary.root) { said += it.message!! }.map { it.file.parentFile!!.name })
+        val found = Artifact.all(temporary.root) { said += it.message!! }
+        assertEquals(listOf("b"), found.map { it.file.parentFile!!.name })
         assertEquals(1, said.size)
         assertEquals(emptyList<Artifact>(), Artifact.all(File(temporary.root, "none")))
     }

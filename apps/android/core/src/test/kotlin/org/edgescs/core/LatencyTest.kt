@@ -40,7 +40,8 @@ class LatencyTest {
     fun theFirstRunAndWarmUpAreNotSamples() {
         val engine = Clockwork()
         val heard = ArrayList<Int>()
-        val timings = Stopwatch(engine, choice, "m.pte", engine::nanos).time(TimingPlan(2, 3)) { done, _ -> heard += done }
+        val stopwatch = Stopwatch(engine, choice, "m.pte", engine::nanos)
+        val timings = stopwatch.time(TimingPlan(2, 3)) { done, _ -> heard += done }
         assertEquals(1.0, timings.firstMs, 1e-9)
         assertEquals(listOf(3.0, 4.0, 5.0), timings.samples)
         assertEquals(4.0 + 3.0, timings.pipelineMs, 1e-9)
@@ -50,7 +51,8 @@ class LatencyTest {
 
     @Test
     fun aPlanThatMakesNoSenseIsRefused() {
-        for ((warmup, runs, threads) in listOf(Triple(0, 5, null), Triple(1, 0, null), Triple(1, 10_001, null), Triple(1, 1, 0))) {
+        val plans = listOf(Triple(0, 5, null), Triple(1, 0, null), Triple(1, 10_001, null), Triple(1, 1, 0))
+        for ((warmup, runs, threads) in plans) {
             assertThrows(ArtifactException::class.java) { TimingPlan(warmup, runs, threads) }
         }
     }
@@ -70,18 +72,20 @@ class LatencyTest {
         val model = Vectors(measured["model"] as Map<*, *>)
         val app = Vectors(measured["app"] as Map<*, *>)
         val manifest = Manifest(
-            model.text("file"), "executorch", "xnnpack", "xnnpack-fp32", "fp32", model.text("name"), model.text("sha256"),
-            80.0, null, null, null, null, false, emptyList(),
+            model.text("file"), "executorch", "xnnpack", "xnnpack-fp32", "fp32", model.text("name"),
+            model.text("sha256"), 80.0, null, null, null, null, false, emptyList(),
         )
         val utc = SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'Z'").apply { timeZone = TimeZone.getTimeZone("UTC") }
+        val emulated = measured["emulated"] as Boolean
+        val device = DeviceFacts(measured.text("device"), measured.text("os"), measured["soc"] as String?, emulated)
+        val samples = measured.doubles("samples_ms")
         return LatencyReport(
-            utc.parse(measured.text("created"))!!, app.text("name"), app.text("version"),
-            DeviceFacts(measured.text("device"), measured.text("os"), measured["soc"] as String?, measured["emulated"] as Boolean),
-            manifest, Choice("forward", 1, model.size("lr"), model.size("hr"), null), measured.text("runtime_version"),
+            utc.parse(measured.text("created"))!!, app.text("name"), app.text("version"), device, manifest,
+            Choice("forward", 1, model.size("lr"), model.size("hr"), null), measured.text("runtime_version"),
             (measured["backends"] as List<*>).map { it as String },
-            TimingPlan(measured.int("warmup"), measured.doubles("samples_ms").size, (measured["threads"] as Long?)?.toInt()),
+            TimingPlan(measured.int("warmup"), samples.size, (measured["threads"] as Long?)?.toInt()),
             measured.text("thermal_before"), measured.text("thermal_after"), measured.double("load_ms"),
-            Timings(measured.double("first_ms"), measured.doubles("samples_ms"), measured.double("pipeline_ms")),
+            Timings(measured.double("first_ms"), samples, measured.double("pipeline_ms")),
         )
     }
 

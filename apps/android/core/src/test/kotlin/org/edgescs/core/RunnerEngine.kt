@@ -5,6 +5,7 @@ import java.io.DataOutputStream
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import javax.imageio.ImageIO
 
 /** A .pte run by ExecuTorch on this machine, in a process of its own: apps/runner/runner.cpp. */
 class RunnerEngine(folder: File, program: File) : Engine {
@@ -48,4 +49,15 @@ class RunnerEngine(folder: File, program: File) : Engine {
     private fun number(): Int = Integer.reverseBytes(answers.readInt())
 
     private fun buffer(size: Int) = ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN)
+}
+
+/** A PNG's pixels as Android's BitmapFactory gives them. */
+fun readPng(file: File): Picture {
+    val image = ImageIO.read(file)
+    return Picture(image.height, image.width, IntArray(image.width * image.height) {
+        val (x, y) = it % image.width to it / image.width
+        // getRGB takes a grey PNG for linear light: its levels are wanted.
+        val grey = image.raster.numBands < 3
+        if (grey) image.raster.getSample(x, y, 0).let { v -> Pixels.argb(v, v, v) } else image.getRGB(x, y)
+    })
 }

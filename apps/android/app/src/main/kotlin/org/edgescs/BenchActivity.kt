@@ -1,0 +1,119 @@
+package org.edgescs
+
+import android.app.Activity
+import android.os.Bundle
+import android.view.View
+import android.view.WindowManager
+import android.widget.ProgressBar
+import android.widget.TextView
+import java.io.File
+import java.util.Date
+import org.edgescs.core.AtomicFiles
+import org.edgescs.core.ArtifactException
+import org.edgescs.core.CancelledException
+import org.edgescs.core.LatencyReport
+import org.edgescs.core.Stopwatch
+import org.edgescs.core.TimingPlan
+
+/**
+ * Times one model and writes `files/latency.json`, or `files/latency.error` with one line. From a shell:
+ *
+ *     adb shell am start -W -S -n org.edgescs/.BenchActivity --es model NAME --ei warmup 10 --ei runs 50 --ei threads 4
+ *     adb shell run-as org.edgescs cat files/latency.json
+ *
+ * `model` is a model's folder or .pte, or a .pte pushed into the app's files with its manifest; the first model if it
+ * is left out, as the other extras may be. Both files of an earlier run are removed first.
+ */
+class BenchActivity : Activity() {
+    private val app get() = application as EdgeScsApp
+    private val status by lazy { view<TextView>(R.id.status) }
+    private val progress by lazy { view<ProgressBar>(R.id.progress) }
+    private val share by lazy { view<View>(R.id.share) }
+
+    @Volatile
+    private var stopped = false
+
+    override fun onCreate(state: Bundle?) {
+        super.onCreate(state)
+        setContentView(R.layout.bench)
+        window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
+        share.isEnabled = false
+        share.setOnClickListener { share() }
+        if (File(filesDir, RESULT).isFile && state != null) done(File(filesDir, RESULT).readText()) else start()
+    }
+
+    override fun onDestroy() {
+        super.onDestroy()
+        stopped = true
+    }
+
+    private fun start() {
+        for (name in listOf(RESULT, ERROR)) File(filesDir, name).delete()
+        status.setText(R.string.measuring)
+        app.work(::measure, ::failed, ::done)
+    }
+
+    private fun measure(): String {
+        val plan = TimingPlan(number(WARMUP) ?: 10, number(RUNS) ?: 50, number(THREADS))
+        val artifact = app.models.named(intent.getStringExtra(MODEL))
+        val method = intent.getStringExtra(METHOD)
+        val choice = artifact.choices.firstOrNull { method == null || it.method == method }
+            ?: throw ArtifactException("${artifact.file.name}: has no method $method")
+        val device = DeviceInfo(this)
+        app.workshop.close() // a model that is open already would have loaded for nothing
+        ExecuTorchEngine.open(artifact, plan.threads).use { engine ->
+            val before = device.thermal
+            val timings = Stopwatch(engine, choice, artifact.file.name).time(plan) { done, of ->
+                if (stopped) throw CancelledException()
+                app.onMain { advance(done, of) }
+            }
+            val report = LatencyReport(
+                Date(), packageName, BuildConfig.VERSION_NAME, device.facts, artifact.manifest, choice,
+                ExecuTorchEngine.VERSION, engine.backends(choice.method), plan, before, device.thermal,
+                engine.loadMs, timings,
+            )
+            AtomicFiles.write(File(filesDir, RESULT), report.json())
+            return report.json()
+        }
+    }
+
+    /** A whole number, given as such or as a text. */
+    private fun number(key: String): Int? {
+        val text = intent.getStringExtra(key)
+        if (text != null) return text.toIntOrNull() ?: throw ArtifactException("$key must be a whole number, not $text")
+        return if (intent.hasExtra(key)) intent.getIntExtra(key, 0) else null
+    }
+
+    private fun advance(done: Int, of: Int) {
+        progress.max = of
+        progress.progress = done
+    }
+
+    private fun done(json: String) {
+        progress.visibility = View.INVISIBLE
+        status.text = LatencyReport.lines(json).joinToString("\n")
+        share.isEnabled = true
+    }
+
+    private fun failed(message: String?) {
+        val line = message ?: getString(R.string.cancelled)
+        AtomicFiles.write(File(filesDir, ERROR), line + "\n")
+        progress.visibility = View.INVISIBLE
+        status.text = line
+    }
+
+    private fun share() {
+        SharedFiles.put(this, RESULT) { File(filesDir, RESULT).copyTo(it, overwrite = true) }
+        SharedFiles.share(this, RESULT, "application/json")
+    }
+
+    companion object {
+        const val MODEL = "model"
+        const val METHOD = "method"
+        const val WARMUP = "warmup"
+        const val RUNS = "runs"
+        const val THREADS = "threads"
+        const val RESULT = "latency.json"
+        const val ERROR = "latency.error"
+    }
+}

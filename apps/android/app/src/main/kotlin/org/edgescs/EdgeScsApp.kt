@@ -1,0 +1,73 @@
+package org.edgescs
+
+import android.app.Application
+import android.os.Handler
+import android.os.Looper
+import java.util.concurrent.Executors
+import org.edgescs.core.Answer
+import org.edgescs.core.Artifact
+import org.edgescs.core.ArtifactException
+import org.edgescs.core.CancelledException
+import org.edgescs.core.Picture
+import org.edgescs.core.Workshop
+
+/** What outlives a turned screen: one thread for all work on models, and what the main screen shows. */
+class EdgeScsApp : Application() {
+    val workshop = Workshop(ExecuTorchEngine)
+    val models by lazy { Models(this) }
+    val session = Session()
+
+    private val thread = Executors.newSingleThreadExecutor()
+    private val main = Handler(Looper.getMainLooper())
+
+    /**
+     * Run [work] on the models' thread and [done] with its answer on the main one; [failed] hears one line instead
+     * when it cannot be done, and null when it was cancelled.
+     */
+    fun <T> work(work: () -> T, failed: (String?) -> Unit, done: (T) -> Unit) {
+        thread.execute {
+            try {
+                val answer = work()
+                main.post { done(answer) }
+            } catch (_: CancelledException) {
+                main.post { failed(null) }
+            } catch (error: ArtifactException) {
+                main.post { failed(error.message) }
+            } catch (error: java.io.IOException) {
+                main.post { failed(getString(R.string.not_written, error.message)) }
+            } catch (error: RuntimeException) { // of the system or of ExecuTorch: a line on the screen, no crash
+                main.post { failed(error.toString()) }
+            } catch (_: OutOfMemoryError) {
+                main.post { failed(getString(R.string.out_of_memory)) }
+            }
+        }
+    }
+
+    fun onMain(run: () -> Unit) {
+        main.post(run)
+    }
+}
+
+/** The main screen's state. Read and written on the main thread, but for [cancelled]. */
+class Session {
+    var artifacts: List<Artifact> = emptyList()
+    var refused: List<String> = emptyList()
+    var loaded = false
+    var model = 0
+    var choice = 0
+    var threads: Int? = null
+    var photograph: Picture? = null
+    var reference: Picture? = null
+    var answer: Answer? = null
+    var busy = false
+    var message: String? = null
+
+    /** The screen that stands at the moment: a turned one is another object. */
+    var screen: MainActivity? = null
+
+    @Volatile
+    var cancelled = false
+
+    val artifact get() = artifacts.getOrNull(model)
+    val chosen get() = artifact?.choices?.getOrNull(choice)
+}

@@ -1,0 +1,31 @@
+"""Exported artifacts, photographs, and what Python's driver makes of them: RealArtifactTest compares."""
+
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from edge_scs.enhance.fixed import FixedPredictor
+from edge_scs.export.pipeline import export_model
+from edge_scs.export.presets import load_preset
+from edge_scs.weights.loading import load
+
+MODEL = "edge_scs_s"  # the small one: seconds to export
+
+
+def prepare(folder: Path) -> None:
+    """``folder``/models/<name>/ as `edge-scs apps prepare` lays it, and beside it <name>.in.png, .out.png, .ref.png."""
+    preset = load_preset("xnnpack-fp32").replace(lr=[48, 64], scale=2.0)
+    loaded = load(MODEL, None)
+    grey = Image.fromarray(skimage.data.chelsea()).convert("L").resize((150, 100))
+    reference = Image.fromarray(skimage.data.astronaut()).resize((200, 160))
+    for name, chosen in (("plain", preset), ("led", preset.replace(reference=True))):
+        artifact = export_model(loaded, chosen, folder / "models" / name).path
+        assert artifact is not None
+        guide = np.array(reference) if chosen.reference else None
+        answer = FixedPredictor(artifact).enhance(np.array(grey), (200, 300), guide)
+        grey.save(folder / f"{name}.in.png")
+        Image.fromarray(answer).save(folder / f"{name}.out.png")
+        if guide is not None:
+            reference.save(folder / f"{name}.ref.png")

@@ -113,11 +113,12 @@ def roofline(model: str, stages: Sequence[dict[str, Any]], peak: dict[str, Any])
         axes.plot(roof, [min(top, i * bandwidth) for i in roof], color=_INK, lw=1.4, zorder=2)
         axes.annotate(f"{top:.0f} GMAC/s", (high, top), (0, 5), ha="right", **_TEXT)
         axes.annotate(f"{bandwidth:.0f} GB/s", (low, low * bandwidth), (8, 0), va="center", **_TEXT)
-        labelled: list[tuple[float, float]] = []
+        labelled: dict[str, tuple[float, float]] = {}  # once a stage, whatever the runtimes
         for stage in sorted(drawn, key=lambda s: -(s["share"] or 0)):
             x, y = math.log10(stage["intensity"]), math.log10(stage["gmac_s"])
-            if all(abs(x - a) > 0.6 or abs(y - b) > 0.12 for a, b in labelled):
-                labelled.append((x, y))
+            free = all(abs(x - a) > 0.6 or abs(y - b) > 0.12 for a, b in labelled.values())
+            if free and stage["stage"] not in labelled:
+                labelled[stage["stage"]] = (x, y)
                 axes.annotate(stage["stage"], (10**x, 10**y), (0, -17), ha="center", **_TEXT)
         axes.set(xscale="log", yscale="log", xlabel="MultAdds a byte moved", ylabel="GMAC/s", title=model)
         axes.margins(y=0.12)

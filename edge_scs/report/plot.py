@@ -114,9 +114,12 @@ def roofline(model: str, stages: Sequence[dict[str, Any]], peak: dict[str, Any])
         axes.annotate(f"{top:.0f} GMAC/s", (high, top), (0, 5), ha="right", **_TEXT)
         axes.annotate(f"{bandwidth:.0f} GB/s", (low, low * bandwidth), (8, 0), va="center", **_TEXT)
         labelled: dict[str, tuple[float, float]] = {}  # once a stage, whatever the runtimes
+        bottom = min(low * bandwidth, *(s["gmac_s"] for s in drawn))
+        wide = 0.3 * math.log10(high / low)  # about a label, in decades
+        tall = 0.08 * math.log10(max(top, *(s["gmac_s"] for s in drawn)) / bottom)
         for stage in sorted(drawn, key=lambda s: -(s["share"] or 0)):
             x, y = math.log10(stage["intensity"]), math.log10(stage["gmac_s"])
-            free = all(abs(x - a) > 0.6 or abs(y - b) > 0.12 for a, b in labelled.values())
+            free = all(abs(x - a) > wide or abs(y - b) > tall for a, b in labelled.values())
             if free and stage["stage"] not in labelled:
                 labelled[stage["stage"]] = (x, y)
                 axes.annotate(stage["stage"], (10**x, 10**y), (0, -17), ha="center", **_TEXT)

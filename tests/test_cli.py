@@ -145,6 +145,8 @@ def test_checkpoints_of_another_model(tmp_path, picture):
         (["export", "edge_scs_m", "--target", "toaster"], "toaster"),
         (["verify", "missing.pte"], "missing.pte"),
         (["bench", "edge_scs_m", "--device", "toaster"], "toaster"),
+        (["bench", "edge_scs_m", "--mode", "warp"], "warp"),
+        (["bench", "a.pte", "--stages"], "name the artifact's network"),
         (["import-weights", "missing.pth", "--as", "pcarn_m"], "missing.pth"),
         (["nonsense"], "nonsense"),
         (["enhance", "x.png"], "--out"),

@@ -71,7 +71,7 @@ def bench(
     width, height = parse_size(lr)
     size, counts = (height, width), tuple(threads or all_threads(device))
     if stages:
-        found = stages_of(subjects, size, scale, counts)
+        found = stages_of(subjects, device, size, scale, counts)
         if json_:
             emit(found)
         else:
@@ -85,19 +85,27 @@ def bench(
         print(latency_table(measured))
 
 
-def stages_of(models: list[str], lr: tuple[int, int], scale: float, threads: tuple[int, ...]) -> dict[str, Any]:
+def stages_of(
+    models: list[str], device: str, lr: tuple[int, int], scale: float, threads: tuple[int, ...]
+) -> dict[str, Any]:
     """{"stages": rows of ``measure_stages``, "machine": the roof at the first thread count}."""
+    from edge_scs.errors import InputError
     from edge_scs.report.roofline import machine_peak
     from edge_scs.report.stages import measure_stages
     from edge_scs.weights.loading import load
 
+    if device != "cpu":
+        raise InputError(f"--stages --device {device}: stages are timed on the CPU; use --device cpu")
+    for model in models:
+        if Path(model).suffix == ".pte":
+            raise InputError(f"{model}: --stages takes networks, which it lowers itself; name the artifact's network")
     loaded = [load(model, allow_untrained=True) for model in models]
     say("measuring the machine's peak")
     peak = machine_peak(threads[0])
     rows = []
     for network in loaded:
         for count in threads:
-            say(f"{network.name}: timing its stages, {count} threads")
+            say(f"{network.name}: timing its stages, {count} thread{'' if count == 1 else 's'}")
             rows += measure_stages(network, count, lr, scale)
     return {"stages": rows, "machine": peak}
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -48,8 +49,9 @@ def bench(
 
     A subject is a model's name (untrained where no weights are shipped, which costs the same), a checkpoint, or a .pte
     artifact (ExecuTorch, at the size it was exported for). Networks run in each of ``modes`` (``modes.MODES``), eager
-    if none is named. For each thread count there are ``runs`` turns, more until ``min_seconds`` are over, and fewer,
-    but at least two, once ``max_seconds`` are over. Warm-up is ``warmup`` runs, cut short after one of five seconds.
+    if none is named, or in one of their own: "edge_scs_m:int8". For each thread count there are ``runs`` turns, more
+    until ``min_seconds`` are over, and fewer, but at least two, once ``max_seconds`` are over. Warm-up is ``warmup``
+    runs, cut short after one of five seconds.
 
     Returns {"results": [...], "ratios": [...], "left_out": [...]}, in the order given, modes within subjects, thread
     counts within modes:
@@ -73,32 +75,40 @@ def bench(
     workers: list[Worker] = []
     loaded: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
-    with tempfile.TemporaryDirectory(prefix="edge-scs-bench-") as folder:
-        try:
-            for subject, mode in wanted:
-                try:
-                    path = subject
-                    if mode in LOWERED and not _is_pte(subject):
-                        say(f"{subject}: lowering for {mode}")
-                        path = str(lower_for_timing(subject, mode, lr, scale, Path(folder)))
-                    workers.append(Worker(subject, mode))
-                    request = {"do": "load", "subject": path, "mode": mode, "device": device, "lr": list(lr)}
-                    loaded.append(workers[-1].ask(request | {"scale": scale}))
-                    arena = arena_bytes(Path(path)) if mode in LOWERED else None
-                    loaded[-1]["arena_mb"] = None if arena is None else round(arena / 1e6, 1)
-                except Unavailable as reason:
-                    if len(workers) > len(loaded):
-                        workers.pop().close()
-                    left_out.append({"subject": subject, "mode": mode, "reason": str(reason)})
-                    say(f"{subject}: left out {mode}: {reason}")
-            if not workers:
-                raise InputError(f"{left_out[0]['subject']}: {left_out[0]['reason']}")
-            return _measure(workers, loaded, device, threads, warmup, runs, min_seconds, max_seconds, say) | {
-                "left_out": left_out
-            }
-        finally:
-            for worker in workers:
-                worker.close()
+    with tempfile.TemporaryDirectory(prefix="edge-scs-bench-") as folder, ExitStack() as running:
+        for subject, mode in wanted:
+            try:
+                worker, answer = _start(subject, mode, device, lr, scale, Path(folder), say)
+            except Unavailable as reason:
+                left_out.append({"subject": subject, "mode": mode, "reason": str(reason)})
+                say(f"{subject}: left out {mode}: {reason}")
+                continue
+            running.callback(worker.close)
+            workers.append(worker)
+            loaded.append(answer)
+        if not workers:
+            raise InputError(f"{left_out[0]['subject']}: {left_out[0]['reason']}")
+        measured = _measure(workers, loaded, device, threads, warmup, runs, min_seconds, max_seconds, say)
+    return measured | {"left_out": left_out}
+
+
+def _start(
+    subject: str, mode: str, device: str, lr: tuple[int, int], scale: float, folder: Path, say: Say
+) -> "tuple[Worker, dict[str, Any]]":
+    """A subject loaded in its process, and what it is. ``folder``: for what has to be lowered. Raises Unavailable."""
+    path = subject
+    if mode in LOWERED and not _is_pte(subject):
+        say(f"{subject}: lowering for {mode}")
+        path = str(lower_for_timing(subject, mode, lr, scale, folder))
+    worker = Worker(subject, mode)
+    try:
+        request = {"do": "load", "subject": path, "mode": mode, "device": device, "lr": list(lr), "scale": scale}
+        answer = worker.ask(request)
+        arena = arena_bytes(Path(path)) if mode in LOWERED else None
+    except BaseException:
+        worker.close()
+        raise
+    return worker, answer | {"arena_mb": None if arena is None else round(arena / 1e6, 1)}
 
 
 def _measure(

@@ -4,8 +4,9 @@ On a CPU: ``eager``; ``channels_last`` (weights and picture in NHWC order); ``bf
 (torch.compile, which needs a C++ compiler); ``executorch`` and ``int8`` (lowered by XNNPACK: the float network, the
 quantised one). On a GPU the first four, and ``graph``: a CUDA graph, one launch for all kernels.
 
-What a machine or a network cannot do is ``Unavailable``, with the reason in one line. The CUDA side of this module was
-written and reviewed, and never run: no GPU was at hand.
+Precision is PyTorch's default: on GPUs that have it, float32 convolutions compute in TF32. What a machine or a network
+cannot do is ``Unavailable``, with the reason in one line. The CUDA side of this module was written and reviewed, and
+never run: no GPU was at hand.
 """
 
 from collections.abc import Callable

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from edge_scs.errors import InputError
 from edge_scs.export.deploy import deploy
 from edge_scs.export.executorch import lower_methods
 from edge_scs.export.methods import Method
@@ -167,8 +168,12 @@ def measure_stages(
     A row: {"model", "runtime", "threads", "stage", "mult_adds", "bytes_moved", "ms", "share": of all stages' time,
     "gmac_s": 10^9 multiply-accumulates a second, "intensity": MultAdds a byte moved, "reason"}. Medians over ``runs``
     turns, fewer but at least two once ``max_seconds`` are over. A runtime whose stages cannot be measured has one row,
-    "whole network", with None for figures, and ``reason`` says why; otherwise that is None.
+    "whole network", with None for figures, and ``reason`` says why; otherwise that is None. Raises InputError for a
+    scale that the network does not do.
     """
+    if not loaded.description.enlarges(scale):
+        can = loaded.description.magnifications
+        raise InputError(f"scale {scale:g}: {loaded.name} does {can}; choose one it does")
     hr = (round(lr[0] * scale), round(lr[1] * scale))
     x = torch.rand(1, 3 if loaded.description.input == "rgb" else 1, *lr)
     rows: list[dict[str, Any]] = []

@@ -15,17 +15,19 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def latency_table(measured: dict[str, list[dict[str, Any]]]) -> str:
     """What ``latency.bench`` returns: a row for each subject, mode and thread count.
 
-    "against" is how many times faster than the first subject, the median over turns with its range.
+    "against" is how many times faster than the first subject: by the clock, the median over turns with its range, and
+    by processor time, the ratio of medians.
     """
     results = measured["results"]
     first = (results[0]["subject"], results[0]["mode"])
+    base_cpu = {r["threads"]: r["cpu_ms"] for r in results if (r["subject"], r["mode"]) == first}
     faster = {
         (r["subject"], r["mode"], r["threads"]): f"{1 / r['median']:.2f}x ({1 / r['max']:.2f} to {1 / r['min']:.2f})"
         for r in measured["ratios"]
         if (r["to"], r["to_mode"]) == first
     }
-    heads = ["subject", "mode", "threads", "median ms", "p90", "min", "CPU ms", "runs", f"against {_short(first[0])}"]
-    heads += ["RSS growth (peak), MB", "arena, MB", "remark"]
+    heads = ["subject", "mode", "threads", "median ms", "p90", "min", "runs", f"against {_short(first[0])}"]
+    heads += ["CPU ms (against)", "RSS growth (peak), MB", "arena, MB", "remark"]
     rows = [
         [
             _short(r["subject"]),
@@ -34,9 +36,9 @@ def latency_table(measured: dict[str, list[dict[str, Any]]]) -> str:
             f"{r['median_ms']:.1f}",
             f"{r['p90_ms']:.1f}",
             f"{r['min_ms']:.1f}",
-            None if r["cpu_ms"] is None else f"{r['cpu_ms']:.1f}",
             r["runs"],
             faster.get((r["subject"], r["mode"], r["threads"])),
+            None if r["cpu_ms"] is None else f"{r['cpu_ms']:.1f} ({base_cpu[r['threads']] / r['cpu_ms']:.2f}x)",
             f"{r['rss_growth_mb']:.0f} ({r['peak_growth_mb']:.0f})",
             r["arena_mb"],
             f"noisy, spread {r['spread']:.0%}" if r["noisy"] else "",

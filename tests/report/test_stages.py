@@ -1,9 +1,13 @@
 """Stages partition a network: what they cost adds up to the whole, by any meter, in any nesting."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
+from edge_scs.cli.app import app
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import deploy
 from edge_scs.models import registry
@@ -131,3 +135,21 @@ def test_what_cannot_be_lowered_says_why():
 def test_a_scale_that_the_network_lacks():
     with pytest.raises(InputError, match="x2, x3 or x4"):
         measure_stages(load("pcarn_m", allow_untrained=True), scale=2.5)
+
+
+def test_the_command_prints_what_the_page_reads(monkeypatch):
+    peak = {"gmac_s_peak": 40.0, "copy_gb_s": 20.0, "threads": 1}
+    monkeypatch.setattr("edge_scs.report.roofline.machine_peak", lambda threads: peak | {"threads": threads})
+    timed = []
+
+    def measure(loaded, threads, lr, scale):
+        timed.append((loaded.name, threads, lr, scale))
+        return [stages._row("texture", 8_000_000, 8_000_000, 0.8, 1.0) | {"model": loaded.name, "runtime": "eager"}]
+
+    monkeypatch.setattr("edge_scs.report.stages.measure_stages", measure)
+    arguments = ["bench", "edge_scs_s", "--stages", "--lr", "32x24", "--scale", "2", "--threads", "1", "--json"]
+    result = CliRunner().invoke(app, arguments)
+    found = json.loads(result.stdout)
+    assert timed == [("edge_scs_s", 1, (24, 32), 2.0)]
+    assert found["machine"] == peak
+    assert found["stages"][0]["gmac_s"] == 10.0

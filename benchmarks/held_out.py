@@ -50,9 +50,10 @@ def main() -> None:
         h, w = (extent // 4 * 4 for extent in picture.shape[1:])
         hr = picture[None, :, :h, :w]
         gray = to_lr(grey(hr), (h // 4, w // 4))
+        reference = draw_references(1, 0.0, random).make(hr, slice(0, 1))
         scores["without colour"].append(score(torch.zeros(1, 2, 1, 1), hr))
         scores["automatic"].append(score(branch(gray), hr))
-        scores["self-reference"].append(score(branch(gray, draw_references(hr, 0.0, random)), hr))
+        scores["self-reference"].append(score(branch(gray, reference), hr))
         real.append(colourfulness(hr[0].permute(1, 2, 0).numpy()))
     print(f"{len(real)} held-out photographs, colourfulness {fmean(real):.1f}")
     for name, values in scores.items():

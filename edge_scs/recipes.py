@@ -22,6 +22,8 @@ class DataSection:
     lr_patch: int = 48  # LR pixels, crop = "patch" or "square"
     hr_side: int = 240  # HR pixels, crop = "picture"
     scales: list[float] = field(default_factory=list)  # every step draws one of these; empty: by whole_scales
+    zoom: float = 0.7  # least share of a picture's extent that a scene shows, crop = "picture" or "square"
+    fade: float = 0.0  # share of pictures whose grey input is made flatter, paler or darker, as old prints are
     whole_scales: float = 0.75  # share of steps at x2, x3 or x4; the others draw from U(1, 4)
     reference_every: int = 0  # every n-th step brings references; 0: none
     foreign_references: float = 0.25  # share of references that show another picture
@@ -61,7 +63,10 @@ class Stage:
     final_rate: float = 0.01  # share of learning_rate left at the end of the cosine
     halve_every: int = 0  # steps after which the learning rate halves; 0: a cosine
     warmup: int = 100
-    optimizer: Literal["adamw", "adam"] = "adamw"  # "adam": weight decay as a part of the gradient
+    # "adam": weight decay as a part of the gradient; "muon": AdamW but for the convolutions in ``muon``
+    optimizer: Literal["adamw", "adam", "muon"] = "adamw"
+    muon: dict[str, float] = field(default_factory=dict)  # submodules it trains, at this multiple of learning_rate
+    tie: list[str] = field(default_factory=list)  # submodules whose recursive blocks share weights in this stage only
     weight_decay: float = 0.0
     accumulate: int = 1
     clip: float = 1.0  # gradient norm

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_scs"
 # Arrows run downwards in this list only.
 ORDER = (
-    "cli", "reporting", "demo", "evaluate", "inspection", "enhance", "quantization", "export", "training", "report",
+    "cli", "reporting", "demo", "report", "evaluate", "inspection", "enhance", "quantization", "export", "training",
     "data", "metrics", "recipes", "weights", "models", "color", "images",
 )  # fmt: skip
 # Anyone may import these; they import nothing of ours but each other.

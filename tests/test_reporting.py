@@ -7,6 +7,7 @@ import pytest
 
 from edge_scs import reporting
 from edge_scs.errors import InputError
+from edge_scs.report.cache import Cache
 from edge_scs.reporting import evaluated, full_report
 from edge_scs.weights.loading import load
 
@@ -26,7 +27,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(reporting, "make_report", make_report)
     monkeypatch.setattr(reporting, "_export", export)
     monkeypatch.setattr(reporting, "restored", lambda say: [])
-    monkeypatch.setattr(reporting, "evaluated", lambda networks, data, say: [(n.name, p) for n, p in networks])
+    monkeypatch.setattr(reporting, "models_table", lambda: [{"name": "pcarn_m"}])
+    monkeypatch.setattr(reporting, "machine_peak", lambda threads: {"threads": threads})
+    monkeypatch.setattr(reporting, "measure_stages", lambda network, *_, **__: [{"model": network.name}])
+    monkeypatch.setattr(reporting, "evaluated", lambda networks, data, say, cache: [(n.name, p) for n, p in networks])
     return seen
 
 
@@ -37,6 +41,9 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
     assert asked["artifacts"][-1] == Path("other.pte")
     assert len(asked["artifacts"]) == 4
     assert asked["quality"] == [("edge_scs_m", "fp32"), ("edge_scs_m", "int8")]
+    assert asked["stages"] == [{"model": "pcarn_m"}, {"model": "edge_scs_m"}]
+    assert asked["networks"] == [{"name": "pcarn_m"}]
+    assert asked["machine_peak"] == {"threads": 1}
     assert asked["command"] == "edge-scs report"
 
 
@@ -57,7 +64,7 @@ def test_folders_of_device_results(tmp_path, asked):
         full_report(tmp_path / "out", [tmp_path / "results"])
 
 
-def test_quality_without_data_is_of_the_bundled_photographs(monkeypatch):
+def test_quality_without_data_is_of_the_bundled_photographs(tmp_path, monkeypatch):
     seen: list[list[str]] = []
 
     def judge(network: Any, data: Path, scale: float, say: Any) -> dict[str, Any]:
@@ -65,7 +72,10 @@ def test_quality_without_data_is_of_the_bundled_photographs(monkeypatch):
         return {"model": network.name, "scale": scale}
 
     monkeypatch.setattr(reporting, "evaluate", judge)
-    results = evaluated([(load("edge_scs_s"), "fp32")], None, lambda line: None)
+    cache = Cache(tmp_path)
+    results = evaluated([(load("edge_scs_s"), "fp32")], None, lambda line: None, cache)
+    assert evaluated([(load("edge_scs_s"), "fp32")], None, lambda line: None, cache) == results
+    assert len(seen) == 1  # the second time it was known
     assert len(seen[0]) == 6
     assert "china.png" in seen[0]
     wanted = {"model": "edge_scs_s", "scale": 4, "precision": "fp32", "data": "scikit-image and scikit-learn"}

@@ -14,6 +14,9 @@ lacks() {
 
 [ "$(uname -s)" = Linux ] || lacks "no Linux: run \`swift test\` in apps/ios/EdgeSCSCore with the system's own Swift"
 [ "$(id -u)" = 0 ] || lacks "a chroot needs root"
+if ! command -v debootstrap >/dev/null && command -v apt-get >/dev/null; then
+    { apt-get update && apt-get install -y --no-install-recommends debootstrap debian-archive-keyring; } >&2 || true
+fi
 command -v debootstrap >/dev/null || lacks "no debootstrap (apt-get install debootstrap)"
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || lacks "no keys of Debian (apt-get install debian-archive-keyring)"
 

@@ -1,10 +1,11 @@
 """Commands that make figures: evaluate, bench, report, models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from edge_scs.cli import phones
 from edge_scs.cli.app import Json, Model, Weights, app, emit, say, spoken_command
 
 
@@ -39,27 +40,66 @@ def evaluate(
 @app.command()
 def bench(
     subjects: Annotated[list[str], typer.Argument(metavar="MODEL|ARTIFACT...", help="Timed in turn, A B A B.")],
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda; a phone: adb, ios.")] = "cpu",
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How networks run; may be given again: eager, channels_last, bf16, compile, on a CPU executorch and"
+            " int8, on a GPU graph, or all. Default eager. A .pte runs in ExecuTorch."
+        ),
+    ] = None,
     lr: Annotated[str, typer.Option(help="LR size.")] = "320x180",
-    scale: Annotated[int, typer.Option(help="Magnification.")] = 4,
-    threads: Annotated[list[int] | None, typer.Option(help="CPU threads; may be given again. Default 1.")] = None,
-    runs: Annotated[int, typer.Option(help="Timed runs of each subject.")] = 20,
+    scale: Annotated[float, typer.Option(help="Magnification.")] = 4.0,
+    threads: Annotated[list[int] | None, typer.Option(help="CPU threads; may be given again. Default 1, all.")] = None,
+    runs: Annotated[int, typer.Option(help="Timed runs of each subject, at least.")] = 20,
+    min_seconds: Annotated[float, typer.Option(help="Go on that long, for each thread count.")] = 5.0,
+    max_seconds: Annotated[float, typer.Option(help="Stop then, for slow subjects; two runs at least.")] = 120.0,
+    serial: Annotated[str | None, typer.Option(help="With --device adb: which of several phones.")] = None,
+    stages: Annotated[bool, typer.Option("--stages", help="Where the time goes instead, stage by stage.")] = False,
     json_: Json = False,
 ) -> None:
     """Latency with warm-up: median, p90, minimum, memory growth in a fresh process, and ratios within this call."""
+    if device in phones.DEVICES:
+        phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_)
+        return
     from edge_scs.enhance.sizes import parse_size
+    from edge_scs.report.latency import all_threads
     from edge_scs.report.latency import bench as measure
+    from edge_scs.report.modes import MODES
+    from edge_scs.report.tables import latency_table, stage_table
 
     width, height = parse_size(lr)
-    result = measure(subjects, device, (height, width), scale, tuple(threads or [1]), runs=runs, say=say)
-    if json_:
-        emit(result)
+    size, counts = (height, width), tuple(threads or all_threads(device))
+    if stages:
+        found = stages_of(subjects, size, scale, counts)
+        if json_:
+            emit(found)
+        else:
+            print(stage_table(found["stages"], found["machine"]))
         return
-    for row in result["results"]:
-        print(
-            f"{row['subject']:40s} {row['runtime']:10s} {row['threads']} threads"
-            f"  median {row['median_ms']:8.1f} ms  p90 {row['p90_ms']:8.1f} ms"
-        )
+    modes = [m for name in mode or [] for m in (MODES.get(device, ()) if name == "all" else (name,))]
+    measured = measure(subjects, device, size, scale, counts, 2, runs, min_seconds, max_seconds, say, modes)
+    if json_:
+        emit(measured)
+    else:
+        print(latency_table(measured))
+
+
+def stages_of(models: list[str], lr: tuple[int, int], scale: float, threads: tuple[int, ...]) -> dict[str, Any]:
+    """{"stages": rows of ``measure_stages``, "machine": the roof at the first thread count}."""
+    from edge_scs.report.roofline import machine_peak
+    from edge_scs.report.stages import measure_stages
+    from edge_scs.weights.loading import load
+
+    loaded = [load(model, allow_untrained=True) for model in models]
+    say("measuring the machine's peak")
+    peak = machine_peak(threads[0])
+    rows = []
+    for network in loaded:
+        for count in threads:
+            say(f"{network.name}: timing its stages, {count} threads")
+            rows += measure_stages(network, count, lr, scale)
+    return {"stages": rows, "machine": peak}
 
 
 @app.command()
@@ -78,7 +118,8 @@ def report(
     data: Annotated[
         Path | None, typer.Option(help="A benchmark folder for PSNR. Default: six bundled photographs.")
     ] = None,
-    quick: Annotated[bool, typer.Option(help="Fewer runs: a look, not a measurement.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer runs: a look, not a measurement.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what an earlier report has measured.")] = False,
     json_: Json = False,
 ) -> None:
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
@@ -91,6 +132,7 @@ def report(
         model,
         data,
         quick,
+        fresh,
         command=spoken_command(),
         say=say,
     )

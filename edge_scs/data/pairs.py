@@ -6,6 +6,7 @@ would have seen, without replaying or storing anything. With several processes t
 reads and makes its own part. So two processes train on what one process with the doubled batch would train on.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,13 +90,28 @@ class StepBatches(Dataset[Batch]):
             drawn = [r.choice(size[0] * size[1], size=count, replace=False) for r in rngs]
             points = torch.from_numpy(np.stack(drawn))
         return Batch(
-            gray=(grey(small) if self.colour else small).float() / 255,
+            gray=fade((grey(small) if self.colour else small).float() / 255, data.fade, rngs),
             hr=hr.float() / 255,
             reference=reference,
             chroma_ratio=chroma_ratio,
             rgb=small.float() / 255 if self.colour else None,
             points=points,
         )
+
+
+def fade(gray: Tensor, share: float, rngs: list[np.random.Generator]) -> Tensor:
+    """(n, 1, h, w) in [0, 1] -> the same, a ``share`` of the pictures with another gamma, less contrast, paler blacks.
+
+    For the colour branch: the tones of a print say less about colours than what it shows.
+    """
+    if not share:
+        return gray
+    out = gray.clone()
+    for picture, rng in zip(out, rngs, strict=True):
+        if rng.random() < share:
+            contrast = rng.uniform(0.6, 1.0)
+            picture.pow_(math.exp(rng.uniform(-0.5, 0.5))).mul_(contrast).add_(rng.uniform(0.0, 1.0 - contrast))
+    return out
 
 
 def draw_sizes(data: DataSection, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -154,8 +170,8 @@ def draw_windows(
     """n windows for an HR batch of ``size``.
 
     Patches are cut at the picture's own resolution, mirrored left-right half of the time and transposed half of the
-    time (texture has no up). Scenes are most of a picture (70 to 100 % of the largest window of this aspect), resized,
-    and mirrored only.
+    time (texture has no up). Scenes are most of a picture (``zoom`` to all of the largest window of this aspect),
+    resized, and mirrored only.
     """
     windows = []
     patches = data.crop == "patch"
@@ -163,7 +179,7 @@ def draw_windows(
         h, w = photographs.size(int(picture))
         rows, cols = size
         if not patches:
-            zoom = min(h / size[0], w / size[1]) * float(rng.uniform(0.7, 1.0))
+            zoom = min(h / size[0], w / size[1]) * float(rng.uniform(data.zoom, 1.0))
             rows, cols = max(1, min(h, round(size[0] * zoom))), max(1, min(w, round(size[1] * zoom)))
         while h < rows:
             h *= 2

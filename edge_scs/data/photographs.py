@@ -13,7 +13,7 @@ from edge_scs.data.shards import Member, index_shard, is_shard
 from edge_scs.errors import InputError
 from edge_scs.images import decode_rgb, find_images, read_rgb
 
-# One picture in this many is held out for validation: the same ones for everybody, whatever the order of folders.
+# One name in this many is held out for validation: the same ones for everybody, whatever the order of folders.
 HOLD_OUT = 50
 
 Source = Path | Member
@@ -47,9 +47,13 @@ class Photographs:
         return h, w
 
     def split(self) -> tuple["Photographs", "Photographs"]:
-        """(training, validation): every HOLD_OUT-th picture by name is held out, at least one if there are two."""
-        order = sorted(range(len(self)), key=lambda index: self.paths[index].name)
-        held = set(order[::HOLD_OUT]) if len(order) > 1 else set()
+        """(training, validation): every HOLD_OUT-th name is held out, at least one picture if there are two.
+
+        Files of one name, in several folders, are versions of one picture: all of them are held out, or none.
+        """
+        names = sorted({path.name for path in self.paths})
+        chosen = set(names[::HOLD_OUT]) if len(names) > 1 else set()
+        held = {index for index, path in enumerate(self.paths) if path.name in chosen}
         parts = ([i for i in range(len(self)) if i not in held], sorted(held) or [0])
         train, validation = (
             Photographs(

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from edge_scs.models.edge_scs import ColourBranch, EdgeSCS, enlarge_chroma, shuffle_scale
 from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, pixel_shuffle
+from edge_scs.models.pcarn import PCARN
 
 
 @runtime_checkable
@@ -39,7 +40,10 @@ def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], referen
     if not isinstance(model, EdgeSCS):
         if reference:
             raise ValueError(f"{type(model).__name__} has no reference branch")
-        return FixedSize(_without_idle_parts(model, lr, size), size)
+        model = _without_idle_parts(model, lr, size)
+        if isinstance(model, PCARN):
+            model.fold()
+        return FixedSize(model, size)
     if reference and model.colour.cross8 is None:
         raise ValueError("this network was built without its reference branch")
     return DeployedEdgeSCS(model, lr, size, reference)
@@ -85,6 +89,8 @@ def absorb(model: nn.Module, deployed: nn.Module) -> None:
         if not isinstance(deployed, DeployedEdgeSCS):
             assert isinstance(deployed, FixedSize)
             model.load_state_dict(deployed.model.state_dict(), strict=False)
+            if isinstance(deployed.model, PCARN):
+                model.unfold(deployed.model.exit.bias)  # type: ignore[operator]
             return
         assert isinstance(model, EdgeSCS)
         if not isinstance(deployed.head, FoldedShuffleHead):

@@ -64,7 +64,7 @@ def lower_methods(methods: Mapping[str, Method], backend: str = "xnnpack", **opt
             exported = {
                 name: torch.export.export(
                     method.module,
-                    tuple(_plain(x) for x in method.inputs.values()),
+                    tuple(_laid_out(x, method.channels_last) for x in method.inputs.values()),
                     dynamic_shapes=method.dynamic_shapes,
                     strict=False,
                 )
@@ -209,6 +209,12 @@ def _plain(x: Tensor) -> Tensor:
     and would still be taken for channels-last.
     """
     return torch.empty(x.shape).copy_(x.detach())
+
+
+def _laid_out(x: Tensor, channels_last: bool) -> Tensor:
+    """An example whose strides say in which order the program will find its pictures."""
+    features = channels_last and x.dim() == 4 and x.shape[1] > 3
+    return _plain(x).contiguous(memory_format=torch.channels_last) if features else _plain(x)
 
 
 def run_pte(path: Path, inputs: Sequence[Tensor], threads: int | None = None) -> list[Tensor]:

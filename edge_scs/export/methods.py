@@ -24,7 +24,8 @@ class Method:
     """One entry point to lower. ``inputs`` are examples by name, in the order of ``module.forward``.
 
     ``varying``: input -> {axis: dimension}, for axes whose length is chosen at run time, and ``bounds``: dimension ->
-    (least, most). Every other axis keeps the example's length.
+    (least, most). Every other axis keeps the example's length. ``channels_last``: features (more than three channels)
+    arrive in NHWC order, as XNNPACK keeps them inside a program: for parts of a network that are timed apart.
     """
 
     module: nn.Module
@@ -32,6 +33,7 @@ class Method:
     outputs: tuple[str, ...] = ("rgb",)
     varying: dict[str, dict[int, str]] = field(default_factory=dict)
     bounds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    channels_last: bool = False
 
     @property
     def dynamic_shapes(self) -> Any:

@@ -5,6 +5,8 @@ ECascading (Fig. 4b: the *same* unit called several times, its outputs gathered 
 the group count and the cascade, are options here, because at phone budgets they have to be measured, not assumed.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,7 +43,7 @@ class RecursiveBlock(nn.Module):
     """One residual block called ``repeats`` times (PCARN 3.3: recursion shares the parameters, not the work).
 
     ``cascade`` adds PCARN's local cascading (eq. 2): after every call a 1x1 convolution over the input and all the
-    outputs so far. ``tied=False`` builds one residual block per call instead, for ablations.
+    outputs so far. ``tied=False`` builds one residual block per call instead: the same work with more parameters.
 
     Shapes: (n, channels, h, w) -> the same.
     """
@@ -55,6 +57,14 @@ class RecursiveBlock(nn.Module):
         self.gathers = nn.ModuleList(
             nn.Conv2d((call + 2) * channels, channels, 1) for call in range(repeats if cascade else 0)
         )
+
+    def tie(self) -> None:
+        """Let every call use the first block, until ``untie``; what was built tied stays so."""
+        self.units = nn.ModuleList([self.units[0]] * len(self.units))
+
+    def untie(self) -> None:
+        """A copy of the block for every call."""
+        self.units = nn.ModuleList([self.units[0], *(copy.deepcopy(unit) for unit in self.units[1:])])
 
     def forward(self, x: Tensor) -> Tensor:
         gathered = [x]

@@ -119,6 +119,7 @@ class PCARN(nn.Module):
         self.exit = conv3x3(c, 3)
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
+        self.folded = False
 
     @property
     def halo(self) -> int:
@@ -128,7 +129,8 @@ class PCARN(nn.Module):
     def forward(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
         """rgb (n, 3, h, w) in [0, 1], size (H, W) = x2, x3 or x4 of it -> RGB (n, 3, H, W).
 
-        In eval mode clamped to [0, 1]; in training not, so that no gradient is lost. Raises ValueError for other sizes.
+        In eval mode clamped to [0, 1]; in training not, so that no gradient is lost, nor once folded. Raises ValueError
+        for other sizes.
         """
         h, w = rgb.shape[-2:]
         scale = next((scale for scale in SCALES if (h * scale, w * scale) == tuple(size)), None)
@@ -136,5 +138,24 @@ class PCARN(nn.Module):
             raise ValueError(f"PCARN enlarges {w}x{h} by 2, 3 or 4, not to {size[1]}x{size[0]}")
         x = self.entry(rgb - self.mean)
         x = self.body(x) + x
-        out = self.exit(self.upsamplers[str(scale)](x)) + self.mean
+        out = self.exit(self.upsamplers[str(scale)](x))
+        if self.folded:
+            return out
+        out = out + self.mean
         return out if self.training else out.clamp(0, 1)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Move the last mean into the exit's bias, and leave clamping to the caller: two steps at full size less.
+
+        The first mean stays: the entry's zero padding is of what comes after it.
+        """
+        assert self.exit.bias is not None
+        self.exit.bias += self.mean.flatten()
+        self.folded = True
+
+    @torch.no_grad()
+    def unfold(self, bias: Tensor) -> None:
+        """Take over the ``bias`` (3) of the exit of a folded copy."""
+        assert self.exit.bias is not None
+        self.exit.bias.copy_(bias - self.mean.flatten())

@@ -26,6 +26,7 @@ RESULT = "files/latency.json"
 ERROR = "files/latency.error"  # one line, in its place
 THERMAL_STATUS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 COMMAND_SECONDS = 120.0
+SAY_EVERY = 10.0
 Say = Callable[[str], None]
 
 
@@ -184,7 +185,7 @@ class Bridge:
     def wait(self, limit_seconds: float, poll_seconds: float, say: Say) -> bytes:
         """The JSON that the app leaves, once it is there."""
         begun = time.monotonic()
-        gone = 0
+        gone, said = 0, -SAY_EVERY
         while (passed := time.monotonic() - begun) < limit_seconds:
             time.sleep(poll_seconds)
             found = self._shell(f"run-as {PACKAGE} cat {RESULT}", may_fail=True)
@@ -198,7 +199,9 @@ class Bridge:
             gone = 0 if self._shell(f"pidof {PACKAGE}", may_fail=True).returncode == 0 else gone + 1
             if gone > 2:
                 raise InputError(f"adb: {PACKAGE} on {self.serial} ended without a result; adb logcat says why")
-            say(f"measuring, {passed:.0f} s")
+            if passed - said >= SAY_EVERY:
+                say(f"measuring, {passed:.0f} s")
+                said = passed
         raise InputError(
             f"adb: no result from {self.serial} within {limit_seconds:.0f} s; keep its screen on, fewer runs"
         )

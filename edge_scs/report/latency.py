@@ -15,14 +15,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import IO, Any
 
 import edge_scs
 from edge_scs.errors import InputError
+from edge_scs.report.artifacts import arena_bytes, lower_for_timing
+from edge_scs.report.modes import LOWERED, MODES, Unavailable
 
 DEVICES = ("cpu", "cuda")
+NOISY = 0.25  # spread of a quiet machine's runs: 0.02 to 0.1
+SAY_EVERY = 10.0  # seconds between remarks on how far a measurement is
 Say = Callable[[str], None]
 
 
@@ -37,46 +42,114 @@ def bench(
     min_seconds: float = 0.0,
     max_seconds: float = math.inf,
     say: Say = lambda line: None,
+    modes: Sequence[str] = (),
 ) -> dict[str, list[dict[str, Any]]]:
     """Time subjects side by side on one picture: ``lr`` = (h, w) pixels, enlarged by ``scale``.
 
-    A subject is a model's name (eager; untrained where no weights are shipped, which costs the same), a checkpoint, or
-    a .pte artifact (ExecuTorch, at the size it was exported for). For each thread count there are ``runs``
-    turns, more until ``min_seconds`` are over, and fewer, but at least two, once ``max_seconds`` are over.
+    A subject is a model's name (untrained where no weights are shipped, which costs the same), a checkpoint, or a .pte
+    artifact (ExecuTorch, at the size it was exported for). Networks run in each of ``modes`` (``modes.MODES``), eager
+    if none is named. For each thread count there are ``runs`` turns, more until ``min_seconds`` are over, and fewer,
+    but at least two, once ``max_seconds`` are over. Warm-up is ``warmup`` runs, cut short after one of five seconds.
 
-    Returns {"results": [...], "ratios": [...]}, in the order given, thread counts within subjects:
-    results have {"subject", "runtime", "device", "threads", "lr": [h, w], "hr": [H, W], "warmup", "runs", "median_ms",
-    "p90_ms", "min_ms", "rss_growth_mb", "peak_growth_mb"}: resident memory after warm-up, and at its highest, over what
-    the process had before it loaded the subject (at a second thread count: since the first load).
-    ratios have {"subject", "to", "threads", "median", "min", "max"}: the subject's time over that of ``to``, turn by
-    turn. ``to`` is the first subject, and the first of the same runtime where that is another; left out where the two
-    make pictures of different sizes.
+    Returns {"results": [...], "ratios": [...], "left_out": [...]}, in the order given, modes within subjects, thread
+    counts within modes:
+    results have {"subject", "mode", "runtime": "eager", "compiled" or "executorch", "device", "threads", "measured":
+    when, "lr": [h, w], "hr": [H, W], "warmup", "runs", "median_ms", "p90_ms", "min_ms", "spread", "noisy", "cpu_ms",
+    "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb", "arena_mb"}: see ``summary``; the median of the processor time
+    that a run took on all threads, which other work on the machine lengthens little; resident memory after warm-up, and
+    at its highest, over what the process had before it loaded the subject (at a second thread count: since the first
+    load); what PyTorch had allocated on the GPU at its highest; and what a .pte plans for itself, its delegate's memory
+    not counted. None where it means nothing.
+    ratios have {"subject", "mode", "to", "to_mode", "threads", "median", "min", "max"}: the subject's time over that of
+    ``to``, turn by turn. ``to`` is the first subject, and the first of the same runtime where that is another; left out
+    where the two make pictures of different sizes.
+    left_out has {"subject", "mode", "reason"}: what cannot be had here, such as compiling without a compiler.
 
-    Raises InputError for an unknown device or subject, CUDA where there is none, or a subject that fails.
+    Raises InputError for an unknown device, mode or subject, CUDA where there is none, a subject that fails, or when
+    everything was left out.
     """
-    _check(subjects, device, lr, threads, warmup, runs)
-    workers: list[_Worker] = []
-    try:
-        for subject in subjects:
-            workers.append(_Worker(subject))
-            workers[-1].send({"do": "load", "subject": subject, "device": device, "lr": list(lr), "scale": scale})
-        loaded = [worker.receive() for worker in workers]
-        rows: list[list[dict[str, Any]]] = [[] for _ in subjects]
-        ratios: list[list[dict[str, Any]]] = [[] for _ in subjects]
-        for count in threads:
-            memory = [worker.ask({"do": "threads", "count": count, "warmup": warmup}) for worker in workers]
-            say(f"timing {len(workers)} subjects in turn, {count} thread{'' if count == 1 else 's'}")
-            turns = _take_turns(workers, runs, min_seconds, max_seconds)
-            for index, subject in enumerate(subjects):
-                row = {"subject": subject, "device": device, "threads": count, "warmup": warmup}
-                rows[index].append(row | loaded[index] | summary(turns[index]) | memory[index])
-                for base in _bases(index, loaded):
-                    pair = {"subject": subject, "to": subjects[base], "threads": count}
-                    ratios[index].append(pair | pairwise(turns[index], turns[base]))
-    finally:
-        for worker in workers:
-            worker.close()
+    _check(subjects, device, lr, threads, warmup, runs, modes)
+    wanted = [pair for subject in subjects for pair in _ways(subject, device, modes)]
+    workers: list[Worker] = []
+    loaded: list[dict[str, Any]] = []
+    left_out: list[dict[str, str]] = []
+    with tempfile.TemporaryDirectory(prefix="edge-scs-bench-") as folder:
+        try:
+            for subject, mode in wanted:
+                try:
+                    path = subject
+                    if mode in LOWERED and not _is_pte(subject):
+                        say(f"{subject}: lowering for {mode}")
+                        path = str(lower_for_timing(subject, mode, lr, scale, Path(folder)))
+                    workers.append(Worker(subject, mode))
+                    request = {"do": "load", "subject": path, "mode": mode, "device": device, "lr": list(lr)}
+                    loaded.append(workers[-1].ask(request | {"scale": scale}))
+                    arena = arena_bytes(Path(path)) if mode in LOWERED else None
+                    loaded[-1]["arena_mb"] = None if arena is None else round(arena / 1e6, 1)
+                except Unavailable as reason:
+                    if len(workers) > len(loaded):
+                        workers.pop().close()
+                    left_out.append({"subject": subject, "mode": mode, "reason": str(reason)})
+                    say(f"{subject}: left out {mode}: {reason}")
+            if not workers:
+                raise InputError(f"{left_out[0]['subject']}: {left_out[0]['reason']}")
+            return _measure(workers, loaded, device, threads, warmup, runs, min_seconds, max_seconds, say) | {
+                "left_out": left_out
+            }
+        finally:
+            for worker in workers:
+                worker.close()
+
+
+def _measure(
+    workers: "list[Worker]",
+    loaded: list[dict[str, Any]],
+    device: str,
+    threads: Sequence[int],
+    warmup: int,
+    runs: int,
+    min_seconds: float,
+    max_seconds: float,
+    say: Say,
+) -> dict[str, list[dict[str, Any]]]:
+    rows: list[list[dict[str, Any]]] = [[] for _ in workers]
+    ratios: list[list[dict[str, Any]]] = [[] for _ in workers]
+    for count in threads:
+        ready = [worker.ask({"do": "threads", "count": count, "warmup": warmup}) for worker in workers]
+        say(f"timing {len(workers)} subjects in turn, {count} thread{'' if count == 1 else 's'}")
+        answers = _take_turns(workers, runs, min_seconds, max_seconds, say)
+        turns = [[answer["ms"] for answer in mine] for mine in answers]
+        for index, worker in enumerate(workers):
+            row = {"subject": worker.subject, "mode": worker.mode, "device": device, "threads": count}
+            row["measured"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+            row |= loaded[index] | ready[index] | summary(turns[index])
+            row["cpu_ms"] = round(median(answer["cpu_ms"] for answer in answers[index]), 3) if device == "cpu" else None
+            rows[index].append(row)
+            for base in _bases(index, loaded):
+                to = {"to": workers[base].subject, "to_mode": workers[base].mode, "threads": count}
+                pair = {"subject": worker.subject, "mode": worker.mode} | to
+                ratios[index].append(pair | pairwise(turns[index], turns[base]))
+            if rows[index][-1]["noisy"]:
+                say(f"{worker.subject} ({worker.mode}): noisy, {rows[index][-1]['spread']:.0%} between minimum and p90")
     return {"results": [row for group in rows for row in group], "ratios": [row for group in ratios for row in group]}
+
+
+def all_threads(device: str = "cpu") -> tuple[int, ...]:
+    """One thread, and as many as this process may use; on a GPU the count means nothing."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (1,) if device == "cuda" or cores == 1 else (1, cores)
+
+
+def _ways(subject: str, device: str, modes: Sequence[str]) -> list[tuple[str, str]]:
+    """What is timed of a subject: (name or path, mode)."""
+    name, _, mode = subject.rpartition(":")
+    if name and mode in MODES[device]:
+        return [(name, mode)]
+    return [(subject, mode) for mode in (("executorch",) if _is_pte(subject) else modes or ("eager",))]
+
+
+def _is_pte(subject: str) -> bool:
+    return Path(subject).suffix == ".pte"
 
 
 def _bases(index: int, loaded: Sequence[dict[str, Any]]) -> list[int]:
@@ -85,15 +158,22 @@ def _bases(index: int, loaded: Sequence[dict[str, Any]]) -> list[int]:
     return [i for i in sorted({0, same_runtime}) if i < index and loaded[i]["hr"] == loaded[index]["hr"]]
 
 
-def summary(times: Sequence[float]) -> dict[str, float | int]:
-    """Milliseconds -> {"runs", "median_ms", "p90_ms", "min_ms"}; p90 is the nearest-rank percentile."""
+def summary(times: Sequence[float]) -> dict[str, float | int | bool]:
+    """Milliseconds -> {"runs", "median_ms", "p90_ms", "min_ms", "spread", "noisy"}.
+
+    p90 is the nearest-rank percentile. ``spread`` = (p90 - min) / median; above NOISY the times are ``noisy``:
+    something else ran meanwhile, and only ratios within the call mean anything.
+    """
     ordered = sorted(times)
     p90 = ordered[math.ceil(0.9 * len(ordered)) - 1]
+    spread = (p90 - ordered[0]) / median(ordered)
     return {
         "runs": len(ordered),
         "median_ms": round(median(ordered), 3),
         "p90_ms": round(p90, 3),
         "min_ms": round(ordered[0], 3),
+        "spread": round(spread, 3),
+        "noisy": spread > NOISY,
     }
 
 
@@ -104,7 +184,13 @@ def pairwise(times: Sequence[float], base: Sequence[float]) -> dict[str, float]:
 
 
 def _check(
-    subjects: Sequence[str], device: str, lr: tuple[int, int], threads: Sequence[int], warmup: int, runs: int
+    subjects: Sequence[str],
+    device: str,
+    lr: tuple[int, int],
+    threads: Sequence[int],
+    warmup: int,
+    runs: int,
+    modes: Sequence[str],
 ) -> None:
     if not subjects:
         raise InputError("nothing to time; name a model, a checkpoint or a .pte artifact")
@@ -117,27 +203,36 @@ def _check(
             raise InputError("--device cuda: no CUDA device on this machine; use --device cpu")
     if min(lr) < 1 or min(threads, default=0) < 1 or warmup < 0 or runs < 1:
         raise InputError("sizes, threads and runs must be at least 1, and warm-up at least 0; mend the options")
+    for mode in modes:
+        if mode not in MODES[device]:
+            raise InputError(f"--mode {mode}: unknown on {device}; use {', '.join(MODES[device])}, or all")
     for subject in subjects:
         if Path(subject).suffix in (".mlpackage", ".mlmodelc"):
             raise InputError(f"{subject}: Core ML runs on Apple devices only; time it in the iOS sample app")
 
 
-def _take_turns(workers: "list[_Worker]", runs: int, min_seconds: float, max_seconds: float) -> list[list[float]]:
-    """Milliseconds per worker and turn."""
-    turns: list[list[float]] = [[] for _ in workers]
-    start, elapsed = time.monotonic(), 0.0
+def _take_turns(
+    workers: "list[Worker]", runs: int, min_seconds: float, max_seconds: float, say: Say
+) -> list[list[dict[str, float]]]:
+    """What every worker answered in every turn."""
+    turns: list[list[dict[str, float]]] = [[] for _ in workers]
+    start, elapsed, said = time.monotonic(), 0.0, 0.0
     while (len(turns[0]) < runs or elapsed < min_seconds) and (len(turns[0]) < 2 or elapsed < max_seconds):
-        for worker, times in zip(workers, turns, strict=True):
-            times.append(worker.ask({"do": "run"})["ms"])
+        for worker, answers in zip(workers, turns, strict=True):
+            answers.append(worker.ask({"do": "run"}))
         elapsed = time.monotonic() - start
+        if elapsed - said > SAY_EVERY:
+            say(f"turn {len(turns[0])}, {elapsed:.0f} s")
+            said = elapsed
     return turns
 
 
-class _Worker:
-    """A subject's process. Every answer with an "error", and a process that ends early, becomes an InputError."""
+class Worker:
+    """A subject's process. Every answer with an "error", and a process that ends early, becomes an InputError, and
+    "unavailable" becomes Unavailable."""
 
-    def __init__(self, subject: str):
-        self.subject = subject
+    def __init__(self, subject: str, mode: str):
+        self.subject, self.mode = subject, mode
         self.log: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by close()
         package = str(Path(edge_scs.__file__).parent.parent)
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -167,6 +262,8 @@ class _Worker:
             code = self.process.wait()
             raise InputError(f"{self.subject}: stopped while it was timed (exit {code}: {lines[-1][:200]})")
         answer = json.loads(line)
+        if "unavailable" in answer:
+            raise Unavailable(answer["unavailable"])
         if "error" in answer:
             raise InputError(answer["error"])
         return answer

@@ -3,11 +3,12 @@
 A process of its own gives honest memory figures, keeps one runtime's threads from another's, and lets a subject that
 crashes take nobody along. Requests arrive on stdin and answers leave on stdout, one JSON object a line:
 
-    {"do": "load", "subject", "device", "lr": [h, w], "scale"}   -> {"runtime", "lr", "hr"}
-    {"do": "threads", "count", "warmup"}                         -> {"rss_growth_mb", "peak_growth_mb"}
-    {"do": "run"}                                                -> {"ms"}
+    {"do": "load", "subject", "mode", "device", "lr": [h, w], "scale"}   -> {"runtime", "lr", "hr"}
+    {"do": "threads", "count", "warmup"}       -> {"warmup", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb"}
+    {"do": "run", "method"}                    -> {"ms", "cpu_ms": processor time of all threads, not of CUDA}
 
-or {"error": one line for the user}. Whatever libraries print to stdout goes to stderr instead.
+or {"error": one line for the user}, or {"unavailable": why this mode cannot be had here}. Whatever libraries print to
+stdout goes to stderr instead.
 """
 
 import importlib
@@ -19,58 +20,69 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_scs.errors import InputError
+import torch
 
-# Runs one picture and returns when the result is there.
-Run = Callable[[], object]
+from edge_scs.errors import InputError
+from edge_scs.report.modes import Unavailable, prepare, runtime_of, time_on_cuda
+
+# A warm-up run that takes longer is the last one: by then everything is compiled, allocated and cached.
+LONG_SECONDS = 5.0
 
 
 class Subject:
     """What is measured: ``load`` prepares it, ``threads`` sets it up, ``run`` times it."""
 
     def __init__(self) -> None:
-        self.run_once: Run = lambda: None
+        self.run_method: Callable[[str], object] = lambda method: None
         self.set_threads: Callable[[int], None] = lambda count: None
+        self.device = "cpu"
         self.rss_before = 0.0
 
-    def load(self, subject: str, device: str, lr: list[int], scale: float) -> dict[str, Any]:
+    def load(self, subject: str, mode: str, device: str, lr: list[int], scale: float) -> dict[str, Any]:
+        self.device = device
         if Path(subject).suffix == ".pte":
             return self._load_executorch(Path(subject), device)
-        return self._load_eager(subject, device, lr, scale)
+        return self._load_network(subject, mode, device, lr, scale)
 
-    def threads(self, count: int, warmup: int) -> dict[str, float]:
+    def threads(self, count: int, warmup: int) -> dict[str, Any]:
         self.set_threads(count)
-        for _ in range(warmup):
-            self.run_once()
+        done, seconds = 0, 0.0
+        while done < warmup and seconds < LONG_SECONDS:
+            seconds = self.run()["ms"] / 1000
+            done += 1
         now, peak = memory_mb()
-        return {"rss_growth_mb": round(now - self.rss_before, 1), "peak_growth_mb": round(peak - self.rss_before, 1)}
+        return {
+            "warmup": done,
+            "rss_growth_mb": round(now - self.rss_before, 1),
+            "peak_growth_mb": round(peak - self.rss_before, 1),
+            "cuda_peak_mb": self._cuda_peak_mb(),
+        }
 
-    def run(self) -> dict[str, float]:
-        start = time.perf_counter()
-        self.run_once()
-        return {"ms": (time.perf_counter() - start) * 1000}
+    def run(self, method: str = "forward") -> dict[str, float]:
+        if self.device == "cuda":
+            return {"ms": time_on_cuda(lambda: self.run_method(method))}
+        start, cpu_start = time.perf_counter(), time.process_time()
+        self.run_method(method)
+        cpu, wall = time.process_time() - cpu_start, time.perf_counter() - start
+        return {"ms": wall * 1000, "cpu_ms": cpu * 1000}
 
-    def _load_eager(self, subject: str, device: str, lr: list[int], scale: float) -> dict[str, Any]:
-        import torch
+    def _cuda_peak_mb(self) -> float | None:
+        if self.device != "cuda":
+            return None
+        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
 
+    def _load_network(self, subject: str, mode: str, device: str, lr: list[int], scale: float) -> dict[str, Any]:
         from edge_scs.weights.loading import load
 
         self.rss_before = memory_mb()[0]
         loaded = load(subject, allow_untrained=True)
         if not loaded.description.enlarges(scale):
             raise InputError(f"scale {scale:g}: {subject} does {loaded.description.magnifications}; choose one it does")
-        model = loaded.model.to(device).eval()
         hr = (round(lr[0] * scale), round(lr[1] * scale))
         x = torch.rand(1, 3 if loaded.description.input == "rgb" else 1, *lr).to(device)
-
-        def run_once() -> None:
-            with torch.inference_mode():
-                model(x, hr)
-            if device == "cuda":
-                torch.cuda.synchronize()
-
-        self.run_once, self.set_threads = run_once, torch.set_num_threads
-        return {"runtime": "eager", "lr": lr, "hr": list(hr)}
+        run = prepare(mode, loaded.model.to(device).eval(), x, hr)
+        self.run_method, self.set_threads = lambda method: run(), torch.set_num_threads
+        return {"runtime": runtime_of(mode), "lr": lr, "hr": list(hr)}
 
     def _load_executorch(self, path: Path, device: str) -> dict[str, Any]:
         if device != "cpu":
@@ -80,32 +92,32 @@ class Subject:
         with open(path, "rb") as file:
             if file.read(8)[4:6] != b"ET":
                 raise InputError(f"{path}: not an ExecuTorch program; export it again")
-        import torch
-
         bindings = _executorch(path)
         self.rss_before = memory_mb()[0]
         bindings._unsafe_reset_threadpool(1)
         try:
             program = bindings._load_for_executorch(str(path))
-            method = "forward"
-            if method not in program.method_names():
+            names = program.method_names()
+            if "forward" not in names:
                 raise InputError(f"{path}: has no fixed size to time; bench an artifact of one, such as xnnpack-fp32")
-            meta = program.method_meta(method)
+            metas = {name: program.method_meta(name) for name in names}
         except RuntimeError as error:
             raise InputError(f"{path}: ExecuTorch cannot load it ({_line(error)}); export it again") from error
-        sizes = [tuple(meta.input_tensor_meta(i).sizes()) for i in range(meta.num_inputs())]
-        inputs = [torch.rand(size) for size in sizes]
+        inputs = {
+            name: [torch.rand(tuple(meta.input_tensor_meta(i).sizes())) for i in range(meta.num_inputs())]
+            for name, meta in metas.items()
+        }
 
         def set_threads(count: int) -> None:
             # XNNPACK keeps the pool that it finds when a method is loaded: a new count needs a new program.
             bindings._unsafe_reset_threadpool(count)
             fresh = bindings._load_for_executorch(str(path))
-            self.run_once = lambda: fresh.run_method(method, inputs)
+            self.run_method = lambda method: fresh.run_method(method, inputs[method])
 
         set_threads(1)
         self.set_threads = set_threads
-        hr = tuple(meta.output_tensor_meta(0).sizes())
-        return {"runtime": "executorch", "lr": list(sizes[0][-2:]), "hr": list(hr[-2:])}
+        hr = tuple(metas["forward"].output_tensor_meta(0).sizes())
+        return {"runtime": "executorch", "lr": list(inputs["forward"][0].shape[-2:]), "hr": list(hr[-2:])}
 
 
 def _executorch(path: Path) -> Any:
@@ -151,6 +163,8 @@ def serve() -> None:
             answer = action(**request)
         except InputError as error:
             answer = {"error": str(error)}
+        except Unavailable as error:
+            answer = {"unavailable": str(error)}
         answers.write(json.dumps(answer) + "\n")
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_scs.files import write_atomically
+from edge_scs.report.cache import Cache, bench_by_row
 from edge_scs.report.devices import read_device_result, with_manifest
-from edge_scs.report.latency import bench
+from edge_scs.report.latency import all_threads, bench
 from edge_scs.report.machine import environment
 from edge_scs.report.markdown import render_markdown
 from edge_scs.report.pictures import Comparison
@@ -17,6 +18,9 @@ from edge_scs.report.rows import LR, SCALE, Row, artifact_row, eager_row, read_m
 from edge_scs.weights.loading import load
 
 MODELS = ("pcarn_m", "edge_scs_m", "edge_scs_s")
+# For each thread count of each measurement. Slow networks get fewer runs, so that a report takes minutes.
+EFFORT: dict[str, Any] = {"runs": 15, "warmup": 1, "max_seconds": 20.0}
+QUICK: dict[str, Any] = {"runs": 3, "warmup": 1, "max_seconds": 5.0}
 
 
 def make_report(
@@ -25,11 +29,15 @@ def make_report(
     models: Sequence[str] = MODELS,
     artifacts: Sequence[Path] = (),
     quality: Sequence[dict[str, Any]] = (),
-    threads: Sequence[int] = (1, 2),
+    threads: Sequence[int] | None = None,
     quick: bool = False,
     say: Callable[[str], None] = lambda line: None,
     comparisons: Sequence[Comparison] = (),
+    stages: Sequence[dict[str, Any]] = (),
+    machine_peak: dict[str, Any] | None = None,
     command: str = "",
+    cache: Cache | None = None,
+    networks: Sequence[dict[str, Any]] = (),
 ) -> Report:
     """Measure ``models`` (names or checkpoints, eager; untrained where no weights are shipped) and ``artifacts`` (.pte
     files with their manifests, ExecuTorch), and write report.md, report.json and report.html into ``out``.
@@ -37,9 +45,12 @@ def make_report(
     The first model is the baseline; artifacts of the same network come first among the artifacts. An .mlpackage among
     them cannot be timed here: its manifest tells what a device result was measured on. ``device_results`` are the phone
     apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own weights
-    and precision. ``quick`` means few runs: a look, not a measurement. ``comparisons`` are the pictures of the page and
-    ``command`` the line that made it. Raises InputError for models, artifacts or device results that cannot be used;
-    then nothing is written, and what the user gave is checked before anything is timed.
+    and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a measurement.
+    ``comparisons`` are the pictures of the page, ``stages`` and ``machine_peak`` what ``stages`` and ``roofline``
+    measured, ``networks`` what ``mult_adds.models_table`` says, ``command`` is the line that made it.
+    With a ``cache`` every subject is timed beside its baseline alone, and what was timed before is not timed again.
+    Raises InputError for models, artifacts or device results that cannot be used; then nothing is written, and what the
+    user gave is checked before anything is timed.
     """
     machine = environment()
     manifests = sorted(
@@ -54,15 +65,14 @@ def make_report(
         if path.suffix == ".pte":
             rows.append(artifact_row(path, manifest))
             subjects.append(str(path))
-    effort = {"runs": 3, "warmup": 1, "max_seconds": 10.0} if quick else {"runs": 15, "warmup": 2}
-    _measure(rows, subjects, "cpu", threads, effort, say)
+    _measure(rows, subjects, "cpu", threads or all_threads(), QUICK if quick else EFFORT, say, cache)
     if machine["cuda"]:
-        _measure(rows[: len(models)], list(models), "cuda", (1,), effort, say)
+        _measure(rows[: len(models)], list(models), "cuda", (1,), QUICK if quick else EFFORT, say, cache)
     quality = [q for q in quality if q["scale"] == SCALE]
     found = {(q["model"], q["weights"], q.get("precision", "fp32")): q["psnr_grey"] for q in quality}
     for row in rows:
         row.psnr_grey = found.get((row.model, row.weights, row.precision))
-    report = Report(rows, machine, rows[0].model, devices, quality, command=command)
+    report = Report(rows, machine, rows[0].model, devices, quality, list(stages), machine_peak, command, list(networks))
     write_report(report, out, comparisons)
     return report
 
@@ -74,8 +84,12 @@ def _measure(
     threads: Sequence[int],
     effort: dict[str, Any],
     say: Callable[[str], None],
+    cache: Cache | None,
 ) -> None:
-    measured = bench(subjects, device, LR, SCALE, threads, **effort, say=say)
+    if cache is None:
+        measured = bench(subjects, device, LR, SCALE, threads, **effort, say=say)
+    else:
+        measured = bench_by_row(cache, subjects, device, LR, SCALE, threads, say, **effort)
     pairs = list(zip(rows, subjects, strict=True))
     # Runtime -> the baseline network in it: the first subject of that runtime, if it is that network.
     baselines = {row.runtime: subject for row, subject in reversed(pairs)}

@@ -14,6 +14,7 @@ class Report:
 
     ``quality`` has results of ``evaluate`` with their "precision"; ``stages`` and ``machine_peak`` what
     ``stages.measure_stages`` and ``roofline.machine_peak`` say. ``command`` made all of it.
+    ``networks``: ``mult_adds.models_table``, what every network costs on paper.
     """
 
     rows: list[Row]
@@ -24,9 +25,11 @@ class Report:
     stages: list[dict[str, Any]] = field(default_factory=list)
     machine_peak: dict[str, Any] | None = None
     command: str = ""
+    networks: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """{"rows", "environment", "baseline", "device_results", "quality", "stages", "machine_peak", "command"}."""
+        """{"rows", "environment", "baseline", "device_results", "quality", "stages", "machine_peak", "command",
+        "networks"}."""
         table = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return table | {"rows": [asdict(row) for row in self.rows]}
 
@@ -51,17 +54,21 @@ class Report:
         """What a reader must know to trust the table."""
         e = self.environment
         runs = sorted({r["runs"] for row in self.rows for r in row.latency})
+        dates = sorted({r["measured"] for row in self.rows for r in row.latency if "measured" in r}) or [e["date"]]
+        date = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
         said = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "no"
         notes = [
             f"{LR[1]}x{LR[0]} to {HR[1]}x{HR[0]}, x{SCALE}; float32 unless the deployment says otherwise; medians of "
-            f"{said} runs, all subjects in turn.",
-            f"Measured {e['date']} on {e['processor']}, {e['cores']} cores, load {e['load']}, torch {e['torch']}, "
+            f"{said} runs, each in turn with {self.baseline} in its runtime.",
+            f"Measured {date} on {e['processor']}, {e['cores']} cores, load {e['load']}, torch {e['torch']}, "
             f"executorch {e['executorch'] or 'not installed'}.",
             f"'against {self.baseline}': how many times faster than it in the same runtime, median over turns, "
             "fewest threads.",
             "MultAdds count convolutions, linear layers and attention products; tied blocks once per execution. "
             "RSS growth: the process's resident memory after warm-up, and at its highest, over that before loading.",
         ]
+        if any(r.get("noisy") for row in self.rows for r in row.latency):
+            notes.append("Noisy: other work slowed some runs down, so trust the ratios and the smaller medians only.")
         if self.quality:
             notes.append(f"PSNR grey: {quality_words(self.quality)}.")
         if not self.device_results:

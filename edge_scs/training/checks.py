@@ -30,11 +30,18 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
         taken, needed = TASKS[stage.task].needs
         if taken not in (None, described.input) or not all(hasattr(model, part) for part in needed):
             raise InputError(f"{where}.task: {recipe.model} cannot learn {stage.task!r}; see its own recipe")
-        for key, parts in (("parts", stage.parts), ("slow", list(stage.slow))):
+        for key, parts in (
+            ("parts", stage.parts),
+            ("slow", list(stage.slow)),
+            ("muon", list(stage.muon)),
+            ("tie", stage.tie),
+        ):
             for part in parts:
                 if part not in known:
                     has = ", ".join(child for child, _ in model.named_children())
                     raise InputError(f"{where}.{key}: {recipe.model} has no part {part!r}; it has {has}")
+        if (stage.optimizer == "muon") != bool(stage.muon):
+            raise InputError(f'{where}.muon: goes with optimizer = "muon"; name submodules, as {{ "texture" = 12.0 }}')
         if stage.encoder_init:
             loading.find_encoder(stage.encoder_init)
         _check_scales(stage, where, described)

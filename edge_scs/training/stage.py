@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
 from edge_scs.models import registry
+from edge_scs.models.blocks import RecursiveBlock
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
 from edge_scs.training.guard import Guard, next_batch
 from edge_scs.training.log import MetricsLog, Progress
+from edge_scs.training.optimizers import from_groups, optimizer, set_rate
 from edge_scs.training.tasks import TASKS
 from edge_scs.training.validation import held_out_loss
 
@@ -46,6 +48,8 @@ class StageRun:
         if recipe.channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.model.train().requires_grad_(False)
+        for block in self._tied():
+            block.tie()
         for part in stage.parts:
             self.model.get_submodule("" if part == "all" else part).requires_grad_(True)
         self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
@@ -54,8 +58,9 @@ class StageRun:
         if stage.adversary.weight:
             self.rival = _Rival(accelerator, recipe, stage, recipe.seed + 1000 * number)
             self.plain.judge = (self.rival.discriminator,)
-        optimizer = _optimizer(_parameter_groups(self.model, stage), stage)
-        self.task, self.optimizer = accelerator.prepare(_maybe_compiled(self.plain, recipe), optimizer)
+        self.task, self.optimizer = accelerator.prepare(
+            _maybe_compiled(self.plain, recipe), optimizer(self.model, stage)
+        )
         self.ema = [p.detach().clone() for p in self.parameters]
         self.guard = Guard(name)
         self.seed = recipe.seed + 1000 * number
@@ -90,7 +95,7 @@ class StageRun:
 
     def step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
         """One step of both sides: the losses' means over its batches, and how many pictures it saw."""
-        _set_rate(self.optimizer, learning_rate(self.stage, step))
+        set_rate(self.optimizer, learning_rate(self.stage, step))
         pictures, means, pairs = 0, dict[str, float](), []
         if self.rival is not None:
             self.rival.discriminator.requires_grad_(False)
@@ -129,7 +134,13 @@ class StageRun:
         """The task's loss on held-out photographs, in one process, with the weights as they are."""
         batches = StepBatches(photographs, replace(self.stage.data, batch=1), self.seed, colour=self.colour)
         with self.accelerator.autocast():
-            return held_out_loss(self.plain, batches, self.accelerator.device, self.recipe.validate_pictures)
+            return held_out_loss(
+                self.plain,
+                batches,
+                self.accelerator.device,
+                self.recipe.validate_pictures,
+                self.stage.adversary.weight,
+            )
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -144,7 +155,13 @@ class StageRun:
     def finish(self) -> None:
         """The stage's result is the average."""
         self._put(self.ema)
+        for block in self._tied():
+            block.untie()
         self.model.eval()
+
+    def _tied(self) -> list[RecursiveBlock]:
+        parts = [self.model.get_submodule(part) for part in self.stage.tie]
+        return [block for part in parts for block in part.modules() if isinstance(block, RecursiveBlock)]
 
     def _train(self, mode: bool) -> None:
         self.model.train(mode)
@@ -190,11 +207,11 @@ class _Rival:
         self.discriminator.to(accelerator.device, memory_format=layout).train()  # type: ignore[call-overload]
         group = {"params": list(self.discriminator.parameters()), "share": stage.adversary.share}
         task = _maybe_compiled(_DiscriminatorTask(self.discriminator, stage.adversary.loss), recipe)
-        self.task, self.optimizer = accelerator.prepare(task, _optimizer([group], stage))
+        self.task, self.optimizer = accelerator.prepare(task, from_groups([group], stage))
 
     def step(self, pairs: list[tuple[Tensor, Tensor]], rate: float) -> float:
         """One step on (real, fake) pictures; returns the mean loss before it."""
-        _set_rate(self.optimizer, rate)
+        set_rate(self.optimizer, rate)
         self.discriminator.requires_grad_(True)
         mean = 0.0
         for real, fake in pairs:
@@ -225,23 +242,3 @@ class _DiscriminatorTask(nn.Module):
 
 def _maybe_compiled(task: nn.Module, recipe: Recipe) -> Any:
     return torch.compile(task) if recipe.compile else task
-
-
-def _set_rate(optimizer: Any, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = group["share"] * rate
-
-
-def _optimizer(groups: list[dict[str, Any]], stage: Stage) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=stage.learning_rate, weight_decay=stage.weight_decay)
-
-
-def _parameter_groups(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
-    """One optimizer group for each entry of ``stage.slow``, one for all other parameters that learn."""
-    shares: dict[float, list[nn.Parameter]] = {1.0: []}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            share = next((share for prefix, share in stage.slow.items() if name.startswith(f"{prefix}.")), 1.0)
-            shares.setdefault(share, []).append(parameter)
-    return [{"params": parameters, "share": share} for share, parameters in shares.items() if parameters]

@@ -44,10 +44,17 @@ def validate(
 
 
 @torch.no_grad()
-def held_out_loss(task: nn.Module, batches: StepBatches, device: torch.device, count: int) -> float:
-    """The mean of a task's loss over ``count`` draws of held-out photographs, one by one, always the same ones."""
-    losses = [float(task(batches[step].to(device))["loss"]) for step in range(count)]
-    return sum(losses) / len(losses)
+def held_out_loss(task: nn.Module, batches: StepBatches, device: torch.device, count: int, adversary: float) -> float:
+    """The mean of a task's loss over ``count`` draws of held-out photographs, one by one, always the same ones.
+
+    Without the adversarial term, which has weight ``adversary`` in it: a loss against a discriminator that learns says
+    nothing about progress.
+    """
+    total = 0.0
+    for step in range(count):
+        losses = task(batches[step].to(device))
+        total += float(losses["loss"]) - adversary * float(losses.get("adversarial", 0.0))
+    return total / count
 
 
 def crop_pair(picture: Tensor, side: int, colour: bool) -> tuple[Tensor, Tensor]:

@@ -128,3 +128,18 @@ def test_foreign_references_show_another_picture(photographs):
     plan = draw_references(2, foreign=1.0, rng=np.random.default_rng(0))
     foreign = plan.make(hr[plan.order], slice(None))
     assert (foreign.mean((1, 2, 3)) * 255 - torch.tensor([200.0, 10.0])).abs().max() < 2
+
+
+def test_faded_pictures_keep_their_order_of_tones_and_their_range(photographs):
+    data = DataSection(batch=4, lr_patch=20, scales=[2.0])
+    plain = StepBatches(photographs, data, seed=1)[0]
+    faded = StepBatches(photographs, replace(data, fade=1.0), seed=1)[0]
+    assert torch.equal(faded.hr, plain.hr)
+    assert 0 <= faded.gray.min() < faded.gray.max() <= 1
+    for before, after in zip(plain.gray, faded.gray, strict=True):
+        tones = after.flatten()[before.flatten().argsort(stable=True)]
+        assert (tones.diff() >= -1e-6).all()
+        assert (after - before).abs().max() > 0.01
+    half = StepBatches(photographs, replace(data, batch=40, fade=0.5), seed=1)[0].gray
+    untouched = (half == StepBatches(photographs, replace(data, batch=40), seed=1)[0].gray).flatten(1).all(1)
+    assert 10 <= untouched.sum() <= 30

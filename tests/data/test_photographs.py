@@ -54,3 +54,13 @@ def test_the_hold_out_goes_by_name(tmp_path):
     assert [p.name for p in forward[1].paths] == ["000.png", "050.png", "100.png"]
     assert {p.name for p in forward[1].paths} == {p.name for p in backward[1].paths}
     assert not {p.name for p in forward[0].paths} & {p.name for p in forward[1].paths}
+
+
+def test_versions_of_a_picture_are_held_out_together(tmp_path):
+    for folder in ("small", "large"):
+        (tmp_path / folder).mkdir()
+        for i in range(51):
+            write(tmp_path / folder / f"{i:03d}.png", side=64 if folder == "small" else 80, seed=i)
+    training, validation = load_photographs([tmp_path / "small", tmp_path / "large"]).split()
+    assert sorted(p.name for p in validation.paths) == ["000.png", "000.png", "050.png", "050.png"]
+    assert len(training) == 98

@@ -96,17 +96,22 @@ def fresh(loaded: Loaded) -> Loaded:
 
 
 def test_learning_brings_it_nearer_to_its_teacher(tiny: Loaded, photographs: Photographs) -> None:
+    """From disturbed weights: int8 alone costs so small a network no more than its rounded output does."""
     recipe = replace(TINY_RECIPE, variants=["x4"], batch=2, truth_weight=0.0)
     family = Family(recipe, tiny, torch.device("cpu"))
     family.calibrate("x4", photographs)
-    optimizer = torch.optim.Adam(family.parameters, lr=1e-4)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in family.parameters:
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    optimizer = torch.optim.Adam(family.parameters, lr=1e-3)
     before = float(family.losses(0, photographs)["teacher"].detach())
     for _ in range(12):
         loss = family.losses(0, photographs)["loss"]
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    assert float(family.losses(0, photographs)["teacher"].detach()) < before
+    assert float(family.losses(0, photographs)["teacher"].detach()) < 0.7 * before
 
 
 def test_a_loss_that_is_no_number_stops(

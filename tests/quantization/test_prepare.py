@@ -1,5 +1,7 @@
 """Preparing and converting, and the two ways in which tied convolutions break PT2E: each shown without its mend."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,3 +126,21 @@ def test_a_missing_quantiser_says_what_to_install(tied: nn.Module, monkeypatch: 
     monkeypatch.setitem(sys.modules, "executorch.backends.xnnpack.quantizer.xnnpack_quantizer", None)
     with pytest.raises(InputError, match="pip install"):
         prepare(tied, [torch.rand(1, 1, 8, 8)])
+
+
+def test_preparing_and_converting_need_nothing_compiled_of_executorch() -> None:
+    """So its Python files alone do, on a machine whose torch its libraries do not fit (docs/quantization.md)."""
+    code = (
+        "import sys, torch\n"
+        "from edge_scs.quantization.prepare import convert, prepare\n"
+        "x = torch.rand(1, 3, 8, 8)\n"
+        "graph = prepare(torch.nn.Conv2d(3, 4, 3), [x])\n"
+        "graph(x)\n"
+        "convert(graph)(x)\n"
+        "ours = [m for name, m in sys.modules.items() if name.startswith('executorch')]\n"
+        "assert ours\n"
+        "print([m.__file__ for m in ours if str(getattr(m, '__file__', '')).endswith('.so')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_without_adb_it_says_so(tmp_path, artifact, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="adb: not found; install"):
         measure(artifact)
+
+
+@pytest.mark.parametrize(("device", "message"), [("adb", "adb: not found; install"), ("ios", "needs a Mac with Xcode")])
+def test_the_command_says_what_is_missing_in_one_line(tmp_path, artifact, device, message):
+    if device == "ios" and sys.platform == "darwin":
+        pytest.skip("a Mac")
+    command = [sys.executable, "-m", "edge_scs", "bench", str(artifact), "--device", device]
+    done = subprocess.run(command, env=os.environ | {"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
 
-SECTIONS = ["pictures", "table", "costs", "stages", "phones", "published", "environment"]
+SECTIONS = ["pictures", "table", "networks", "costs", "stages", "phones", "published", "environment"]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,9 @@ def full_report() -> Report:
     stages.append({"model": "scsnet", "runtime": "executorch", "threads": 1} | nothing)
     peak = {"gmac_s_peak": 55.0, "copy_gb_s": 11.0, "threads": 1}
     command = "edge-scs report --data " + "long/" * 60
-    return Report(rows, dict.fromkeys(keys), "pcarn_m", [phone], [quality], stages, peak, command)
+    adds = {"mult_adds_720p": {"2": None, "3": None, "4": 10**10}, "receptive_field": 45, "input": "grey"}
+    network = {"name": "edge_scs_m", "params": 10**6, "params_automatic": 10**6, "weights": None} | adds
+    return Report(rows, dict.fromkeys(keys), "pcarn_m", [phone], [quality], stages, peak, command, [network])
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,25 @@ import pytest
 
 from edge_scs.errors import InputError
 from edge_scs.report import latency
+from edge_scs.report.artifacts import arena_bytes
 from edge_scs.report.latency import bench, pairwise, summary
 from edge_scs.report.latency_worker import Subject, memory_mb
+from edge_scs.report.modes import Unavailable, runtime_of
+from edge_scs.report.tables import latency_table
 
 KEYS = {
-    "subject", "runtime", "device", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms",
-    "rss_growth_mb", "peak_growth_mb",
+    "subject", "mode", "runtime", "device", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms",
+    "spread", "noisy", "cpu_ms", "measured", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb", "arena_mb",
 }  # fmt: skip
 
 
 def test_summary_by_hand():
-    assert summary([3.0, 1.0, 2.0]) == {"runs": 3, "median_ms": 2.0, "p90_ms": 3.0, "min_ms": 1.0}
-    assert summary([float(i) for i in range(1, 21)]) == {"runs": 20, "median_ms": 10.5, "p90_ms": 18.0, "min_ms": 1.0}
+    figures = {"runs": 3, "median_ms": 2.0, "p90_ms": 3.0, "min_ms": 1.0, "spread": 1.0, "noisy": True}
+    assert summary([3.0, 1.0, 2.0]) == figures
+    many = summary([float(i) for i in range(101, 121)])
+    assert many == {
+        "runs": 20, "median_ms": 110.5, "p90_ms": 118.0, "min_ms": 101.0, "spread": 0.154, "noisy": False,
+    }  # fmt: skip
 
 
 def test_ratios_are_taken_turn_by_turn():
@@ -32,21 +39,20 @@ class FakeWorker:
 
     log: list[str] = []  # noqa: RUF012
 
-    def __init__(self, subject: str):
-        self.subject, self.waiting = subject, {}
-
-    def send(self, request: dict) -> None:
-        runtime, lr = ("executorch", [18, 32]) if self.subject.endswith("pte") else ("eager", request["lr"])
-        self.waiting = {"runtime": runtime, "lr": lr, "hr": [720, 1280] if "other" not in self.subject else [1, 1]}
-
-    def receive(self) -> dict:
-        return self.waiting
+    def __init__(self, subject: str, mode: str):
+        self.subject, self.mode = subject, mode
 
     def ask(self, request: dict) -> dict:
+        if request["do"] == "load":
+            if self.mode == "compile" and "hard" in self.subject:
+                raise Unavailable("no compiler")
+            lr = [18, 32] if self.subject.endswith("pte") else request["lr"]
+            hr = [720, 1280] if "other" not in self.subject else [1, 1]
+            return {"runtime": runtime_of(self.mode), "lr": lr, "hr": hr}
         if request["do"] == "threads":
-            return {"rss_growth_mb": 1.0, "peak_growth_mb": 2.0}
+            return {"warmup": 2, "rss_growth_mb": 1.0, "peak_growth_mb": 2.0, "cuda_peak_mb": None}
         FakeWorker.log.append(self.subject)
-        return {"ms": float(len(self.subject))}
+        return {"ms": float(len(self.subject)) + (self.mode == "compile"), "cpu_ms": 1.0}
 
     def close(self) -> None:
         FakeWorker.log.append(f"closed {self.subject}")
@@ -54,7 +60,8 @@ class FakeWorker:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(latency, "_Worker", FakeWorker)
+    monkeypatch.setattr(latency, "Worker", FakeWorker)
+    monkeypatch.setattr(latency, "arena_bytes", lambda path: 2_000_000)
     monkeypatch.setattr(FakeWorker, "log", [])
     return FakeWorker.log
 
@@ -87,6 +94,46 @@ def test_ratios_are_to_the_first_and_to_the_first_of_the_runtime(fake):
     ]
 
 
+def test_networks_run_in_every_mode_and_artifacts_in_their_own(fake):
+    said: list[str] = []
+    result = bench(["a", "hard", "c.pte"], runs=1, modes=("eager", "compile"), say=said.append)
+    rows = [(r["subject"], r["mode"], r["runtime"], r["median_ms"], r["arena_mb"]) for r in result["results"]]
+    assert rows == [
+        ("a", "eager", "eager", 1.0, None),
+        ("a", "compile", "compiled", 2.0, None),
+        ("hard", "eager", "eager", 4.0, None),
+        ("c.pte", "executorch", "executorch", 5.0, 2.0),
+    ]
+    assert result["left_out"] == [{"subject": "hard", "mode": "compile", "reason": "no compiler"}]
+    assert "hard: left out compile: no compiler" in said
+    assert fake.count("closed hard") == 2  # the one that could not be had, and the eager one
+    assert [(r["subject"], r["mode"], r["to"], r["to_mode"]) for r in result["ratios"]] == [
+        ("a", "compile", "a", "eager"),
+        ("hard", "eager", "a", "eager"),
+        ("c.pte", "executorch", "a", "eager"),
+    ]
+    assert "against a" in latency_table(result)
+    assert "- hard, compile: no compiler" in latency_table(result)
+
+
+def test_a_subject_may_name_its_own_mode(fake):
+    result = bench(["a:compile", "b"], runs=1, modes=("bf16",))
+    assert [(r["subject"], r["mode"]) for r in result["results"]] == [("a", "compile"), ("b", "bf16")]
+
+
+def test_nothing_left_to_time(fake):
+    with pytest.raises(InputError, match="hard: no compiler"):
+        bench(["hard"], runs=1, modes=("compile",))
+
+
+def test_a_slow_subject_warms_up_once(monkeypatch):
+    subject, ran = Subject(), []
+    monkeypatch.setattr(subject, "run", lambda: ran.append(1) or {"ms": 6000.0})
+    assert subject.threads(1, warmup=3)["warmup"] == len(ran) == 1
+    monkeypatch.setattr(subject, "run", lambda: ran.append(1) or {"ms": 10.0})
+    assert subject.threads(1, warmup=3)["warmup"] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -95,6 +142,7 @@ def test_ratios_are_to_the_first_and_to_the_first_of_the_runtime(fake):
         ({"subjects": ["edge_scs_s"], "threads": (0,)}, "at least 1"),
         ({"subjects": ["edge_scs_s"], "runs": 0}, "at least 1"),
         ({"subjects": ["edge_scs_s"], "lr": (0, 3)}, "at least 1"),
+        ({"subjects": ["edge_scs_s"], "modes": ("graph",)}, "--mode graph: unknown on cpu"),
         ({"subjects": ["a.mlpackage"]}, r"a\.mlpackage"),
     ],
 )
@@ -125,7 +173,7 @@ def test_memory_is_seen():
 )
 def test_subjects_that_cannot_be_loaded(subject, scale, message):
     with pytest.raises(InputError, match=message):
-        Subject().load(subject, "cpu", [8, 8], scale)
+        Subject().load(subject, "eager", "cpu", [8, 8], scale)
 
 
 def test_a_real_subject_in_a_process_of_its_own():
@@ -165,3 +213,5 @@ def test_an_artifact(tmp_path: Path):
     (row,) = bench([str(path)], threads=(1,), runs=3)["results"]
     assert (row["runtime"], row["lr"], row["hr"]) == ("executorch", [6, 8], [12, 16])
     assert row["median_ms"] > 0
+    # Without a manifest the plan is read from the program: at least the pictures in and out.
+    assert arena_bytes(path) >= 4 * (48 + 3 * 192)

@@ -35,6 +35,7 @@ def fake_bench(subjects: list[str], device: str, lr: Any, scale: int, threads: A
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "bench", fake_bench)
+    monkeypatch.setattr(page, "all_threads", lambda: (1, 2))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 

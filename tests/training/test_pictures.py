@@ -12,9 +12,11 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.models import scsnet
 from edge_scs.models.features import Features
 from edge_scs.models.pcarn import PCARN, PCARNConfig
-from edge_scs.recipes import DataSection, Perceptual, Stage
+from edge_scs.recipes import Adversary, DataSection, Perceptual, Stage
+from edge_scs.training.discriminators import MultiScaleDiscriminator
 from edge_scs.training.perceptual import FEATURES
 from edge_scs.training.pictures import PointsTask, SCSTask, SuperResolutionTask
+from edge_scs.training.validation import held_out_loss
 
 RGB = DataSection(batch=2, lr_patch=16, scales=[2.0])
 
@@ -61,6 +63,16 @@ def test_super_resolution_lowers_its_loss(photographs):
     task = SuperResolutionTask(model, stage(RGB), photographs)
     batches = StepBatches(photographs, replace(RGB, scales=[2, 3, 4]), seed=1, colour=True)
     assert improves(task, batches, 45)
+
+
+def test_the_held_out_loss_knows_no_adversary(photographs):
+    task = SuperResolutionTask(PCARN(PCARNConfig(channels=8, blocks=1, repeats=1)), stage(RGB), photographs)
+    batches = StepBatches(photographs, RGB, seed=1, colour=True)
+    alone = held_out_loss(task, batches, torch.device("cpu"), count=2, adversary=0.0)
+    task.stage = replace(task.stage, adversary=Adversary(weight=3.0))
+    task.judge = (MultiScaleDiscriminator(4),)
+    assert task(batches[0])["adversarial"] > 0.1
+    assert held_out_loss(task, batches, torch.device("cpu"), count=2, adversary=3.0) == pytest.approx(alone, rel=1e-5)
 
 
 def test_super_resolution_is_weighted_l1_and_perceptual(photographs, tmp_path):

@@ -10,20 +10,21 @@ final class Studio {
     static let sides = [320, 640, 960]
 
     var side = 640 { didSet { reread() } }
-    var keepColours = false
+    var keepColours = false { didSet { show(original) } }
     private(set) var original: Picture?
     private(set) var reference: Picture?
     private(set) var result: Enlarged?
     private(set) var share: URL?
     private(set) var progress: Double?
     private(set) var message: String?
+    /// What the screen shows of the original, the reference and the result.
+    private(set) var before: CGImage?
+    private(set) var guide: CGImage?
     private(set) var after: CGImage?
 
     private var photograph: Data?
+    private var reading: Task<Void, Never>?
     private var task: Task<Void, Never>?
-
-    var before: CGImage? { original.flatMap { PictureFile.image(keepColours ? $0 : $0.withoutColour) } }
-    var guide: CGImage? { reference.flatMap(PictureFile.image) }
 
     /// "640×427 to 2560×1708 in 1.9 s, of which 1.4 s model, 12 tiles"
     var summary: String? {
@@ -40,12 +41,16 @@ final class Studio {
         reread()
     }
 
-    func take(reference data: Data?) {
+    func take(reference data: Data) {
         forget()
-        do {
-            reference = try data.map { try PictureFile.photograph($0, side: 512) }
-        } catch {
-            message = error.localizedDescription
+        Task {
+            do {
+                let made = try await read(data, side: 512)
+                reference = made
+                guide = PictureFile.image(made)
+            } catch {
+                refuse(error)
+            }
         }
     }
 
@@ -96,11 +101,26 @@ final class Studio {
     private func reread() {
         forget()
         guard let photograph else { return }
-        do {
-            original = try PictureFile.photograph(photograph, side: side)
-        } catch {
-            original = nil
-            message = error.localizedDescription
+        reading?.cancel()
+        reading = Task {
+            do {
+                let made = try await read(photograph, side: side)
+                if !Task.isCancelled { show(made) }
+            } catch {
+                show(nil)
+                refuse(error)
+            }
         }
+    }
+
+    private func show(_ picture: Picture?) {
+        forget()
+        original = picture
+        before = picture.flatMap { PictureFile.image(keepColours ? $0 : $0.withoutColour) }
+    }
+
+    /// Decoding and resizing take a moment: away from the screen.
+    private nonisolated func read(_ data: Data, side: Int) async throws -> Picture {
+        try PictureFile.photograph(data, side: side)
     }
 }

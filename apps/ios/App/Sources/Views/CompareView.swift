@@ -23,7 +23,7 @@ struct CompareView: View {
                     }
                     .contentShape(Rectangle())
                     .gesture(
-                        DragGesture(minimumDistance: 0).onChanged { drag in
+                        DragGesture(minimumDistance: 4).onChanged { drag in
                             position = min(max(drag.location.x / proxy.size.width, 0), 1)
                         })
                 }

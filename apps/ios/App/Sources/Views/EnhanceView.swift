@@ -34,7 +34,6 @@ struct EnhanceView: View {
         .onChange(of: photograph) { read(photograph) { studio.take(photograph: $0) } }
         .onChange(of: reference) { read(reference) { studio.take(reference: $0) } }
         .onChange(of: library.setup) { studio.forget() }
-        .onChange(of: studio.keepColours) { studio.forget() }
     }
 
     private var pictureSection: some View {

@@ -88,12 +88,18 @@ public struct Enlarger {
 }
 
 extension Picture {
-    /// This picture's luma with the colours of another one of its size.
+    /// This picture's luma with the colours of another one of its size; row by row, since floats take much room.
     func withChroma(of coloured: Picture) -> Picture {
-        let luma = Packing.yccFromRgb(Packing.rgbTensor(self)).values.prefix(size.area)
-        let chroma = Packing.yccFromRgb(Packing.rgbTensor(coloured)).values.dropFirst(size.area)
-        let ycc = Tensor(shape: [1, 3, size.height, size.width], values: Array(luma) + Array(chroma))
-        return Packing.picture(Packing.rgbFromYcc(ycc))
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(4 * size.area)
+        let row = Size(height: 1, width: size.width)
+        for y in 0..<size.height {
+            let luma = Packing.yccFromRgb(Packing.rgbTensor(part(top: y, left: 0, size: row)))
+            let chroma = Packing.yccFromRgb(Packing.rgbTensor(coloured.part(top: y, left: 0, size: row)))
+            let values = Array(luma.values.prefix(row.width) + chroma.values.dropFirst(row.width))
+            bytes += Packing.picture(Packing.rgbFromYcc(Tensor(shape: [1, 3, 1, row.width], values: values))).bytes
+        }
+        return Picture(size: size, bytes: bytes)
     }
 }
 

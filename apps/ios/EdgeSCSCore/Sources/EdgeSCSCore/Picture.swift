@@ -52,7 +52,11 @@ public struct Picture: Equatable, Sendable {
 
     /// The same picture without its colours.
     public var withoutColour: Picture {
-        Picture(size: size, bytes: grey.flatMap { (level: UInt8) -> [UInt8] in [level, level, level, 255] })
+        var bytes = bytes
+        for (i, level) in grey.enumerated() {
+            for channel in 0..<3 { bytes[4 * i + channel] = level }
+        }
+        return Picture(size: size, bytes: bytes)
     }
 }
 

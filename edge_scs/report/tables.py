@@ -1,0 +1,84 @@
+"""Measurements as Markdown tables, for terminals and documents alike."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from edge_scs.report.roofline import attainable
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table; None is shown as "-"."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join("-" if cell is None else str(cell) for cell in line) + " |" for line in lines)
+
+
+def latency_table(measured: dict[str, list[dict[str, Any]]]) -> str:
+    """What ``latency.bench`` returns: a row for each subject, mode and thread count.
+
+    "against" is how many times faster than the first subject, the median over turns with its range.
+    """
+    results = measured["results"]
+    first = (results[0]["subject"], results[0]["mode"])
+    faster = {
+        (r["subject"], r["mode"], r["threads"]): f"{1 / r['median']:.2f}x ({1 / r['max']:.2f} to {1 / r['min']:.2f})"
+        for r in measured["ratios"]
+        if (r["to"], r["to_mode"]) == first
+    }
+    heads = ["subject", "mode", "threads", "median ms", "p90", "min", "CPU ms", "runs", f"against {_short(first[0])}"]
+    heads += ["RSS growth (peak), MB", "arena, MB", "remark"]
+    rows = [
+        [
+            _short(r["subject"]),
+            r["mode"],
+            r["threads"],
+            f"{r['median_ms']:.1f}",
+            f"{r['p90_ms']:.1f}",
+            f"{r['min_ms']:.1f}",
+            None if r["cpu_ms"] is None else f"{r['cpu_ms']:.1f}",
+            r["runs"],
+            faster.get((r["subject"], r["mode"], r["threads"])),
+            f"{r['rss_growth_mb']:.0f} ({r['peak_growth_mb']:.0f})",
+            r["arena_mb"],
+            f"noisy, spread {r['spread']:.0%}" if r["noisy"] else "",
+        ]
+        for r in results
+    ]
+    left_out = [f"- {_short(x['subject'])}, {x['mode']}: {x['reason']}" for x in measured["left_out"]]
+    return "\n".join([table(heads, rows), *([""] if left_out else []), *left_out])
+
+
+def stage_table(stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
+    """Rows of ``stages.measure_stages`` under the roof of ``roofline.machine_peak``.
+
+    "of the roof": the share of what ``roofline.attainable`` allows a stage; only at the roof's own thread count.
+    """
+    heads = ["network", "runtime", "threads", "stage", "MultAdds, M", "MB moved", "ms", "share", "GMAC/s"]
+    heads += ["MAC/byte", "of the roof"]
+    rows = [
+        [
+            row["model"],
+            row["runtime"],
+            row["threads"],
+            row["stage"] if row["reason"] is None else f"{row['stage']}: {row['reason']}",
+            None if row["mult_adds"] is None else f"{row['mult_adds'] / 1e6:.1f}",
+            None if row["bytes_moved"] is None else f"{row['bytes_moved'] / 1e6:.1f}",
+            None if row["ms"] is None else f"{row['ms']:.1f}",
+            None if row["share"] is None else f"{row['share']:.1%}",
+            row["gmac_s"],
+            row["intensity"],
+            _of_the_roof(row, peak),
+        ]
+        for row in stages
+    ]
+    roof = f"{peak['gmac_s_peak']:.1f} GMAC/s, {peak['copy_gb_s']:.1f} GB/s, {peak['threads']} thread(s)"
+    return f"{table(heads, rows)}\n\nThis machine's roof: {roof}."
+
+
+def _of_the_roof(row: dict[str, Any], peak: dict[str, Any]) -> str | None:
+    if row["gmac_s"] is None or row["intensity"] is None or row["threads"] != peak["threads"]:
+        return None
+    return f"{row['gmac_s'] / attainable(row['intensity'], peak):.0%}"
+
+
+def _short(subject: str) -> str:
+    return subject.rpartition("/")[2]

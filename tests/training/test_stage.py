@@ -1,0 +1,88 @@
+"""A stage may tie recursive blocks, and hands untied copies to the next; Muon's momentum survives a broken run."""
+
+import pytest
+import torch
+
+from edge_scs.data.photographs import load_photographs
+from edge_scs.recipes import load_recipe
+from edge_scs.training.log import MetricsLog
+from edge_scs.training.loop import train
+from edge_scs.weights.loading import load
+from tests.training.conftest import losses
+from tests.training.test_loop import assert_same_run
+
+RECIPE = """
+model = "edge_scs_s"
+stages = ["tied", "untied"]
+checkpoint_every = 2
+validate_every = 1000
+[config]
+tied = false
+[stage.tied]
+task = "texture"
+parts = ["texture", "heads", "continuous"]
+tie = ["texture"]
+steps = 5
+learning_rate = 2e-3
+warmup = 1
+[stage.tied.data]
+batch = 2
+lr_patch = 12
+[stage.untied]
+task = "texture"
+parts = ["texture", "heads", "continuous"]
+optimizer = "muon"
+muon = { "texture.blocks" = 10.0 }
+steps = 5
+learning_rate = 1e-3
+warmup = 1
+[stage.untied.data]
+batch = 2
+lr_patch = 12
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def units_alike(weights):
+    """Whether every call of every texture block has the same weights."""
+    texture = load(str(weights)).model.texture
+    return all(
+        torch.equal(a, b)
+        for block in texture.blocks
+        for unit in block.units[1:]
+        for a, b in zip(block.units[0].parameters(), unit.parameters(), strict=True)
+    )
+
+
+def test_a_tied_stage_learns_one_unit_for_every_call_and_the_next_one_parts_them(tmp_path, folder, recipe):
+    photographs = load_photographs([folder])
+    first = train(load_recipe(recipe, ['stages=["tied"]']), photographs, tmp_path / "tied", say=lambda text: None)
+    both = train(load_recipe(recipe), photographs, tmp_path / "both", say=lambda text: None)
+    assert len(load(str(first.weights)).model.texture.blocks[0].units) > 1
+    assert units_alike(first.weights)
+    assert not units_alike(both.weights)
+
+
+@pytest.mark.parametrize("row", [3, 8], ids=["tied", "untied"])
+def test_a_run_that_breaks_off_in_either_stage_goes_on_exactly(tmp_path, folder, recipe, monkeypatch, row):
+    plan, photographs = load_recipe(recipe), load_photographs([folder])
+    train(plan, photographs, tmp_path / "whole", say=lambda text: None)
+    write = MetricsLog.write
+
+    def break_off(self, *figures):
+        write(self, *figures)
+        if len(losses(tmp_path / "broken")) == row:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsLog, "write", break_off)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(plan, photographs, tmp_path / "broken", say=lambda text: None)
+    train(plan, photographs, tmp_path / "broken", resume=True, say=lambda text: None)
+    assert_same_run(tmp_path)

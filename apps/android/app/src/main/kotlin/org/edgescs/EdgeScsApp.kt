@@ -9,6 +9,7 @@ import org.edgescs.core.Artifact
 import org.edgescs.core.ArtifactException
 import org.edgescs.core.CancelledException
 import org.edgescs.core.Picture
+import org.edgescs.core.Pixels
 import org.edgescs.core.Workshop
 
 /** What outlives a turned screen: one thread for all work on models, and what the main screen shows. */
@@ -57,6 +58,15 @@ class Session {
     var choice = 0
     var threads: Int? = null
     var photograph: Picture? = null
+        set(value) {
+            field = value
+            grey = value?.let(Pixels::grey)
+        }
+    private var grey: Picture? = null
+    var keepColours = false
+
+    /** What the network is given to see. */
+    val before get() = if (keepColours) photograph else grey
     var reference: Picture? = null
     var answer: Answer? = null
     var busy = false

@@ -28,12 +28,13 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
     /** Colour and enlarge. Throws [ArtifactException], and what [progress] throws. */
     fun colour(
         artifact: Artifact, choice: Choice, threads: Int?, picture: Picture, reference: Picture?,
-        progress: (Int, Int) -> Unit = { _, _ -> },
+        keepColours: Boolean = false, progress: (Int, Int) -> Unit = { _, _ -> },
     ): Answer {
         val timed = Timed(engine(artifact, threads))
         val halo = artifact.manifest.halo ?: DEFAULT_HALO
         val start = nanos()
-        val result = Enlarger(timed, choice, halo, artifact.file.name).enlarge(picture, reference, progress)
+        val enlarger = Enlarger(timed, choice, halo, artifact.file.name)
+        val result = enlarger.enlarge(picture, reference, keepColours, progress)
         val total = Stopwatch.milliseconds(nanos() - start)
         return Answer(result, timed.runs, Stopwatch.milliseconds(timed.nanos), total, timed.backends(choice.method))
     }

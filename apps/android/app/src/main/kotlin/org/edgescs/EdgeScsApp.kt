@@ -9,7 +9,6 @@ import org.edgescs.core.Artifact
 import org.edgescs.core.ArtifactException
 import org.edgescs.core.CancelledException
 import org.edgescs.core.Picture
-import org.edgescs.core.Pixels
 import org.edgescs.core.Workshop
 
 /** What outlives a turned screen: one thread for all work on models, and what the main screen shows. */
@@ -60,7 +59,7 @@ class Session {
     var photograph: Picture? = null
         set(value) {
             field = value
-            grey = value?.let(Pixels::grey)
+            grey = value?.let(Workshop::withoutColours)
         }
     private var grey: Picture? = null
     var keepColours = false

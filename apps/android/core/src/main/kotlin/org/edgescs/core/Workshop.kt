@@ -61,6 +61,9 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
         /** Small pictures are what this is for: longer sides are shrunk to this first. */
         const val MAX_SIDE = 640
 
+        /** What a network is given to see of a photograph. */
+        fun withoutColours(picture: Picture): Picture = Pixels.grey(picture)
+
         /** For manifests that do not tell: edge_scs_m's. */
         const val DEFAULT_HALO = 22
 

@@ -64,8 +64,11 @@ class Session {
     private var grey: Picture? = null
     var keepColours = false
 
-    /** What the network is given to see. */
-    val before get() = if (keepColours) photograph else grey
+    /** Whether the answer has the photograph's own colours: they are kept or borrowed, not both. */
+    val keeps get() = keepColours && chosen?.reference == null
+
+    /** What the answer is compared with: what the network was given to see. */
+    val before get() = if (keeps) photograph else grey
     var reference: Picture? = null
     var answer: Answer? = null
     var busy = false

@@ -159,7 +159,7 @@ class MainActivity : Activity() {
         val photograph = session.photograph ?: return
         val guide = if (chosen.reference == null) null else session.reference
         val threads = session.threads
-        val keep = session.keepColours && chosen.reference == null // kept or borrowed
+        val keep = session.keeps
         busy(true)
         advance(0, 0)
         app.work({

@@ -63,7 +63,7 @@ class RealArtifactTest {
         val (given, expected) = listOf("in", "out").map { readPng(File(folder, "$name.kept.$it.png")) }
         val enlarger = Enlarger(open(artifact), artifact.choices[0], artifact.manifest.halo!!, artifact.file.name)
         val db = Statistics.psnr(enlarger.enlarge(given, keepColours = true), expected)
-        println("kept: %.1f dB against Python's picture".format(db))
+        println("own colours kept: %.1f dB against Python's picture".format(db))
         assertTrue("$db dB", db >= 40)
     }
 

@@ -20,6 +20,7 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.recipes import DataSection
 
 REFERENCE_SIDE = 128
+WHOLE_SCALES = (2, 3, 4)
 ASPECTS = ((4, 3), (3, 4), (1, 1), (16, 9))
 
 
@@ -124,7 +125,10 @@ def draw_sizes(data: DataSection, rng: np.random.Generator) -> tuple[tuple[int, 
         lr = (max(8, round(rows * unit)), max(8, round(cols * unit)))
     else:
         lr = (data.lr_patch, data.lr_patch)
-    return lr, (round(lr[0] * scale), round(lr[1] * scale))
+    size = (round(lr[0] * scale), round(lr[1] * scale))
+    if not data.scales and not data.whole_scales and any(size == (lr[0] * n, lr[1] * n) for n in WHOLE_SCALES):
+        size = (size[0] + 1, size[1] + 1)  # rounded to a whole scale, for which networks have heads of their own
+    return lr, size
 
 
 def draw_scale(data: DataSection, rng: np.random.Generator) -> float:
@@ -134,7 +138,7 @@ def draw_scale(data: DataSection, rng: np.random.Generator) -> float:
     if data.scales:
         return float(rng.choice(data.scales))
     if rng.random() < data.whole_scales:
-        return float(rng.choice([2, 3, 4, 4]))
+        return float(rng.choice([*WHOLE_SCALES, 4]))
     return float(rng.uniform(1.0, 4.0))
 
 

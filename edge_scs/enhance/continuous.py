@@ -26,7 +26,7 @@ from edge_scs.enhance.pictures import (
 )
 from edge_scs.enhance.sizes import DEFAULT_SCALE, MAX_SCALE, MIN_SCALE
 from edge_scs.errors import InputError
-from edge_scs.export.continuous import ContinuousProgram
+from edge_scs.export.driver import ContinuousProgram
 from edge_scs.export.executorch import PteProgram
 from edge_scs.export.manifest import Manifest, artifact_sha256
 

@@ -281,8 +281,8 @@ def _bands(
 ) -> Iterator[tuple[slice, Tensor]]:
     """A tile by the continuous head, some HR rows at a time: the rows, and their luma and chroma.
 
-    A band takes the feature rows that it interpolates between, and one more on either side for the head's 3x3
-    convolution.
+    A band takes the feature rows that it interpolates between, and one more on either side for the heads' 3x3
+    convolutions.
     """
     at_cols = lr_coordinates(cols.stop - cols.start, ratios[1], cols.start, base.device) - cols.low
     step = max(1, BAND_PIXELS // (cols.stop - cols.start))
@@ -292,5 +292,6 @@ def _bands(
         low = max(band.low, rows.low)
         inside = slice(low - rows.low, band.high - rows.low)
         at_rows = lr_coordinates(stop - start, ratios[0], start, base.device) - low
-        part = model.continuous.at(features[..., inside, :], base[..., inside, :], at_rows, at_cols, ratios)
-        yield slice(start, stop), part
+        window = features[..., inside, :]
+        fine = model.finest(window, base[..., inside, :])
+        yield slice(start, stop), model.continuous.at(window, fine, at_rows, at_cols, ratios)

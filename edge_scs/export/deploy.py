@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_scs.models.edge_scs import ColourBranch, EdgeSCS, enlarge_chroma, shuffle_scale
+from edge_scs.models.edge_scs import FINEST, ColourBranch, EdgeSCS, enlarge_chroma, shuffle_scale
 from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, pixel_shuffle
 from edge_scs.models.pcarn import PCARN
 
@@ -172,19 +172,20 @@ def fold_head(model: EdgeSCS, lr: tuple[int, int], size: tuple[int, int]) -> nn.
 
     * PixelShuffle: M (conv(f) + repeat(b)) = (M conv)(f) + (M repeat)(b), the repetition being a 1x1 convolution whose
       weight for output channel (colour, phase) and input channel c is M[colour, c], whatever the phase;
-    * continuous: M (out(x) + interp(b)) = (M out)(x) + interp(M b), because interpolation does not mix channels.
+    * continuous: M (out(x) + interp(b)) = (M out)(x) + interp(M b), because interpolation does not mix channels,
+      b being the answer of the finest PixelShuffle head.
     """
     matrix = model.to_rgb.reshape(3, 3)
     offset = -0.5 * (matrix[:, 1] + matrix[:, 2])
     scale = shuffle_scale(lr, size)
-    if scale is None:
-        out, base = _mix_outputs(model.continuous.out, matrix), _constant_conv(matrix, offset)
-        return FoldedContinuousHead(model.continuous, out, base, lr, size)
-    head = model.heads[str(scale)]
+    head = model.heads[str(scale or FINEST)]
     assert isinstance(head, PixelShuffleHead)
-    phases = scale**2
+    phases = head.scale**2
     base = _constant_conv(matrix.repeat_interleave(phases, dim=0), offset.repeat_interleave(phases))
-    return FoldedShuffleHead(_mix_outputs(head.conv, matrix), base, scale)
+    shuffle = FoldedShuffleHead(_mix_outputs(head.conv, matrix), base, head.scale)
+    if scale is not None:
+        return shuffle
+    return FoldedContinuousHead(model.continuous, _mix_outputs(model.continuous.out, matrix), shuffle, lr, size)
 
 
 class FoldedShuffleHead(nn.Module):
@@ -206,10 +207,16 @@ class FoldedContinuousHead(nn.Module):
     """
 
     def __init__(
-        self, head: ContinuousHead, out: nn.Conv2d, base: nn.Conv2d, lr: tuple[int, int], size: tuple[int, int]
+        self,
+        head: ContinuousHead,
+        out: nn.Conv2d,
+        finest: FoldedShuffleHead,
+        lr: tuple[int, int],
+        size: tuple[int, int],
     ):
         super().__init__()
-        self.on_features, self.hidden, self.out, self.base, self.size = head.on_features, head.hidden, out, base, size
+        self.on_features, self.hidden, self.out, self.size = head.on_features, head.hidden, out, size
+        self.finest = finest
         ratios = (size[0] / lr[0], size[1] / lr[1])
         dtype = head.on_rows.weight.dtype
         rows = head.positions(lr_coordinates(size[0], ratios[0]), ratios[0]).to(dtype)
@@ -222,7 +229,7 @@ class FoldedContinuousHead(nn.Module):
 
     def forward(self, features: Tensor, base: Tensor) -> Tensor:
         x = self._enlarge(self.on_features(features)) + self.rows + self.cols
-        return self.out(F.relu(self.hidden(F.relu(x)))) + self._enlarge(self.base(base))
+        return self.out(F.relu(self.hidden(F.relu(x)))) + self._enlarge(self.finest(features, base))
 
     def _enlarge(self, x: Tensor) -> Tensor:
         return F.interpolate(x, self.size, mode="bilinear", align_corners=False)

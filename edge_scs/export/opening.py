@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from edge_scs.errors import InputError
-from edge_scs.export.continuous import ContinuousProgram
+from edge_scs.export.driver import ContinuousProgram
 from edge_scs.export.manifest import Manifest
 
 Inputs = Mapping[str, Tensor]

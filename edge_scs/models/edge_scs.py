@@ -4,7 +4,8 @@ Three parts that meet in pictures, not in features, so that each can be trained,
 
 * ``ColourBranch``: luma (and a reference) -> coarse chroma, once for the whole picture;
 * ``TextureBranch``: luma and the chroma enlarged to the LR grid -> features, tile by tile;
-* heads: features -> HR luma and chroma. ``PixelShuffleHead`` at x2, x3, x4, ``ContinuousHead`` anywhere else.
+* heads: features -> HR luma and chroma. ``PixelShuffleHead`` at x2, x3, x4; anywhere else ``ContinuousHead``, which
+  refines the x4 answer.
 
 Colour is BT.601 luma and chroma (docs/design.md says why not LAB). Grey in is luma, values in [0, 1].
 """
@@ -21,6 +22,7 @@ from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.models.heads import YCC_TO_RGB, ContinuousHead, PixelShuffleHead
 
 SHUFFLE_SCALES = (2, 3, 4)
+FINEST = 4
 MAX_SCALE = 8.0
 # The colour branch always sees about this many pixels (240^2 = 320x180, the LR picture of a 720p x4 job): objects
 # then have the size it was trained on, and its cost does not grow with the picture.
@@ -264,14 +266,18 @@ class EdgeSCS(nn.Module):
         scale = shuffle_scale(gray.shape[-2:], size)
         if scale is not None:
             return self.heads[str(scale)](features, base)
-        return self.continuous(features, base, size)
+        return self.continuous(features, self.finest(features, base), size)
+
+    def finest(self, features: Tensor, base: Tensor) -> Tensor:
+        """The x4 answer, which the continuous head refines: (n, 3, 4 h, 4 w), not clamped."""
+        return self.heads[str(FINEST)](features, base)
 
     def render_at(
         self, gray: Tensor, chroma: Tensor, rows: Tensor, cols: Tensor, ratios: tuple[float, float]
     ) -> Tensor:
         """``render`` by the continuous head on any grid of LR coordinates within these LR pixels: a tile's part."""
         features, base = self.texture(gray, chroma), torch.cat([gray, chroma], dim=1)
-        return self.continuous.at(features, base, rows, cols, ratios)
+        return self.continuous.at(features, self.finest(features, base), rows, cols, ratios)
 
     def rgb(self, ycc: Tensor) -> Tensor:
         """Luma and chroma (n, 3, h, w) -> RGB clamped to [0, 1]."""

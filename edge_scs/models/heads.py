@@ -61,6 +61,11 @@ def lr_coordinates(count: int, ratio: float, start: int = 0, device: torch.devic
     return (torch.arange(start, start + count, device=device, dtype=torch.float64) + 0.5) / ratio - 0.5
 
 
+def finer(coordinates: Tensor, scale: int) -> Tensor:
+    """LR coordinates on a grid that is ``scale`` times as fine."""
+    return (coordinates + 0.5) * scale - 0.5
+
+
 class ContinuousHead(nn.Module):
     """Continuous pixel mapping (SCSNet 3.2, Fig. 6) with its first layer on the LR grid.
 
@@ -70,7 +75,10 @@ class ContinuousHead(nn.Module):
     is eq. 3's relative coordinate, with x the HR pixel's centre, plus LIIF's cell: LR / HR, per axis. Two more readings
     of ours: three linear layers, not four, and pixel centres, not aligned corners (SCSNet itself keeps its own).
 
-    Shapes: features (n, channels, h, w), base (n, 3, h, w), size (H, W) -> (n, 3, H, W).
+    What the perceptron says is added to a ``base`` picture, sampled bilinearly at the same points: the answer of the
+    finest PixelShuffle head, which knows most of it already (docs/experiments.md has the gain).
+
+    Shapes: features (n, channels, h, w), base (n, 3, k h, k w), size (H, W) -> (n, 3, H, W).
     """
 
     def __init__(self, channels: int, hidden: int):
@@ -100,7 +108,7 @@ class ContinuousHead(nn.Module):
             sample_bilinear(self.on_features(features), rows, cols),
             self.positions(rows, ratios[0]).to(features.dtype),
             self.positions(cols, ratios[1]).to(features.dtype),
-            sample_bilinear(base, rows, cols),
+            sample_bilinear(base, *(finer(axis, base.shape[-1] // features.shape[-1]) for axis in (rows, cols))),
         )
 
     @staticmethod

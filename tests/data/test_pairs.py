@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edge_scs.data.degradation import grey, to_lr
-from edge_scs.data.pairs import Batch, StepBatches, draw_references, draw_scale
+from edge_scs.data.pairs import Batch, StepBatches, draw_references, draw_scale, draw_sizes
 from edge_scs.data.photographs import Photographs
 from edge_scs.recipes import DataSection
 
@@ -143,3 +143,10 @@ def test_faded_pictures_keep_their_order_of_tones_and_their_range(photographs):
     half = StepBatches(photographs, replace(data, batch=40, fade=0.5), seed=1)[0].gray
     untouched = (half == StepBatches(photographs, replace(data, batch=40), seed=1)[0].gray).flatten(1).all(1)
     assert 10 <= untouched.sum() <= 30
+
+
+def test_without_whole_scales_none_is_hit_by_rounding():
+    data = DataSection(lr_patch=12, whole_scales=0.0)
+    sizes = {draw_sizes(data, np.random.default_rng(seed))[1] for seed in range(400)}
+    assert not sizes & {(24, 24), (36, 36), (48, 48)}
+    assert {(25, 25), (37, 37)} <= sizes

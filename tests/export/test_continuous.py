@@ -13,8 +13,9 @@ pytest.importorskip("executorch")
 from edge_scs.enhance.enhancer import make_predictor
 from edge_scs.enhance.predictor import Predictor
 from edge_scs.errors import InputError
-from edge_scs.export import continuous
-from edge_scs.export.continuous import CHUNK, ContinuousProgram, Decode, continuous_methods, sampling
+from edge_scs.export import continuous, driver
+from edge_scs.export.continuous import CHUNK, Decode, continuous_methods
+from edge_scs.export.driver import ContinuousProgram, sampling
 from edge_scs.export.executorch import PteProgram
 from edge_scs.export.faults import psnr
 from edge_scs.export.pipeline import export_model
@@ -75,7 +76,7 @@ def test_chunks_and_tiles_leave_no_seam(
 ) -> None:
     """Forced to many tiles and chunks: pixels next to a border are as close to the network's as all others."""
     gray = photograph(90, 120)
-    monkeypatch.setattr(continuous, "TILE", 70)
+    monkeypatch.setattr(driver, "TILE", 70)
     for scale in (2.3, 3.0):
         size = (round(90 * scale), round(120 * scale))
         with torch.no_grad():
@@ -110,7 +111,7 @@ def test_too_long_and_thin(program: ContinuousProgram) -> None:
 def test_a_grid_that_is_off_by_one_would_be_seen(
     program: ContinuousProgram, small: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(continuous, "lr_coordinates", lambda n, ratio, start=0: lr_coordinates(n, ratio, start + 1))
+    monkeypatch.setattr(driver, "lr_coordinates", lambda n, ratio, start=0: lr_coordinates(n, ratio, start + 1))
     with pytest.raises(AssertionError):
         check(program, small, photograph(30, 40), 2.7, least=50)
 
@@ -126,17 +127,22 @@ def test_sampling_is_bilinear() -> None:
 def test_decode_folds_the_colour_matrix(small: Loaded) -> None:
     model = small.model
     assert isinstance(model, EdgeSCS)
-    grid, base = torch.rand(1, 16, 6, 7).double(), torch.rand(1, 3, 6, 7).double()
+    grid, fine = torch.rand(1, 16, 6, 7).double(), torch.rand(1, 3, 24, 28).double()
     rows, cols = lr_coordinates(15, 2.5), lr_coordinates(20, 20 / 7)
+    finer_rows, finer_cols = lr_coordinates(15, 2.5 / 4), lr_coordinates(20, 5 / 7)
     positions = [ContinuousHead.positions(c, r) for c, r in ((rows, 2.5), (cols, 20 / 7))]
     precise = continuous.copy.deepcopy(model).double()
     with torch.no_grad():
-        ycc = precise.continuous.map(sample_bilinear(grid, rows, cols), *positions, sample_bilinear(base, rows, cols))
-        rgb_base = torch.nn.functional.conv2d(base, precise.to_rgb)
+        ycc = precise.continuous.map(
+            sample_bilinear(grid, rows, cols), *positions, sample_bilinear(fine, finer_rows, finer_cols)
+        )
         answer = Decode(precise)(
-            torch.cat([grid, rgb_base], 1),
+            grid,
             sampling(rows, 0, 6, 5).double()[None],
             sampling(cols, 0, 7, 6).double().T[None],
+            torch.nn.functional.conv2d(fine, precise.to_rgb),
+            sampling(finer_rows, 0, 24, 23).double()[None],
+            sampling(finer_cols, 0, 28, 27).double().T[None],
             positions[0][None, :, :, None],
             positions[1][None, :, None, :],
         )
@@ -167,7 +173,7 @@ def test_one_program_does_every_tenth(exported: Exported, small: Loaded) -> None
 def test_the_export_says_what_it_is(exported: Exported) -> None:
     manifest = exported.manifest
     assert exported.path.name == "edge_scs_s_xnnpack-continuous.pte"
-    assert [method.name for method in manifest.methods] == ["colour", "encode", "decode", "x2", "x3", "x4"]
+    assert [method.name for method in manifest.methods] == ["colour", "encode", "x2", "x3", "x4", "finest", "decode"]
     assert manifest.delegated_share is not None
     assert manifest.delegated_share >= 0.85
     assert {method.name: method.delegated_share for method in manifest.methods}["encode"] == 1.0

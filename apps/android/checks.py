@@ -124,7 +124,8 @@ class Android:
         measured = re.findall(r"(\S+): (\d+) tiles, (\S+) dB against", said)
         if not measured:
             raise Failed(f"nothing was compared\n{said}")
-        return ", ".join(f"{name}: {tiles} tiles, {db} dB" for name, tiles, db in measured)
+        pictures = [f"{name}: {tiles} tiles, {db} dB" for name, tiles, db in measured]
+        return ", ".join([*pictures, *re.findall(r"own colours kept: \S+ dB", said)])
 
     def test_golden(self) -> str:
         return self.golden(self.work / "real" / "models")

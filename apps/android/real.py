@@ -25,6 +25,11 @@ def prepare(folder: Path) -> None:
         assert artifact is not None
         guide = np.array(reference) if chosen.reference else None
         answer = FixedPredictor(artifact).enhance(np.array(grey), (200, 300), guide)
+        if guide is None:
+            colours = Image.fromarray(skimage.data.chelsea()).resize((150, 100))
+            kept = FixedPredictor(artifact).enhance(np.array(colours), (200, 300), keep_colour=True)
+            colours.save(folder / f"{name}.kept.in.png")
+            Image.fromarray(kept).save(folder / f"{name}.kept.out.png")
         grey.save(folder / f"{name}.in.png")
         Image.fromarray(answer).save(folder / f"{name}.out.png")
         if guide is not None:

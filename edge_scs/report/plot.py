@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 # Stands for "the page's text colour" while matplotlib draws; replaced by currentColor afterwards.
@@ -112,11 +113,15 @@ def roofline(model: str, stages: Sequence[dict[str, Any]], peak: dict[str, Any])
         axes.plot(roof, [min(top, i * bandwidth) for i in roof], color=_INK, lw=1.4, zorder=2)
         axes.annotate(f"{top:.0f} GMAC/s", (high, top), (0, 5), ha="right", **_TEXT)
         axes.annotate(f"{bandwidth:.0f} GB/s", (low, low * bandwidth), (8, 0), va="center", **_TEXT)
-        labelled: list[tuple[float, float]] = []
+        labelled: dict[str, tuple[float, float]] = {}  # once a stage, whatever the runtimes
+        bottom = min(low * bandwidth, *(s["gmac_s"] for s in drawn))
+        wide = 0.3 * math.log10(high / low)  # about a label, in decades
+        tall = 0.08 * math.log10(max(top, *(s["gmac_s"] for s in drawn)) / bottom)
         for stage in sorted(drawn, key=lambda s: -(s["share"] or 0)):
             x, y = math.log10(stage["intensity"]), math.log10(stage["gmac_s"])
-            if all(abs(x - a) > 0.6 or abs(y - b) > 0.12 for a, b in labelled):
-                labelled.append((x, y))
+            free = all(abs(x - a) > wide or abs(y - b) > tall for a, b in labelled.values())
+            if free and stage["stage"] not in labelled:
+                labelled[stage["stage"]] = (x, y)
                 axes.annotate(stage["stage"], (10**x, 10**y), (0, -17), ha="center", **_TEXT)
         axes.set(xscale="log", yscale="log", xlabel="MultAdds a byte moved", ylabel="GMAC/s", title=model)
         axes.margins(y=0.12)
@@ -178,4 +183,4 @@ def _axes(label: str) -> Iterator[tuple[Any, Any]]:
 def _inline(svg: str, label: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return svg.replace(_INK, "currentColor").replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return svg.replace(_INK, "currentColor").replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)

@@ -11,6 +11,7 @@ from edge_scs.report.pictures import Comparison
 from edge_scs.report.plot import STAGE_COLOURS, Point, quality_scatter, roofline, scatter, styles
 from edge_scs.report.published import published
 from edge_scs.report.result import Report, quality_words
+from edge_scs.report.roofline import attainable
 from edge_scs.report.rows import HR, LR, SCALE
 
 _FOLDER = Path(__file__).with_name("html")
@@ -42,6 +43,7 @@ def render_html(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
         quality_words=quality_words(report.quality) if report.quality else "",
         stage_groups=stage_groups(report.stages),
         rooflines=rooflines(report),
+        above_roof=above_roof(report),
         device_rows=[device_cells(result) for result in report.device_results],
         warm=[r for r in report.device_results if r["thermal_after"] in HOT],
         published=published(),
@@ -125,6 +127,12 @@ def rooflines(report: Report) -> list[str]:
         for model in models
     )
     return [plot for plot in plots if plot]
+
+
+def above_roof(report: Report) -> bool:
+    """Whether a stage is quicker than the roof allows, which wants an explanation."""
+    known = [s for s in report.stages if s["gmac_s"] and s["intensity"]] if report.machine_peak else []
+    return any(s["gmac_s"] > 1.1 * attainable(s["intensity"], report.machine_peak or {}) for s in known)
 
 
 def stage_groups(stages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from edge_scs.cli import app as command_line
 from edge_scs.errors import InputError
 from edge_scs.export import apps
-from edge_scs.export.apps import CHOICE, RESOURCES, others, prepare_apps
-from edge_scs.export.manifest import read_manifest
-from edge_scs.export.presets import load_preset
-from edge_scs.export.verify import verify
+from edge_scs.export.apps import CHOICE, RESOURCES, Prepared, others, prepare_apps
+from edge_scs.export.manifest import Manifest, read_manifest
+from edge_scs.export.presets import FOLDER, Preset
+from edge_scs.export.verify import embedded_photographs, verify
 from edge_scs.models import registry
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
@@ -35,7 +35,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Mod
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The default one, of a size that is exported within a second or two."""
-    text = Path(load_preset.__globals__["FOLDER"], "xnnpack-fp32.toml").read_text(encoding="utf-8")
+    text = (FOLDER / "xnnpack-fp32.toml").read_text(encoding="utf-8")
     path = tmp_path_factory.mktemp("presets") / "tiny.toml"
     path.write_text(text.replace("[180, 320]", "[24, 32]").replace('"xnnpack-fp32"', '"tiny"'), encoding="utf-8")
     return str(path)
@@ -43,19 +43,44 @@ def preset(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
+    return make_clone(tmp_path)
+
+
+def make_clone(folder: Path) -> Path:
     for name in RESOURCES:
-        (tmp_path / "apps" / name).mkdir(parents=True)
-    return tmp_path / "apps"
+        (folder / "apps" / name).mkdir(parents=True)
+    return folder / "apps"
 
 
-def test_a_model_is_laid_whole_into_each_app_and_kept_until_it_is_no_longer_true(
-    small: Loaded, preset: str, clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, small: Loaded, preset: str) -> Prepared:
+    """Really exported, once: it takes seconds. Not to be changed."""
     pytest.importorskip("executorch")
-    first = prepare_apps(small, ["android"], [preset], clone)
-    (made,) = first
-    assert made.folder == clone / RESOURCES["android"] / "edge_scs_s_x4_24x32_tiny"
+    (prepared,) = prepare_apps(small, ["android"], [preset], make_clone(tmp_path_factory.mktemp("made")))
+    return prepared
+
+
+@pytest.fixture
+def exports(made: Prepared, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Exports are copies of that one from here on; the list says which were made."""
+    names: list[str] = []
+
+    def copy(loaded: Loaded, preset: Preset, out: Path, progress: object) -> Manifest:
+        shutil.copytree(made.folder, out, ignore=shutil.ignore_patterns("prepared.json"))
+        names.append(preset.name)
+        return made.manifest
+
+    monkeypatch.setattr(apps, "export_model", copy)
+    return names
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_model_is_whole_and_proven(small: Loaded, made: Prepared) -> None:
     artifact = made.folder / made.manifest.artifact
+    assert made.folder.name == "edge_scs_s_x4_24x32_tiny"
     assert {path.name for path in made.folder.iterdir()} == {
         artifact.name, f"{artifact.name}.json", f"{artifact.name}.golden", "prepared.json",
     }  # fmt: skip
@@ -63,57 +88,58 @@ def test_a_model_is_laid_whole_into_each_app_and_kept_until_it_is_no_longer_true
         "input.png", "expected.png",
     }  # fmt: skip
     assert read_manifest(artifact).sha256 == hashlib.sha256(artifact.read_bytes()).hexdigest()
-    assert verify(artifact, small).passed
+    assert verify(artifact, small, images=embedded_photographs()[:1]).passed
     assert not list(made.folder.parent.parent.glob(".*"))  # the workshop is gone
 
-    (kept,) = prepare_apps(small, ["android"], [preset], clone)
-    assert kept.kept
-    assert not made.kept
-    assert kept.manifest == made.manifest
 
-    picture = made.folder / f"{artifact.name}.golden" / "forward" / "expected.png"
-    picture.write_bytes(picture.read_bytes()[:-1])
-    (again,) = prepare_apps(small, ["android"], [preset], clone)
-    assert not again.kept
-
-    # Whatever decides the export makes it stale: here the converter's version.
-    monkeypatch.setattr(apps, "versions", lambda target: {"executorch": "0"})
-    (new,) = prepare_apps(small, ["android"], [preset], clone)
-    assert not new.kept
-
-
-def test_a_failed_export_leaves_the_older_model_and_nothing_else(
-    small: Loaded, preset: str, clone: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_model_is_kept_until_it_is_no_longer_true(
+    small: Loaded, preset: str, clone: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("executorch")
-    (made,) = prepare_apps(small, ["ios"], [preset], clone)
-    before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
+    def kept() -> bool:
+        before = len(exports)
+        (model,) = prepare_apps(small, ["ios"], [preset], clone)
+        assert model.kept == (len(exports) == before)
+        return model.kept
+
+    assert [kept(), kept()] == [False, True]
+    (folder,) = (clone / RESOURCES["ios"]).iterdir()
+    whole = contents(folder)
+    for path in whole:
+        path.write_bytes(whole[path][:-2])
+        assert [kept(), kept()] == [False, True], path
+        assert contents(folder) == whole
+    (folder / "stranger.txt").touch()
+    assert [kept(), kept()] == [False, True]
+    # Whatever decides an export makes it stale: here the converter's version.
+    monkeypatch.setattr(apps, "versions", lambda target: {"executorch": "0"})
+    assert [kept(), kept()] == [False, True]
+
+
+def test_a_failure_leaves_the_older_model_and_nothing_else(
+    small: Loaded, preset: str, clone: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model,) = prepare_apps(small, ["ios"], [preset], clone)
+    before = contents(model.folder)
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(apps, "versions", lambda target: {"executorch": "0"})
-    with monkeypatch.context() as broken:
-        broken.setattr(apps, "_digests", fail)
-        with pytest.raises(InputError, match="No space left"):
-            prepare_apps(small, ["ios"], [preset], clone)
     real = apps.os.replace
 
     def fail_at_last(old: Path, new: Path) -> None:
-        fail() if (old.name, new) == ("model", made.folder) else real(old, new)
+        fail() if (old.name, new) == ("model", model.folder) else real(old, new)
 
-    with monkeypatch.context() as broken:
-        broken.setattr(
-            apps.os, "replace", lambda a, b: fail() if b == made.folder and a.name == "model" else real(a, b)
-        )
-        with pytest.raises(InputError, match="No space left"):
-            prepare_apps(small, ["ios"], [preset], clone)
-    assert {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()} == before
-    assert not list(made.folder.parent.parent.glob(".*"))
+    monkeypatch.setattr(apps, "versions", lambda target: {"executorch": "0"})
+    for target, name, broken in ((apps, "_digests", fail), (apps.os, "replace", fail_at_last)):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, broken)
+            with pytest.raises(InputError, match="No space left"):
+                prepare_apps(small, ["ios"], [preset], clone)
+        assert contents(model.folder) == before
+        assert not list(model.folder.parent.parent.glob(".*"))
 
 
-def test_models_of_earlier_choices_are_named(small: Loaded, preset: str, clone: Path) -> None:
-    pytest.importorskip("executorch")
+def test_models_of_earlier_choices_are_named(small: Loaded, preset: str, clone: Path, exports: list[str]) -> None:
     prepared = prepare_apps(small, ["android"], [preset], clone)
     assert others(prepared) == []
     earlier = prepared[0].folder.with_name("earlier")
@@ -160,8 +186,7 @@ def test_what_is_laid_into_the_apps_is_not_committed(tmp_path: Path) -> None:
         assert any(line.startswith(f"/apps/{folder}/") for line in ignored)
 
 
-def test_json_is_json_alone(small: Loaded, preset: str, clone: Path) -> None:
-    pytest.importorskip("executorch")
+def test_json_is_json_alone(small: Loaded, preset: str, clone: Path, exports: list[str]) -> None:
     arguments = ["apps", "prepare", "--android", "--preset", preset, "--model", str(small.source), "--into", str(clone)]
     result = CliRunner().invoke(command_line, [*arguments, "--json"])
     assert result.exit_code == 0, result.output

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from report.fake_adbd import FakePhone
 
+from edge_scs.cli.phones import bench_on_phone
 from edge_scs.errors import InputError
 from edge_scs.report import adb
 from edge_scs.report.adb import choose, measure, parse_devices, parse_thermal
@@ -281,3 +282,26 @@ def test_the_daemon_of_the_tests_is_heard_on_loopback_only(server):
     heard = {line.split()[1].split(":")[0] for line in lines if line.split()[1].endswith(f":{port:04X}")}
     assert heard == {"0100007F"}
     assert adb.INBOX.startswith("/data/local/tmp/")
+
+
+def test_the_command_prints_the_rows_of_bench(tmp_path, artifact, monkeypatch, capsys):
+    result = SCHEMA["examples"][0] | {"emulated": False, "device": "Google Pixel 8"}
+    asked: dict[str, Any] = {}
+
+    def fake(path: Path, serial: str | None, **more: Any) -> tuple[dict[str, Any], Path]:
+        asked.update(more, serial=serial)
+        return result, tmp_path / "results" / "x.json"
+
+    monkeypatch.setattr(adb, "measure", fake)
+    bench_on_phone([str(artifact)], "adb", "S1", 4, 20, json_=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert (asked["serial"], asked["runs"], asked["threads"]) == ("S1", 20, 4)
+    row = printed["results"][0]
+    assert row["subject"] == str(artifact)
+    assert row["phone"] == "Google Pixel 8"
+    assert row["stored"].endswith("x.json")
+    keys = ("runtime", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms")
+    shared = {key: row[key] for key in keys}
+    assert shared == {key: result[key] for key in shared if key in result} | {"lr": [180, 320], "hr": [720, 1280]}
+    bench_on_phone([str(artifact)], "adb", None, None, 20, json_=False)
+    assert "median     4.19 ms" in capsys.readouterr().out

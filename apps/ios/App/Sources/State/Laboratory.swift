@@ -115,5 +115,7 @@ extension Measurement {
 
 extension ComputePlan.Share {
     /// "Neural Engine: 57 operations, 98 % of the expected cost"
-    var summary: String { String(format: "%@: %d operations, %.0f %% of the expected cost", device, count, 100 * cost) }
+    var summary: String {
+        "\(device): \(count) operations, \(String(format: "%.0f", 100 * cost)) % of the expected cost"
+    }
 }

@@ -26,14 +26,12 @@ final class Studio {
     private var reading: Task<Void, Never>?
     private var task: Task<Void, Never>?
 
-    /// "640×427 to 2560×1708 in 1.9 s, of which 1.4 s model, 12 tiles"
+    /// "640x427 to 2560x1708 in 1.90 s, of which 1.40 s model, 12 tiles"
     var summary: String? {
         guard let original, let result else { return nil }
-        let (total, inference) = (result.totalMs / 1000, result.inferenceMs / 1000)
-        return String(
-            format: "%d×%d to %d×%d in %.2f s, of which %.2f s model, %d %@", original.size.width,
-            original.size.height, result.picture.size.width, result.picture.size.height, total, inference, result.tiles,
-            result.tiles == 1 ? "tile" : "tiles")
+        let sizes = "\(original.size) to \(result.picture.size)"
+        let times = String(format: "%.2f s, of which %.2f s model", result.totalMs / 1000, result.inferenceMs / 1000)
+        return "\(sizes) in \(times), \(result.tiles) \(result.tiles == 1 ? "tile" : "tiles")"
     }
 
     func take(photograph data: Data) {

@@ -57,6 +57,18 @@ class Session {
     var choice = 0
     var threads: Int? = null
     var photograph: Picture? = null
+        set(value) {
+            field = value
+            grey = value?.let(Workshop::withoutColours)
+        }
+    private var grey: Picture? = null
+    var keepColours = false
+
+    /** Whether the answer has the photograph's own colours: they are kept or borrowed, not both. */
+    val keeps get() = keepColours && chosen?.reference == null
+
+    /** What the answer is compared with: what the network was given to see. */
+    val before get() = if (keeps) photograph else grey
     var reference: Picture? = null
     var answer: Answer? = null
     var busy = false

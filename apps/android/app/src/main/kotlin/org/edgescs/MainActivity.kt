@@ -9,6 +9,7 @@ import android.os.Bundle
 import android.provider.MediaStore
 import android.view.View
 import android.widget.Button
+import android.widget.CheckBox
 import android.widget.ImageView
 import android.widget.ProgressBar
 import android.widget.Spinner
@@ -31,6 +32,7 @@ class MainActivity : Activity() {
     private val progress by lazy { view<ProgressBar>(R.id.progress) }
     private val colour by lazy { view<Button>(R.id.colour) }
     private val reference by lazy { view<View>(R.id.reference) }
+    private val keepColours by lazy { view<CheckBox>(R.id.keep_colours) }
     private val thumbnail by lazy { view<ImageView>(R.id.reference_thumbnail) }
 
     override fun onCreate(state: Bundle?) {
@@ -40,6 +42,11 @@ class MainActivity : Activity() {
         view<View>(R.id.choose).setOnClickListener { pick(PHOTOGRAPH) }
         reference.setOnClickListener { pick(REFERENCE) }
         colour.setOnClickListener { if (session.busy) session.cancelled = true else start() }
+        keepColours.setOnClickListener {
+            session.keepColours = keepColours.isChecked
+            session.answer = null
+            show()
+        }
         view<View>(R.id.save).setOnClickListener { save() }
         view<View>(R.id.share).setOnClickListener { share() }
         view<View>(R.id.measure).setOnClickListener { measure() }
@@ -110,16 +117,17 @@ class MainActivity : Activity() {
         val chosen = session.chosen
         val guided = chosen != null && (chosen.reference == null || session.reference != null)
         val ready = session.photograph != null && guided
-        comparison.show(session.photograph, session.answer?.picture)
+        comparison.show(session.before, session.answer?.picture)
+        keepColours.isChecked = session.keepColours
+        keepColours.visibility = if (chosen?.reference == null) View.VISIBLE else View.GONE
         view<View>(R.id.hint).visibility = if (session.photograph == null) View.VISIBLE else View.GONE
         reference.visibility = if (chosen?.reference == null) View.GONE else View.VISIBLE
         thumbnail.setImageBitmap(session.reference?.let(Photographs::bitmap))
         thumbnail.visibility = if (chosen?.reference == null || session.reference == null) View.GONE else View.VISIBLE
         colour.isEnabled = ready || session.busy
         colour.setText(if (session.busy) R.string.cancel else R.string.colour)
-        for (id in listOf(R.id.choose, R.id.model, R.id.scale, R.id.threads, R.id.reference, R.id.self_test)) {
-            view<View>(id).isEnabled = !session.busy
-        }
+        val inputs = listOf(R.id.choose, R.id.model, R.id.scale, R.id.threads, R.id.reference, R.id.keep_colours)
+        for (id in inputs + R.id.self_test) view<View>(id).isEnabled = !session.busy
         view<View>(R.id.measure).isEnabled = chosen != null && !session.busy
         for (id in listOf(R.id.save, R.id.share)) {
             view<View>(id).isEnabled = session.answer != null && !session.busy
@@ -151,10 +159,11 @@ class MainActivity : Activity() {
         val photograph = session.photograph ?: return
         val guide = if (chosen.reference == null) null else session.reference
         val threads = session.threads
+        val keep = session.keeps
         busy(true)
         advance(0, 0)
         app.work({
-            app.workshop.colour(artifact, chosen, threads, photograph, guide) { done, of ->
+            app.workshop.colour(artifact, chosen, threads, photograph, guide, keep) { done, of ->
                 if (session.cancelled) throw CancelledException()
                 app.onMain { session.screen?.advance(done, of) }
             }

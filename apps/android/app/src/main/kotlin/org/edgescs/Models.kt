@@ -6,7 +6,7 @@ import java.io.IOException
 import org.edgescs.core.Artifact
 import org.edgescs.core.ArtifactException
 
-/** The models that `edge-scs apps prepare --android` put into the assets, and those that adb pushed. */
+/** The models that `edge-scs apps prepare --android` put into the assets; a benchmark may name another file. */
 class Models(private val context: Context) {
     private val folder = File(context.filesDir, "models")
 
@@ -32,9 +32,11 @@ class Models(private val context: Context) {
             ?: throw ArtifactException("$name: no such model; there are ${known.joinToString { it.file.name }}")
     }
 
-    /** Models whose record in the assets is another than the one beside the copy are copied anew. */
+    /** Copies a model whose record in the assets is another than its copy's; removes copies of models that are gone. */
     private fun install() {
-        for (name in context.assets.list(ASSETS).orEmpty()) {
+        val names = context.assets.list(ASSETS).orEmpty()
+        folder.listFiles().orEmpty().filter { it.name !in names }.forEach { it.deleteRecursively() }
+        for (name in names) {
             val record = text("$ASSETS/$name/$RECORD") ?: continue
             val target = File(folder, name)
             if (File(target, RECORD).let { it.isFile && it.readText() == record }) continue

@@ -22,7 +22,10 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
     companion object {
         private const val SUFFIX = ".pte"
 
-        /** The artifacts in the folders right below [root]; what cannot be used ends in [refused]. */
+        /**
+         * The artifacts in the folders right below [root]: int8, the fast ones, first, those that need a reference
+         * last. What cannot be used ends in [refused].
+         */
         fun all(root: File, refused: (ArtifactException) -> Unit = {}): List<Artifact> =
             root.listFiles().orEmpty().filter { it.isDirectory }.sortedBy { it.name }.mapNotNull { folder ->
                 try {
@@ -31,7 +34,7 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
                     refused(error)
                     null
                 }
-            }
+            }.sortedWith(compareBy({ it.choices[0].reference != null }, { it.manifest.precision != "int8" }))
 
         /** The artifact in a folder, checked against its manifest. Throws [ArtifactException]. */
         fun open(folder: File): Artifact {

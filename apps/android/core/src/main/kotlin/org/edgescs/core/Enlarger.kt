@@ -22,10 +22,16 @@ class Enlarger(
     )
 
     /**
-     * The enlarged picture. [progress] hears (tiles done, tiles) and may throw [CancelledException]. Throws
-     * [ArtifactException] for a picture that needs tiles where none fit, a missing reference or an unwanted one.
+     * The enlarged picture; with [keepColours] only its luma is the network's. [progress] hears (tiles done, tiles) and
+     * may throw [CancelledException]. Throws [ArtifactException] for a picture that needs tiles where none fit, a
+     * missing reference or an unwanted one.
      */
-    fun enlarge(picture: Picture, reference: Picture? = null, progress: (Int, Int) -> Unit = { _, _ -> }): Picture {
+    fun enlarge(
+        picture: Picture,
+        reference: Picture? = null,
+        keepColours: Boolean = false,
+        progress: (Int, Int) -> Unit = { _, _ -> },
+    ): Picture {
         val guide = guide(reference)
         val rows = axis(picture.height, choice.lr.height, choice.hr.height)
         val cols = axis(picture.width, choice.lr.width, choice.hr.width)
@@ -45,7 +51,9 @@ class Enlarger(
             }
         }
         strip.write(choice.hr.height, rows.hrStarts.last(), size, out)
-        return Picture(size.height, size.width, out)
+        val large = Picture(size.height, size.width, out)
+        if (!keepColours) return large
+        return Pixels.withChroma(large, Shrinking.resize(picture, size.height, size.width))
     }
 
     /** What the network sees of a picture of its size. */

@@ -59,6 +59,22 @@ object Pixels {
     /** The way back, not clamped. */
     fun rgbFromYcc(ycc: FloatArray): FloatArray = mix(ycc, TO_RGB)
 
+    /** The luma of one picture and the chroma of another one of its size. */
+    fun withChroma(picture: Picture, coloured: Picture): Picture {
+        require(picture.height == coloured.height && picture.width == coloured.width) { "pictures of two sizes" }
+        val w = picture.width
+        val argb = IntArray(picture.argb.size)
+        for (y in 0 until picture.height) { // by rows, which need little memory
+            val (luma, chroma) = listOf(picture, coloured).map { yccFromRgb(rgbTensor(row(it, y))) }
+            luma.copyInto(chroma, endIndex = w)
+            picture(1, w, rgbFromYcc(chroma)).argb.copyInto(argb, y * w)
+        }
+        return Picture(picture.height, w, argb)
+    }
+
+    private fun row(picture: Picture, y: Int) =
+        Picture(1, picture.width, picture.argb.copyOfRange(y * picture.width, (y + 1) * picture.width))
+
     fun level(value: Float): Int = Math.rint((value.coerceIn(0f, 1f) * 255f).toDouble()).toInt()
 
     fun argb(red: Int, green: Int, blue: Int): Int = (0xff shl 24) or (red shl 16) or (green shl 8) or blue

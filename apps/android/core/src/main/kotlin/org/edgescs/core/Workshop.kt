@@ -28,12 +28,13 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
     /** Colour and enlarge. Throws [ArtifactException], and what [progress] throws. */
     fun colour(
         artifact: Artifact, choice: Choice, threads: Int?, picture: Picture, reference: Picture?,
-        progress: (Int, Int) -> Unit = { _, _ -> },
+        keepColours: Boolean = false, progress: (Int, Int) -> Unit = { _, _ -> },
     ): Answer {
         val timed = Timed(engine(artifact, threads))
         val halo = artifact.manifest.halo ?: DEFAULT_HALO
         val start = nanos()
-        val result = Enlarger(timed, choice, halo, artifact.file.name).enlarge(picture, reference, progress)
+        val enlarger = Enlarger(timed, choice, halo, artifact.file.name)
+        val result = enlarger.enlarge(picture, reference, keepColours, progress)
         val total = Stopwatch.milliseconds(nanos() - start)
         return Answer(result, timed.runs, Stopwatch.milliseconds(timed.nanos), total, timed.backends(choice.method))
     }
@@ -59,6 +60,9 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
     companion object {
         /** Small pictures are what this is for: longer sides are shrunk to this first. */
         const val MAX_SIDE = 640
+
+        /** What a network is given to see of a photograph. */
+        fun withoutColours(picture: Picture): Picture = Pixels.grey(picture)
 
         /** For manifests that do not tell: edge_scs_m's. */
         const val DEFAULT_HALO = 22

@@ -79,6 +79,14 @@ class ArtifactTest {
     }
 
     @Test
+    fun theFastOneIsFirstAndReferencesAreLast() {
+        model("a", text("with a reference"))
+        model("b")
+        model("c", text("one size").replace("\"precision\": \"fp32\"", "\"precision\": \"int8\""))
+        assertEquals(listOf("c", "b", "a"), Artifact.all(temporary.root).map { it.file.parentFile!!.name })
+    }
+
+    @Test
     fun aGoldenPairIsThereOrNot() {
         val folder = model("golden")
         val artifact = Artifact.open(folder)

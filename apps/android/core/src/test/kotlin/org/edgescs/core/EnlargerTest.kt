@@ -8,6 +8,8 @@ import org.junit.Test
 
 /** What the driver refuses, and how a user stops it; its arithmetic is in VectorsTest. */
 class EnlargerTest {
+    private val ends = listOf(0f, 1f) // where strong colours are clamped
+
     private class Repeating(private val hr: Size) : Engine {
         override val loadMs = 1.0
 
@@ -55,6 +57,23 @@ class EnlargerTest {
             enlarger(choice).enlarge(grey(100, 100)) { done, of -> if (done == 2 && of > 2) throw stop }
         }
         assertSame(stop, got)
+    }
+
+    @Test
+    fun coloursCanBeKept() {
+        val photograph = Stopwatch.pattern(Size(8, 8))
+        val choice = Choice("forward", 1, Size(8, 8), Size(8, 8), null)
+        val kept = enlarger(choice).enlarge(photograph, keepColours = true) // luma 0.25 everywhere
+        val (was, now) = listOf(photograph, kept).map { Pixels.yccFromRgb(Pixels.rgbTensor(it)) }
+        val rgb = Pixels.rgbTensor(kept)
+        val inside = (0 until 64).filter { i -> (0..2).none { c -> rgb[64 * c + i] in ends } }
+        assertTrue("${inside.size} pixels", inside.size > 10)
+        for (i in inside) {
+            assertEquals(0.25f, now[i], 0.01f)
+            for (c in 1..2) assertEquals(was[64 * c + i], now[64 * c + i], 0.01f)
+        }
+        val same = Pixels.withChroma(photograph, photograph)
+        assertTrue(Statistics.psnr(photograph, same) > 50)
     }
 
     @Test

@@ -55,6 +55,18 @@ class RealArtifactTest {
         }
     }
 
+    /** Python enlarges the colours as float, this core as 8 bits: near, not equal. */
+    @Test
+    fun keptColoursAreNearPythons() {
+        val artifact = artifacts().first { it.choices[0].reference == null }
+        val name = artifact.file.parentFile!!.name
+        val (given, expected) = listOf("in", "out").map { readPng(File(folder, "$name.kept.$it.png")) }
+        val enlarger = Enlarger(open(artifact), artifact.choices[0], artifact.manifest.halo!!, artifact.file.name)
+        val db = Statistics.psnr(enlarger.enlarge(given, keepColours = true), expected)
+        println("own colours kept: %.1f dB against Python's picture".format(db))
+        assertTrue("$db dB", db >= 40)
+    }
+
     @Test
     fun latencyIsWrittenForTheReport() {
         val out = File(folder, "latency").apply { mkdirs() }

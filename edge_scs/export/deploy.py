@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_scs.models.edge_scs import FINEST, ColourBranch, EdgeSCS, enlarge_chroma, shuffle_scale
+from edge_scs.models.edge_scs import FINEST, ColourBranch, EdgeSCS, TextureBranch, enlarge_chroma, shuffle_scale
 from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, pixel_shuffle
 from edge_scs.models.pcarn import PCARN
 
@@ -99,7 +99,7 @@ def absorb(model: nn.Module, deployed: nn.Module) -> None:
         model.colour.load_state_dict(deployed.colour.branch.state_dict(), strict=False)
         model.colour.attention.sharpness = 1.0  # as it is folded in the deployed one
         model.colour.attention.fold(sharpness)
-        model.texture.load_state_dict(deployed.texture.state_dict())
+        deployed.texture.back_into(model.texture)
         back = torch.linalg.inv(model.to_rgb.reshape(3, 3).double())
         head = _mix_outputs(deployed.head.conv, back)
         model.heads[str(deployed.head.scale)].conv.load_state_dict(head.state_dict())  # type: ignore[union-attr]
@@ -112,12 +112,52 @@ class DeployedEdgeSCS(nn.Module):
         super().__init__()
         self.lr = lr
         self.colour = DeployedColour(model.colour, reference)
-        self.texture = model.texture
+        self.texture = DeployedTexture(model.texture)
         self.head = fold_head(model, lr, size)
 
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
         chroma, positive = (enlarge_chroma(x, self.lr) for x in self.colour(gray, reference))
         return self.head(self.texture(gray, chroma), torch.cat([gray, positive], dim=1)).clamp(0, 1)
+
+
+class DeployedTexture(nn.Module):
+    """The texture branch, its global cascade written as a sum: W [a, b] = W_a a + W_b b, and the residual W_a a + a.
+
+    In int8, what is joined shares one range: the first blocks' outputs, which are small, would have the steps of the
+    last one's, which are not (docs/quantization.md). In float it makes no difference, nor in time.
+
+    Shapes: as ``TextureBranch``.
+    """
+
+    def __init__(self, texture: TextureBranch):
+        super().__init__()
+        self.stem, self.blocks, self.fuse = texture.stem, texture.blocks, texture.fuse
+        channels, gather = texture.stem.out_channels, texture.gather
+        self.gathers = nn.ModuleList()
+        for index, weight in enumerate(gather.weight.split(channels, dim=1)):
+            part = nn.Conv2d(channels, channels, 1, bias=index == 0, dtype=weight.dtype).requires_grad_(False)
+            part.weight.copy_(weight)
+            self.gathers.append(part)
+        first = self.gathers[0]
+        first.bias.copy_(gather.bias)  # type: ignore[arg-type, operator, union-attr]
+        first.weight += torch.eye(channels, dtype=gather.weight.dtype)[:, :, None, None]  # type: ignore[operator]
+
+    def forward(self, gray: Tensor, chroma: Tensor) -> Tensor:
+        x = self.stem(gray)
+        gathered = self.gathers[0](x)
+        for block, gather in zip(self.blocks, self.gathers[1:], strict=True):  # type: ignore[arg-type]
+            x = block(x)
+            gathered = gathered + gather(x)
+        return F.relu(self.fuse(torch.cat([gathered, chroma], dim=1)))
+
+    def back_into(self, texture: TextureBranch) -> None:
+        """Give a texture branch these weights."""
+        for name in ("stem", "blocks", "fuse"):
+            getattr(texture, name).load_state_dict(getattr(self, name).state_dict())
+        texture.gather.weight.copy_(torch.cat([part.weight for part in self.gathers], dim=1))  # type: ignore[arg-type, misc]
+        own = texture.stem.out_channels
+        texture.gather.weight[:, :own] -= torch.eye(own, dtype=texture.gather.weight.dtype)[:, :, None, None]
+        texture.gather.bias.copy_(self.gathers[0].bias)  # type: ignore[union-attr, arg-type]
 
 
 class DeployedColour(nn.Module):

@@ -101,6 +101,22 @@ def assert_equal(mine, theirs, where):
         assert mine == theirs, where
 
 
+def train_with_a_power_cut(plan, photographs, out, row, monkeypatch):
+    """A run that breaks off once ``row`` losses are written, and is resumed."""
+    write = MetricsLog.write
+
+    def break_off(self, *figures):
+        write(self, *figures)
+        if len(losses(out)) == row:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsLog, "write", break_off)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(plan, photographs, out, say=lambda text: None)
+    train(plan, photographs, out, resume=True, say=lambda text: None)
+
+
 def test_a_run_killed_with_sigkill_and_resumed_equals_one_never_killed(tmp_path, folder):
     assert_resumes_exactly(tmp_path, recipe_file(tmp_path, texture=40, colour=6), folder, rows=9, total=46)
 
@@ -116,18 +132,7 @@ def test_a_gan_stage_that_breaks_off_goes_on_exactly(tmp_path, folder, pcarn_rec
     """Both optimizers, all discriminators, batch statistics and power iterations; the checkpoints say so themselves."""
     plan, photographs = load_recipe(pcarn_recipe(l1=3, gan=7)), load_photographs([folder])
     train(plan, photographs, tmp_path / "whole", say=lambda text: None)
-    write = MetricsLog.write
-
-    def break_off(self, *row_of_figures):
-        write(self, *row_of_figures)
-        if len(losses(tmp_path / "broken")) == row:
-            raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MetricsLog, "write", break_off)
-        with pytest.raises(RuntimeError, match="power cut"):
-            train(plan, photographs, tmp_path / "broken", say=lambda text: None)
-    train(plan, photographs, tmp_path / "broken", resume=True, say=lambda text: None)
+    train_with_a_power_cut(plan, photographs, tmp_path / "broken", row, monkeypatch)
     assert_same_run(tmp_path)
     rival = load_checkpoint(tmp_path / "whole")["rival"]["discriminator"]
     assert any(key.endswith("_u") for key in rival)

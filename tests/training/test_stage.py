@@ -5,11 +5,9 @@ import torch
 
 from edge_scs.data.photographs import load_photographs
 from edge_scs.recipes import load_recipe
-from edge_scs.training.log import MetricsLog
 from edge_scs.training.loop import train
 from edge_scs.weights.loading import load
-from tests.training.conftest import losses
-from tests.training.test_loop import assert_same_run
+from tests.training.test_loop import assert_same_run, train_with_a_power_cut
 
 RECIPE = """
 model = "edge_scs_s"
@@ -73,16 +71,5 @@ def test_a_tied_stage_learns_one_unit_for_every_call_and_the_next_one_parts_them
 def test_a_run_that_breaks_off_in_either_stage_goes_on_exactly(tmp_path, folder, recipe, monkeypatch, row):
     plan, photographs = load_recipe(recipe), load_photographs([folder])
     train(plan, photographs, tmp_path / "whole", say=lambda text: None)
-    write = MetricsLog.write
-
-    def break_off(self, *figures):
-        write(self, *figures)
-        if len(losses(tmp_path / "broken")) == row:
-            raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MetricsLog, "write", break_off)
-        with pytest.raises(RuntimeError, match="power cut"):
-            train(plan, photographs, tmp_path / "broken", say=lambda text: None)
-    train(plan, photographs, tmp_path / "broken", resume=True, say=lambda text: None)
+    train_with_a_power_cut(plan, photographs, tmp_path / "broken", row, monkeypatch)
     assert_same_run(tmp_path)

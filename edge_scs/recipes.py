@@ -67,6 +67,7 @@ class Stage:
     optimizer: Literal["adamw", "adam", "muon"] = "adamw"
     muon: dict[str, float] = field(default_factory=dict)  # submodules it trains, at this multiple of learning_rate
     tie: list[str] = field(default_factory=list)  # submodules whose recursive blocks share weights in this stage only
+    recycle: list[str] = field(default_factory=list)  # submodules whose dormant channels start anew (training.dormant)
     weight_decay: float = 0.0
     accumulate: int = 1
     clip: float = 1.0  # gradient norm

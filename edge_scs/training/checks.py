@@ -35,6 +35,7 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             ("slow", list(stage.slow)),
             ("muon", list(stage.muon)),
             ("tie", stage.tie),
+            ("recycle", stage.recycle),
         ):
             for part in parts:
                 if part not in known:

@@ -17,11 +17,14 @@ from edge_scs.models.blocks import RecursiveBlock
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
+from edge_scs.training.dormant import recycle
 from edge_scs.training.guard import Guard, next_batch
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.optimizers import from_groups, optimizer, set_rate
 from edge_scs.training.tasks import TASKS
 from edge_scs.training.validation import held_out_loss
+
+RECYCLE_BATCHES = 8
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -54,22 +57,25 @@ class StageRun:
             self.model.get_submodule("" if part == "all" else part).requires_grad_(True)
         self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
         self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
+        self.seed = recipe.seed + 1000 * number
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
         self.rival: _Rival | None = None
         if stage.adversary.weight:
-            self.rival = _Rival(accelerator, recipe, stage, recipe.seed + 1000 * number)
+            self.rival = _Rival(accelerator, recipe, stage, self.seed)
             self.plain.judge = (self.rival.discriminator,)
+        self.recycled = self._recycle() if stage.recycle else 0
         self.task, self.optimizer = accelerator.prepare(
             _maybe_compiled(self.plain, recipe), optimizer(self.model, stage)
         )
         self.ema = [p.detach().clone() for p in self.parameters]
         self.guard = Guard(name)
-        self.seed = recipe.seed + 1000 * number
-        rank, processes = accelerator.process_index, accelerator.num_processes
-        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
         self.stopped = False
 
     def steps(self, start: int, say: Any, log: MetricsLog, asked: Callable[[], bool]) -> Iterator[int]:
         """Take the steps, yielding how many are done after each; ``asked`` to stop, the last one sets ``stopped``."""
+        if self.recycled and not start:
+            say(f"{self.name}: dormant channels that start anew: {self.recycled}")
         workers = self.recipe.workers
         loader = iter(
             torch.utils.data.DataLoader(
@@ -158,6 +164,13 @@ class StageRun:
         for block in self._tied():
             block.untie()
         self.model.eval()
+
+    def _recycle(self) -> int:
+        # Every process looks at the same pictures, and so comes to the same weights.
+        batches = StepBatches(self.batches.photographs, self.stage.data, self.seed, colour=self.colour)
+        parts = [self.model.get_submodule(part) for part in self.stage.recycle]
+        seen = (batches[step].to(self.accelerator.device) for step in range(RECYCLE_BATCHES))
+        return recycle(parts, self.plain, seen, self.seed)
 
     def _tied(self) -> list[RecursiveBlock]:
         parts = [self.model.get_submodule(part) for part in self.stage.tie]

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from edge_scs.data.photographs import load_photographs
 from edge_scs.recipes import load_recipe
 from edge_scs.training.loop import train
+from edge_scs.weights import loading
 from edge_scs.weights.loading import load
 from tests.training.test_loop import assert_same_run, train_with_a_power_cut
 
@@ -31,6 +33,7 @@ task = "texture"
 parts = ["texture", "heads", "continuous"]
 optimizer = "muon"
 muon = { "texture.blocks" = 10.0 }
+recycle = ["texture.blocks"]
 steps = 5
 learning_rate = 1e-3
 warmup = 1
@@ -73,3 +76,14 @@ def test_a_run_that_breaks_off_in_either_stage_goes_on_exactly(tmp_path, folder,
     train(plan, photographs, tmp_path / "whole", say=lambda text: None)
     train_with_a_power_cut(plan, photographs, tmp_path / "broken", row, monkeypatch)
     assert_same_run(tmp_path)
+
+
+def test_a_stage_may_give_dormant_channels_a_new_start(tmp_path, folder, recipe):
+    plan, photographs = load_recipe(recipe, ['stages=["untied"]']), load_photographs([folder])
+    model, said, bias = loading.create("edge_scs_s", plan.config, "test"), [], "texture.blocks.0.units.0.conv1.bias"
+    with torch.no_grad():
+        model.get_parameter(bias)[:3] = -100
+    loading.save(tmp_path / "dormant.safetensors", "edge_scs_s", model, {})
+    weights = train(plan, photographs, tmp_path / "run", init=tmp_path / "dormant.safetensors", say=said.append).weights
+    assert said[0].startswith("untied: dormant channels that start anew: ")
+    assert (load_file(weights)[bias] > -1).all()

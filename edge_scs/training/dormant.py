@@ -46,7 +46,8 @@ def recycle(parts: Iterable[nn.Module], task: Callable[[Batch], Any], batches: I
 
 def _renew(block: ResidualBlock, dormant: Tensor) -> None:
     device = dormant.device
-    fresh = nn.Conv2d(*block.conv1.weight.shape[1::-1], 3)  # the same initialisation, on the CPU whatever the device
+    out_channels, in_channels = block.conv1.weight.shape[:2]
+    fresh = nn.Conv2d(in_channels, out_channels, 3)  # the same initialisation, on the CPU whatever the device
     block.conv1.weight[dormant] = fresh.weight.to(device)[dormant]
     block.conv1.bias[dormant] = 0  # type: ignore[index]
     # With groups, a channel feeds the part of conv2 that its own group's outputs have.

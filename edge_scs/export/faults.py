@@ -17,7 +17,7 @@ MAX_SHIFT = 2  # HR pixels, besides one LR pixel
 
 def psnr(answer: Tensor, expected: Tensor) -> float:
     """In dB, peak 1; 200 for equal pictures. Not finite where the answer is not."""
-    error = (answer.double() - expected.double()).square().mean()
+    error = (answer.double() - expected.double()).square().mean().detach()
     return float("nan") if not torch.isfinite(error) else min(200.0, float(-10 * torch.log10(error.clamp(min=1e-20))))
 
 

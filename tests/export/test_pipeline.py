@@ -1,11 +1,7 @@
 """An artifact gets its name only when it is whole and proven; verification proves it again."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +19,6 @@ from edge_scs.export.methods import UnsupportedError, example_inputs
 from edge_scs.export.opening import Opened, Run
 from edge_scs.export.pipeline import Refusal, artifact_name, export_model, export_targets, mult_adds
 from edge_scs.export.presets import Preset, known, load_preset
-from edge_scs.export.publishing import publish
 from edge_scs.export.table import render
 from edge_scs.export.verify import embedded_photographs, measure, prepare, verify
 from edge_scs.weights import loading
@@ -164,18 +159,6 @@ def test_an_interrupted_export_leaves_the_older_artifact(
     second = export_model(small, preset, tmp_path)
     assert (tmp_path / second.artifact).read_bytes() == b"two"
     assert read_manifest(tmp_path / second.artifact).sha256 == second.sha256 != first.sha256
-
-
-def test_an_older_package_folder_is_replaced(tmp_path: Path) -> None:
-    final, artifact = tmp_path / "a.mlpackage", tmp_path / "w" / "a.mlpackage"
-    for folder, name in ((final, "old"), (artifact, "new")):
-        folder.mkdir(parents=True)
-        (folder / name).touch()
-    (tmp_path / "w" / "a.mlpackage.json").write_text("new")
-    (tmp_path / "a.mlpackage.json").write_text("old")
-    publish(artifact, final)
-    assert [path.name for path in final.iterdir()] == ["new"]
-    assert (tmp_path / "a.mlpackage.json").read_text() == "new"
 
 
 def test_swapped_colours_fail(small: Loaded) -> None:
@@ -324,42 +307,3 @@ def test_all_goes_on_after_a_refusal_and_says_so(
     assert "xnnpack-fp32" in table
     assert "coreml-fp16: refused: it: cannot convert upsample_cubic" in table
     assert "vulkan-fp16: failed: it: parity failed" in table
-
-
-def test_two_exports_into_one_folder_do_not_mix(tmp_path: Path) -> None:
-    """Each of two processes publishes forty times under one name: what lies there afterwards belongs together."""
-    code = """
-import sys
-from pathlib import Path
-from edge_scs.export.publishing import publish
-folder, mine = Path(sys.argv[1]), sys.argv[2]
-for i in range(40):
-    workshop = folder / f".{mine}{i}"
-    (workshop / "a.pte").parent.mkdir()
-    for name in ("a.pte", "a.pte.json"):
-        (workshop / name).write_text(f"{mine}{i}")
-    (workshop / "a.pte.golden").mkdir()
-    (workshop / "a.pte.golden" / "x").write_text(f"{mine}{i}")
-    publish(workshop / "a.pte", folder / "a.pte")
-"""
-    workers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name], cwd=ROOT) for name in "ab"]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
-    places = (tmp_path / "a.pte", tmp_path / "a.pte.json", tmp_path / "a.pte.golden" / "x")
-    assert len({path.read_text() for path in places}) == 1
-
-
-def test_an_interrupt_waits_for_the_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workshop = tmp_path / "w"
-    workshop.mkdir()
-    for name in ("a.pte", "a.pte.json"):
-        (workshop / name).touch()
-    real = os.replace
-
-    def interrupted(source: Path, target: Path) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        real(source, target)
-
-    monkeypatch.setattr("edge_scs.export.publishing.os.replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        publish(workshop / "a.pte", tmp_path / "a.pte")
-    assert names(tmp_path) == ["a.pte", "a.pte.json", "w"]

@@ -21,7 +21,7 @@ from edge_scs.data.pairs import draw_references
 from edge_scs.enhance.predictor import Predictor
 from edge_scs.evaluate import enlarge_bicubic, evaluate, fit_to_scale, run, shrink
 from edge_scs.images import find_images, read_rgb
-from edge_scs.metrics import UInt8, colourfulness, psnr_rgb, psnr_y
+from edge_scs.metrics import UInt8, ab_error, colourfulness, psnr_rgb, psnr_y
 from edge_scs.quantization.network import load as load_int8
 from edge_scs.weights.loading import Loaded, load
 
@@ -64,7 +64,7 @@ def between(loaded: Loaded, folder: Path) -> None:
 
 
 def colour(loaded: Loaded, folder: Path, scale: int = 4) -> None:
-    """RGB PSNR (the evaluator's protocol) and colourfulness, and what the picture without any colour would get."""
+    """RGB PSNR, ab error (the evaluator's protocol) and colourfulness, and what no colour at all would get."""
     predictor, random = Predictor(loaded), np.random.default_rng(0)
     figures: dict[str, list[float]] = {}
     paths = find_images([folder])
@@ -81,11 +81,13 @@ def colour(loaded: Loaded, folder: Path, scale: int = 4) -> None:
         for mode, reference in modes.items():
             out = predictor.enhance(lr, truth.shape[:2], reference())
             figures.setdefault(f"{mode} | psnr_rgb", []).append(psnr_rgb(out, truth, scale))
+            figures.setdefault(f"{mode} | ab error", []).append(ab_error(out, truth, scale))
             figures.setdefault(f"{mode} | colourfulness", []).append(colourfulness(out))
             if mode == "automatic":
                 luma = (out @ np.array([0.299, 0.587, 0.114])).round().clip(0, 255).astype(np.uint8)
                 plain = np.repeat(luma[..., None], 3, axis=2)
                 figures.setdefault("without colour | psnr_rgb", []).append(psnr_rgb(plain, truth, scale))
+                figures.setdefault("without colour | ab error", []).append(ab_error(plain, truth, scale))
         figures.setdefault("the photographs | colourfulness", []).append(colourfulness(truth))
     print(f"\n| {loaded.name}, {folder.name}, x{scale} | figure | mean of {len(paths)} |\n|---|---|---|")
     for name, values in figures.items():

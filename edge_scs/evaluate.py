@@ -14,6 +14,7 @@ key                 RGB networks                               grey networks
 psnr_y, ssim_y      colour in, luma against the colour HR      grey in, the same
 psnr_rgb            colour in, against the colour HR           grey in, coloured output against it
 psnr_grey           grey in, luma against the colour HR        the same as psnr_y
+ab_error            colour in, against the colour HR           grey in, coloured output against it
 colourfulness       null: the colours were given, not made     of the coloured output
 colourfulness_real  of the colour HR pictures                  the same
 lpips               colour in, against the colour HR           grey in, coloured output against it
@@ -46,7 +47,7 @@ from edge_scs.weights.loading import Loaded
 
 _SAY_EVERY = 10
 _LPIPS_SIDE = 64
-_FIGURES = ("psnr_y", "ssim_y", "psnr_rgb", "psnr_grey", "colourfulness", "lpips")
+_FIGURES = ("psnr_y", "ssim_y", "psnr_rgb", "psnr_grey", "ab_error", "colourfulness", "lpips")
 
 
 def evaluate(
@@ -172,6 +173,7 @@ def _compare(output: UInt8, hr: UInt8, border: int, lpips: LPIPS | None) -> dict
         "psnr_y": metrics.psnr_y(output, hr, border),
         "ssim_y": metrics.ssim_y(output, hr, border),
         "psnr_rgb": metrics.psnr_rgb(output, hr, border),
+        "ab_error": metrics.ab_error(output, hr, border),
     }
     if lpips is not None and min(hr.shape[:2]) - 2 * border >= _LPIPS_SIDE:
         figures["lpips"] = metrics.lpips(lpips, output, hr, border)

@@ -94,6 +94,14 @@ def colourfulness(rgb: UInt8) -> float:
     return spread + 0.3 * math.hypot(float(rg.mean()), float(yb.mean()))
 
 
+def ab_error(a: UInt8, b: UInt8, crop: int = 0) -> float:
+    """Mean distance of two RGB pictures in the a, b plane of CIELAB (D65); luminance does not count."""
+    from skimage.color import rgb2lab
+
+    difference = np.subtract(*(rgb2lab(x)[..., 1:] for x in _inside(a, b, crop)))
+    return float(np.hypot(difference[..., 0], difference[..., 1]).mean())
+
+
 def _inside(a: NDArray[T], b: NDArray[T], crop: int) -> tuple[NDArray[T], NDArray[T]]:
     if a.shape != b.shape:
         raise ValueError(f"pictures of shapes {a.shape} and {b.shape} cannot be compared")

@@ -19,7 +19,7 @@ from edge_scs.weights.loading import Loaded
 
 KEYS = {
     "model", "weights", "data", "scale", "images", "skipped", "psnr_y", "ssim_y", "psnr_rgb", "psnr_grey",
-    "colourfulness", "colourfulness_real", "lpips", "lpips_network", "bicubic",
+    "ab_error", "colourfulness", "colourfulness_real", "lpips", "lpips_network", "bicubic",
 }  # fmt: skip
 
 
@@ -82,6 +82,8 @@ def test_grey_networks(folder, scale):
     assert result["psnr_y"] == result["psnr_grey"]
     assert result["colourfulness"] == 0
     assert result["colourfulness_real"] > 10
+    assert result["ab_error"] > 1
+    assert result["ab_error"] == pytest.approx(result["bicubic"]["ab_error"]), "neither has any colour"
     assert result["lpips"] is None
     assert result["bicubic"]["psnr_y"] == result["bicubic"]["psnr_grey"] > result["psnr_y"]
     json.dumps(result, allow_nan=False)

@@ -87,6 +87,15 @@ def test_a_border_that_eats_the_picture_is_refused():
         metrics.psnr_rgb(picture(0, (8, 40)), picture(1, (8, 40)), 4)
 
 
+def test_ab_error_is_a_distance_of_colours_alone():
+    assert metrics.ab_error(flat(40, 40, 40), flat(200, 200, 200)) == pytest.approx(0, abs=0.05)
+    # Red and green of sRGB in CIELAB (D65): a, b = 80.1, 67.2 and -86.2, 83.2.
+    assert metrics.ab_error(flat(255, 0, 0), flat(0, 255, 0)) == pytest.approx(math.hypot(166.3, 16.0), abs=0.2)
+    half = flat(90, 90, 90)
+    half[:, : half.shape[1] // 2] = (255, 0, 0)
+    assert metrics.ab_error(half, flat(90, 90, 90)) == pytest.approx(math.hypot(80.1, 67.2) / 2, abs=0.2)
+
+
 def test_colourfulness():
     assert metrics.colourfulness(flat(90, 90, 90)) == 0
     # A flat colour has no spread: 0.3 sqrt(mean_rg^2 + mean_yb^2), here rg = 255 and yb = 127.5.

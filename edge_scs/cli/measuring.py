@@ -30,7 +30,7 @@ def evaluate(
         return
     bicubic = result["bicubic"]
     print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} pictures")
-    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "colourfulness", "lpips"):
+    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "ab_error", "colourfulness", "lpips"):
         beside = "" if bicubic.get(key) is None else f"  bicubic {bicubic[key]:.4f}"
         print(f"  {key:14s} " + ("-" if result[key] is None else f"{result[key]:.4f}") + beside)
     if result["lpips_network"]:

@@ -23,12 +23,10 @@ GAP, CAPTION = 8, 24
 
 
 def fitted(picture: Picture) -> Image.Image:
-    """A picture within a cell, on white."""
-    small = Image.fromarray(picture).convert("RGB")
-    small.thumbnail(CELL, Image.Resampling.LANCZOS)
-    cell = Image.new("RGB", CELL, "white")
-    cell.paste(small, (0, 0))
-    return cell
+    """A picture as large as a cell allows; a small one shows its pixels."""
+    image, factor = Image.fromarray(picture).convert("RGB"), min(np.divide(CELL, picture.shape[1::-1]))
+    size = (round(image.width * factor), round(image.height * factor))
+    return image.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.LANCZOS)
 
 
 def judged(title: str, answer: Picture, truth: Picture) -> str:

@@ -75,7 +75,8 @@ class Stage:
     pixel_weight: float = 1.0  # L1, in the tasks of training.pictures
     perceptual: Perceptual = field(default_factory=Perceptual)
     adversary: Adversary = field(default_factory=Adversary)
-    chroma_weight: float = 0.5  # L1 on chroma against L1 on luma (texture), or on the mean chroma (colour)
+    chroma_weight: float = 0.5  # of the loss on chroma against that on luma (texture), or on the mean chroma (colour)
+    squared: bool = False  # mean squared error instead of L1: what PSNR counts; task = "texture"
     rebalance: float = 0.5  # Zhang et al. 2016: how uniform the class weights' prior is; 1: no rebalancing
     slow: dict[str, float] = field(default_factory=dict)  # learning rate of a submodule relative to the others
     encoder_init: str = ""  # "squeezenet1_1", or a file in torchvision's key names

@@ -5,16 +5,17 @@ import torch
 from PIL import Image
 
 from edge_scs import color
-from edge_scs.models import heads
-from edge_scs.models.edge_scs import luma_chroma
+from edge_scs.models import edge_scs, heads
+from edge_scs.models.edge_scs import LumaChroma
 
 
 def picture(photograph: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(photograph[::4, ::4].copy()).permute(2, 0, 1)[None].float() / 255
 
 
-def test_the_network_and_the_product_share_one_matrix() -> None:
+def test_the_network_and_the_product_share_their_matrices() -> None:
     assert heads.YCC_TO_RGB == color.YCC_TO_RGB
+    assert edge_scs.RGB_TO_YCC == color.RGB_TO_YCC
 
 
 def test_matrices_are_inverse() -> None:
@@ -48,7 +49,7 @@ def test_white_and_primaries_reach_the_ends_of_the_ranges() -> None:
 
 def test_the_network_s_luma_chroma_agrees(photograph: np.ndarray) -> None:
     rgb = picture(photograph)
-    torch.testing.assert_close(torch.cat(luma_chroma(rgb), 1), color.rgb_to_ycc(rgb), rtol=0, atol=2e-6)
+    torch.testing.assert_close(torch.cat(LumaChroma()(rgb), 1), color.rgb_to_ycc(rgb), rtol=0, atol=2e-6)
 
 
 def test_any_leading_shape_works() -> None:

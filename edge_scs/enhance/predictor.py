@@ -292,6 +292,5 @@ def _bands(
         low = max(band.low, rows.low)
         inside = slice(low - rows.low, band.high - rows.low)
         at_rows = lr_coordinates(stop - start, ratios[0], start, base.device) - low
-        window = features[..., inside, :]
-        fine = model.finest(window, base[..., inside, :])
-        yield slice(start, stop), model.continuous.at(window, fine, at_rows, at_cols, ratios)
+        windows = features[..., inside, :], base[..., inside, :]
+        yield slice(start, stop), model.continuous.at(*windows, at_rows, at_cols, ratios)

@@ -6,7 +6,7 @@
 ``encode``     a tile of luma and chroma on the LR grid -> ``features``, ``base`` (the tile in RGB) and ``grid``: the
                continuous head's first layer
 ``x2 x3 x4``   ``features`` and ``base`` of a tile -> its HR pixels by the PixelShuffle heads
-``finest``     the same at x4, not clamped: what ``decode`` refines
+``finest``     the same by the continuous head's own x4 head, not clamped: what ``decode`` refines
 ``decode``     windows of ``grid`` and of the finest picture, and where to look in them, by rows and by columns -> a
                chunk of HR pixels
 =============  ====================================================================================================
@@ -26,8 +26,8 @@ from torch.nn import functional as F
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import _mix_outputs
 from edge_scs.export.methods import Method
-from edge_scs.models.edge_scs import FINEST, SHUFFLE_SCALES, EdgeSCS
-from edge_scs.models.heads import PixelShuffleHead
+from edge_scs.models.edge_scs import SHUFFLE_SCALES, EdgeSCS
+from edge_scs.models.heads import FINEST, PixelShuffleHead
 
 TILE = 256  # LR pixels a side that encode takes at most, halo included
 CHUNK = 128  # HR pixels a side that decode makes at most
@@ -41,19 +41,19 @@ class Colour(nn.Module):
     def __init__(self, model: EdgeSCS, reference: bool):
         super().__init__()
         self.branch = copy.deepcopy(model.colour)
-        self.sharpness = 1 / self.branch.temperature
-        self.register_buffer("centres", self.branch.centres.reshape(2, -1).clone())
+        self.branch.fold_temperature()
+        vividness = 1.0 if reference else self.branch.vividness
+        self.register_buffer("centres", self.branch.centres.reshape(2, -1) * vividness)
         self.centres: Tensor
         del self.branch.centres  # lowering refuses buffers that nothing reads
         if not reference:
-            self.branch.cross8 = self.branch.cross16 = None
-            del self.branch.votes
+            self.branch.cross8 = self.branch.cross16 = self.branch.split = self.branch.votes = None
 
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
         logits = self.branch.logits_on_grid(gray, reference)
         n, classes, h, w = logits.shape
         # Three axes: over four, XNNPACK's softmax normalises the wrong one (export.deploy).
-        shares = torch.softmax(logits.reshape(n, classes, h * w).transpose(1, 2) * self.sharpness, dim=-1)
+        shares = torch.softmax(logits.reshape(n, classes, h * w).transpose(1, 2), dim=-1)
         return F.linear(shares, self.centres).transpose(1, 2).reshape(n, 2, h, w)
 
 
@@ -74,12 +74,11 @@ class Encode(nn.Module):
 class Shuffle(nn.Module):
     """features (1, channels, h, w), base (1, 3, h, w) -> RGB (1, 3, h * scale, w * scale), in [0, 1] if ``clamped``."""
 
-    def __init__(self, model: EdgeSCS, scale: int, clamped: bool = True):
+    def __init__(self, model: EdgeSCS, head: PixelShuffleHead, clamped: bool = True):
         super().__init__()
-        head = model.heads[str(scale)]
-        assert isinstance(head, PixelShuffleHead)
         self.conv = _mix_outputs(head.conv, model.to_rgb.reshape(3, 3))
-        self.scale, self.clamped = scale, clamped
+        self.scale, self.clamped = head.scale, clamped
+        scale = head.scale
         self.repeat = nn.Conv2d(3, 3 * scale**2, 1, bias=False).requires_grad_(False)
         self.repeat.weight.copy_(torch.eye(3).repeat_interleave(scale**2, dim=0)[:, :, None, None])
 
@@ -154,10 +153,10 @@ def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Met
     encoded = {"features": torch.rand(1, channels, 80, 96), "base": torch.rand(1, 3, 80, 96)}
     for scale in SHUFFLE_SCALES:
         methods[f"x{scale}"] = Method(
-            Shuffle(model, scale), encoded, varying=dict.fromkeys(encoded, on_tile), bounds=bounds
+            Shuffle(model, model.shuffle_head(scale)), encoded, varying=dict.fromkeys(encoded, on_tile), bounds=bounds
         )
-    whole = Shuffle(model, FINEST, clamped=False)
-    methods["finest"] = Method(whole, encoded, ("fine",), dict.fromkeys(encoded, on_tile), bounds)
+    finest = Shuffle(model, model.continuous.finest, clamped=False)
+    methods["finest"] = Method(finest, encoded, ("fine",), dict.fromkeys(encoded, on_tile), bounds)
     methods["decode"] = Method(
         Decode(model),
         {

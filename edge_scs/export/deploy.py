@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_scs.models.edge_scs import FINEST, ColourBranch, EdgeSCS, TextureBranch, enlarge_chroma, shuffle_scale
-from edge_scs.models.heads import ContinuousHead, PixelShuffleHead, lr_coordinates, pixel_shuffle
+from edge_scs.models.edge_scs import ColourBranch, EdgeSCS, TextureBranch, enlarge_chroma, shuffle_scale
+from edge_scs.models.heads import ContinuousHead, lr_coordinates, pixel_shuffle
 from edge_scs.models.pcarn import PCARN
 
 
@@ -99,6 +99,8 @@ def absorb(model: nn.Module, deployed: nn.Module) -> None:
         model.colour.load_state_dict(deployed.colour.branch.state_dict(), strict=False)
         model.colour.attention.sharpness = 1.0  # as it is folded in the deployed one
         model.colour.attention.fold(sharpness)
+        for parameter in model.colour.classify.parameters():
+            parameter.mul_(model.colour.temperature)
         deployed.texture.back_into(model.texture)
         back = torch.linalg.inv(model.to_rgb.reshape(3, 3).double())
         head = _mix_outputs(deployed.head.conv, back)
@@ -165,12 +167,12 @@ class DeployedColour(nn.Module):
 
     def __init__(self, colour: ColourBranch, reference: bool):
         super().__init__()
-        self.mean = AnnealedMean(colour.centres.reshape(2, -1), colour.temperature)
+        self.mean = AnnealedMean(colour.centres.reshape(2, -1) * (1.0 if reference else colour.vividness))
         del colour.centres  # lowering refuses buffers that nothing reads
         colour.attention.fold()
+        colour.fold_temperature()
         if not reference:
-            colour.cross8 = colour.cross16 = None
-            del colour.votes
+            colour.cross8 = colour.cross16 = colour.split = colour.votes = None
         self.branch = colour
 
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -178,7 +180,7 @@ class DeployedColour(nn.Module):
 
 
 class AnnealedMean(nn.Module):
-    """Zhang et al. 2016, eq. 5, over the last axis, the only one over which XNNPACK takes softmax.
+    """Zhang et al. 2016, eq. 5, at temperature 1 and over the last axis, the only one over which XNNPACK takes softmax.
 
     Three axes, not four: after a convolution ``softmax(x.permute(0, 2, 3, 1), -1)`` is delegated too, and silently
     normalises over the wrong axis, because XNNPACK's lowering keeps four-dimensional tensors channels-last.
@@ -188,9 +190,8 @@ class AnnealedMean(nn.Module):
     centre is 0.5 on their mean.
     """
 
-    def __init__(self, centres: Tensor, temperature: float):
+    def __init__(self, centres: Tensor):
         super().__init__()
-        self.sharpness = 1 / temperature
         self.register_buffer("centres", centres.clone())  # (2, classes)
         self.register_buffer("positive", centres + 0.5)
         self.centres: Tensor
@@ -199,7 +200,7 @@ class AnnealedMean(nn.Module):
     def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         n, classes, h, w = logits.shape
         logits = logits.reshape(n, classes, h * w).transpose(1, 2)
-        shares = torch.softmax(logits if self.sharpness == 1 else logits * self.sharpness, dim=-1)
+        shares = torch.softmax(logits, dim=-1)
         chroma, positive = (F.linear(shares, x).transpose(1, 2) for x in (self.centres, self.positive))
         return chroma.reshape(n, 2, h, w), positive.reshape(n, 2, h, w)
 
@@ -213,13 +214,12 @@ def fold_head(model: EdgeSCS, lr: tuple[int, int], size: tuple[int, int]) -> nn.
     * PixelShuffle: M (conv(f) + repeat(b)) = (M conv)(f) + (M repeat)(b), the repetition being a 1x1 convolution whose
       weight for output channel (colour, phase) and input channel c is M[colour, c], whatever the phase;
     * continuous: M (out(x) + interp(b)) = (M out)(x) + interp(M b), because interpolation does not mix channels,
-      b being the answer of the finest PixelShuffle head.
+      b being the answer of its own x4 PixelShuffle head.
     """
     matrix = model.to_rgb.reshape(3, 3)
     offset = -0.5 * (matrix[:, 1] + matrix[:, 2])
     scale = shuffle_scale(lr, size)
-    head = model.heads[str(scale or FINEST)]
-    assert isinstance(head, PixelShuffleHead)
+    head = model.continuous.finest if scale is None else model.shuffle_head(scale)
     phases = head.scale**2
     base = _constant_conv(matrix.repeat_interleave(phases, dim=0), offset.repeat_interleave(phases))
     shuffle = FoldedShuffleHead(_mix_outputs(head.conv, matrix), base, head.scale)

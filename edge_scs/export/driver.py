@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from edge_scs.errors import InputError
 from edge_scs.export.continuous import CHUNK, GRID_SIDES, TILE
 from edge_scs.export.executorch import PteProgram
-from edge_scs.models.edge_scs import COLOUR_SIDE, FINEST, shuffle_scale, to_colour_grid
-from edge_scs.models.heads import ContinuousHead, lr_coordinates, sample_bilinear
+from edge_scs.models.edge_scs import COLOUR_SIDE, shuffle_scale, to_colour_grid
+from edge_scs.models.heads import FINEST, ContinuousHead, lr_coordinates, sample_bilinear
 
 Piece = tuple[slice, slice, Tensor]
 

@@ -12,12 +12,20 @@ from torch.nn import functional as F
 
 def attend(query: Tensor, key: Tensor, value: Tensor, sharpness: float = 1.0) -> Tensor:
     """softmax(sharpness Q^T K) V: query (n, c, h, w), key (n, c, hr, wr), value (n, v, hr, wr) -> (n, v, h, w)."""
+    return _gathered(_shares(query, key, sharpness), value, query)
+
+
+def _shares(query: Tensor, key: Tensor, sharpness: float = 1.0) -> Tensor:
+    """How much of each key's value every query gets: (n, h * w, hr * wr)."""
     n, c, h, w = query.shape
-    v = value.shape[1]
     scores = torch.bmm(query.reshape(n, c, h * w).transpose(1, 2), key.reshape(n, c, -1))
-    scores = scores if sharpness == 1 else scores * sharpness
-    gathered = torch.bmm(torch.softmax(scores, dim=-1), value.reshape(n, v, -1).transpose(1, 2))
-    return gathered.transpose(1, 2).reshape(n, v, h, w)
+    return torch.softmax(scores if sharpness == 1 else scores * sharpness, dim=-1)
+
+
+def _gathered(shares: Tensor, value: Tensor, like: Tensor) -> Tensor:
+    n, v = value.shape[:2]
+    gathered = torch.bmm(shares, value.reshape(n, v, -1).transpose(1, 2))
+    return gathered.transpose(1, 2).reshape(n, v, *like.shape[-2:])
 
 
 @dataclass(frozen=True)
@@ -104,10 +112,10 @@ class ValveCrossAttention(nn.Module):
 
     def _find(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The reference's features and chroma where they match, and both valves."""
-        value = self.value(torch.cat([reference, chroma], dim=1))
-        value = torch.cat([value, chroma], dim=1)
-        found = attend(self._key(source), self._key(reference), value)
-        warped, found_chroma = found[:, :-2], found[:, -2:]
+        shares = _shares(self._key(source), self._key(reference))
+        warped = _gathered(shares, self.value(torch.cat([reference, chroma], dim=1)), source)
+        # Apart: joined to the features, the chroma would have the coarse steps of their int8 range.
+        found_chroma = _gathered(shares, chroma, source)
         valves = torch.sigmoid(self.valve2(F.relu(self.valve1(torch.cat([source, warped], dim=1)))))
         return warped, found_chroma, valves
 

@@ -4,8 +4,7 @@ Three parts that meet in pictures, not in features, so that each can be trained,
 
 * ``ColourBranch``: luma (and a reference) -> coarse chroma, once for the whole picture;
 * ``TextureBranch``: luma and the chroma enlarged to the LR grid -> features, tile by tile;
-* heads: features -> HR luma and chroma. ``PixelShuffleHead`` at x2, x3, x4; anywhere else ``ContinuousHead``, which
-  refines the x4 answer.
+* heads: features -> HR luma and chroma. ``PixelShuffleHead`` at x2, x3, x4; anywhere else ``ContinuousHead``.
 
 Colour is BT.601 luma and chroma (docs/design.md says why not LAB). Grey in is luma, values in [0, 1].
 """
@@ -22,7 +21,7 @@ from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.models.heads import YCC_TO_RGB, ContinuousHead, PixelShuffleHead
 
 SHUFFLE_SCALES = (2, 3, 4)
-FINEST = 4
+RGB_TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 MAX_SCALE = 8.0
 # The colour branch always sees about this many pixels (240^2 = 320x180, the LR picture of a 720p x4 job): objects
 # then have the size it was trained on, and its cost does not grow with the picture.
@@ -45,6 +44,13 @@ class EdgeSCSConfig:
     continuous_channels: int = 16
     reference: bool = True
     temperature: float = 1.0
+    vividness: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError("temperature must be above 0")
+        if not 0 < self.vividness <= 0.5 / CHROMA_LIMIT:
+            raise ValueError(f"vividness must be above 0 and at most {0.5 / CHROMA_LIMIT:g}: chroma ends at 0.5")
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -99,11 +105,39 @@ def average(x: Tensor, kernel: tuple[int, int]) -> Tensor:
     return F.avg_pool2d(x, kernel, kernel, ceil_mode=uneven, count_include_pad=False)
 
 
-def luma_chroma(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """RGB (n, 3, h, w) in [0, 1] -> luma (n, 1, h, w) in [0, 1] and chroma (n, 2, h, w) in [-0.5, 0.5], BT.601."""
-    red, green, blue = rgb[:, 0:1], rgb[:, 1:2], rgb[:, 2:3]
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return luma, torch.cat([(blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
+class LumaChroma(nn.Module):
+    """RGB (n, 3, h, w) in [0, 1] -> luma (n, 1, h, w) in [0, 1] and chroma (n, 2, h, w) in [-0.5, 0.5], BT.601.
+
+    A convolution, and a module that can stay float in int8 networks: docs/quantization.md says what products with
+    single numbers came to.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("matrix", torch.tensor(RGB_TO_YCC)[:, :, None, None], persistent=False)
+        self.matrix: Tensor
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        ycc = F.conv2d(rgb, self.matrix)
+        return ycc[:, :1], ycc[:, 1:]
+
+
+class Votes(nn.Module):
+    """Class logits, and what chroma the attention found as votes for the classes near it, as far as its valve is open.
+
+    A module of its own because it must stay float in int8 networks: votes are ten times as large as the other logits.
+
+    Shapes: logits (n, classes, h, w), valve (n, 1, hv, wv) in [0, 1], found (n, 2, hv, wv) -> (n, classes, h, w).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weights", vote_weights(), persistent=False)
+        self.weights: Tensor
+
+    def forward(self, logits: Tensor, valve: Tensor, found: Tensor) -> Tensor:
+        votes = _enlarge(torch.cat([valve * found, valve], dim=1), logits)
+        return logits + F.conv2d(votes, self.weights)
 
 
 class ColourBranch(nn.Module):
@@ -114,10 +148,11 @@ class ColourBranch(nn.Module):
     which passes the same encoder. What chroma the attention finds at 1/8 also votes for the classes near it, as far as
     the valve is open. Without a reference nothing of this is called: the reference switch.
 
-    The answer is the annealed mean of the class distribution: softmax(logits / temperature) . centres.
+    The answer is the annealed mean of the class distribution: softmax(logits / temperature) . centres; without a
+    reference times ``vividness``, because a mean of what the branch doubts between is paler than any of it.
     """
 
-    def __init__(self, reference: bool = True, temperature: float = 1.0):
+    def __init__(self, reference: bool = True, temperature: float = 1.0, vividness: float = 1.0):
         super().__init__()
         quarter, eighth, sixteenth = SqueezeEncoder.channels
         self.encoder = SqueezeEncoder()
@@ -133,12 +168,12 @@ class ColourBranch(nn.Module):
         self.classify = nn.Conv2d(64, CHROMA_STEPS**2, 1)
         self.cross16 = ValveCrossAttention(96, 64) if reference else None
         self.cross8 = ValveCrossAttention(64, 64) if reference else None
-        self.temperature = temperature
+        self.split = LumaChroma() if reference else None
+        self.votes = Votes() if reference else None
+        self.temperature, self.vividness = temperature, vividness
         self.side = COLOUR_SIDE  # training may start on a smaller grid, which is cheaper
         self.register_buffer("centres", chroma_classes().T.reshape(2, -1, 1, 1), persistent=False)
         self.centres: Tensor
-        self.register_buffer("votes", vote_weights() if reference else None, persistent=False)
-        self.votes: Tensor
 
     def forward(self, gray: Tensor, reference: Tensor | None = None, on_grid: bool = False) -> Tensor:
         """gray (n, 1, h, w) in [0, 1], reference (n, 3, hr, wr) RGB in [0, 1] -> chroma (n, 2, hc, wc).
@@ -147,11 +182,20 @@ class ColourBranch(nn.Module):
         grid already. Raises ValueError when a reference is given to a branch that was built without one.
         """
         logits = self.logits_on_grid(gray, reference) if on_grid else self.logits(gray, reference)
-        return self.annealed_mean(logits)
+        chroma = self.annealed_mean(logits)
+        return chroma * self.vividness if reference is None else chroma
 
     def annealed_mean(self, logits: Tensor) -> Tensor:
         """Zhang et al. 2016, eq. 5: (n, classes, hc, wc) -> chroma (n, 2, hc, wc)."""
         return F.conv2d(torch.softmax(logits / self.temperature, dim=1), self.centres)
+
+    @torch.no_grad()
+    def fold_temperature(self) -> None:
+        """Move the temperature into what makes the logits: the same answers, for nothing."""
+        votes = [] if self.votes is None else [self.votes.weights]
+        for x in (*self.classify.parameters(), *votes):
+            x.div_(self.temperature)
+        self.temperature = 1.0
 
     def logits(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
         """Class logits (n, CHROMA_STEPS^2, hc, wc)."""
@@ -161,15 +205,15 @@ class ColourBranch(nn.Module):
         """``logits`` of a grey picture that ``to_colour_grid`` has resized already."""
         x4, x8, x16 = self.encoder(gray)
         x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(x16)
-        vote = None
+        heard = None
         if reference is not None:
-            x8, x16, vote = self._listen(x8, x16, reference)
+            x8, x16, heard = self._listen(x8, x16, reference)
         x16 = self.block16(self.attention(F.relu(x16)))
         x8 = self.merge8(torch.cat([_enlarge(x16, x8), F.relu(x8)], dim=1))
         x8 = self.block8(F.relu(x8))
         x4 = self.merge4(torch.cat([_enlarge(x8, x4), F.relu(x4)], dim=1))
         logits = self.classify(F.relu(self.block4(F.relu(x4))))
-        return logits if vote is None else logits + F.conv2d(_enlarge(vote, logits), self.votes)
+        return logits if heard is None or self.votes is None else self.votes(logits, *heard)
 
     def look(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, CrossAttention]:
         """What both cross-attentions look at, at 1/8 and 1/16 of the colour grid: arguments as in ``forward``."""
@@ -178,16 +222,17 @@ class ColourBranch(nn.Module):
         at8, at16 = self._heard(reference)
         return cross8.look(self.lateral8(x8), *at8), cross16.look(self.lateral16(x16), *at16)
 
-    def _listen(self, x8: Tensor, x16: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _listen(self, x8: Tensor, x16: Tensor, reference: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         cross8, cross16 = self._crossings()
         at8, at16 = self._heard(reference)
         x8, valve, found = cross8(x8, *at8)
         x16, _, _ = cross16(x16, *at16)
-        return x8, x16, torch.cat([valve * found, valve], dim=1)
+        return x8, x16, (valve, found)
 
     def _heard(self, reference: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """The reference's features and chroma, at 1/8 and at 1/16."""
-        luma, chroma = luma_chroma(to_colour_grid(reference, self.side))
+        assert self.split is not None
+        luma, chroma = self.split(to_colour_grid(reference, self.side))
         _, r8, r16 = self.encoder(luma)
         return (self.lateral8(r8), average(chroma, (8, 8))), (self.lateral16(r16), average(chroma, (16, 16)))
 
@@ -236,7 +281,7 @@ class EdgeSCS(nn.Module):
     def __init__(self, config: EdgeSCSConfig | None = None):
         super().__init__()
         self.config = config or EdgeSCSConfig()
-        self.colour = ColourBranch(self.config.reference, self.config.temperature)
+        self.colour = ColourBranch(self.config.reference, self.config.temperature, self.config.vividness)
         self.texture = TextureBranch(self.config)
         self.heads = nn.ModuleDict(
             {str(scale): PixelShuffleHead(self.config.channels, scale) for scale in SHUFFLE_SCALES}
@@ -265,19 +310,20 @@ class EdgeSCS(nn.Module):
         features, base = self.texture(gray, chroma), torch.cat([gray, chroma], dim=1)
         scale = shuffle_scale(gray.shape[-2:], size)
         if scale is not None:
-            return self.heads[str(scale)](features, base)
-        return self.continuous(features, self.finest(features, base), size)
+            return self.shuffle_head(scale)(features, base)
+        return self.continuous(features, base, size)
 
-    def finest(self, features: Tensor, base: Tensor) -> Tensor:
-        """The x4 answer, which the continuous head refines: (n, 3, 4 h, 4 w), not clamped."""
-        return self.heads[str(FINEST)](features, base)
+    def shuffle_head(self, scale: int) -> PixelShuffleHead:
+        head = self.heads[str(scale)]
+        assert isinstance(head, PixelShuffleHead)
+        return head
 
     def render_at(
         self, gray: Tensor, chroma: Tensor, rows: Tensor, cols: Tensor, ratios: tuple[float, float]
     ) -> Tensor:
         """``render`` by the continuous head on any grid of LR coordinates within these LR pixels: a tile's part."""
         features, base = self.texture(gray, chroma), torch.cat([gray, chroma], dim=1)
-        return self.continuous.at(features, self.finest(features, base), rows, cols, ratios)
+        return self.continuous.at(features, base, rows, cols, ratios)
 
     def rgb(self, ycc: Tensor) -> Tensor:
         """Luma and chroma (n, 3, h, w) -> RGB clamped to [0, 1]."""

@@ -12,6 +12,7 @@ from edge_scs.models.blocks import conv3x3
 
 # ITU-R BT.601 full range, [Y, Cb, Cr] -> [R, G, B] (JFIF): the constant that folds into the last layers at export.
 YCC_TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
+FINEST = 4
 
 
 def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
@@ -75,10 +76,11 @@ class ContinuousHead(nn.Module):
     is eq. 3's relative coordinate, with x the HR pixel's centre, plus LIIF's cell: LR / HR, per axis. Two more readings
     of ours: three linear layers, not four, and pixel centres, not aligned corners (SCSNet itself keeps its own).
 
-    What the perceptron says is added to a ``base`` picture, sampled bilinearly at the same points: the answer of the
-    finest PixelShuffle head, which knows most of it already (docs/experiments.md has the gain).
+    What the perceptron says is added to an x4 picture, ``fine``, sampled bilinearly at the same points. It comes from a
+    PixelShuffle head of this head's own, ``finest``, which learns what bilinear sampling will blur (docs/experiments.md
+    has the gain of both).
 
-    Shapes: features (n, channels, h, w), base (n, 3, k h, k w), size (H, W) -> (n, 3, H, W).
+    Shapes: features (n, channels, h, w), base (n, 3, h, w), size (H, W) -> (n, 3, H, W); fine (n, 3, 4 h, 4 w).
     """
 
     def __init__(self, channels: int, hidden: int):
@@ -88,6 +90,7 @@ class ContinuousHead(nn.Module):
         self.on_cols = nn.Conv2d(2, hidden, 1, bias=False)
         self.hidden = nn.Conv2d(hidden, hidden, 1)
         self.out = nn.Conv2d(hidden, 3, 1)
+        self.finest = PixelShuffleHead(channels, FINEST)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
@@ -99,7 +102,7 @@ class ContinuousHead(nn.Module):
             F.interpolate(self.on_features(features), size, mode="bilinear", align_corners=False),
             self.positions(rows, ratios[0]).to(features.dtype),
             self.positions(cols, ratios[1]).to(features.dtype),
-            F.interpolate(base, size, mode="bilinear", align_corners=False),
+            F.interpolate(self.finest(features, base), size, mode="bilinear", align_corners=False),
         )
 
     def at(self, features: Tensor, base: Tensor, rows: Tensor, cols: Tensor, ratios: tuple[float, float]) -> Tensor:
@@ -108,7 +111,7 @@ class ContinuousHead(nn.Module):
             sample_bilinear(self.on_features(features), rows, cols),
             self.positions(rows, ratios[0]).to(features.dtype),
             self.positions(cols, ratios[1]).to(features.dtype),
-            sample_bilinear(base, *(finer(axis, base.shape[-1] // features.shape[-1]) for axis in (rows, cols))),
+            sample_bilinear(self.finest(features, base), finer(rows, FINEST), finer(cols, FINEST)),
         )
 
     @staticmethod
@@ -121,12 +124,12 @@ class ContinuousHead(nn.Module):
         z = (coordinates + (0.5 + 1e-9)).remainder(1.0) * 2 - 1
         return torch.stack([z, torch.full_like(z, 1 / ratio)])
 
-    def map(self, grid: Tensor, row_positions: Tensor, col_positions: Tensor, base: Tensor) -> Tensor:
-        """The rest of the perceptron: grid (n, hidden, H, W), positions (2, H) and (2, W), base (n, 3, H, W).
+    def map(self, grid: Tensor, row_positions: Tensor, col_positions: Tensor, fine: Tensor) -> Tensor:
+        """The rest of the perceptron: grid (n, hidden, H, W), positions (2, H) and (2, W), fine (n, 3, H, W).
 
         Z acts through separate row and column terms, which is the same linear map without two full-size planes.
         """
         position = self.on_rows(row_positions[None, :, :, None]) + self.on_cols(col_positions[None, :, None, :])
         x = F.relu(grid + position)
         x = F.relu(self.hidden(x))
-        return self.out(x) + base
+        return self.out(x) + fine

@@ -43,8 +43,9 @@ class TextureTask(nn.Module):
         coarse_size = (max(1, round(lr[0] / batch.chroma_ratio)), max(1, round(lr[1] / batch.chroma_ratio)))
         coarse = F.interpolate(target[:, 1:], coarse_size, mode="bilinear", antialias=True, align_corners=False)
         out = self.model.render(batch.gray, enlarge_chroma(coarse, lr), (batch.hr.shape[-2], batch.hr.shape[-1]))
-        detail = F.l1_loss(out[:, :1].float(), target[:, :1])
-        chroma = F.l1_loss(out[:, 1:].float(), target[:, 1:])
+        error = F.mse_loss if self.stage.squared else F.l1_loss
+        detail = error(out[:, :1].float(), target[:, :1])
+        chroma = error(out[:, 1:].float(), target[:, 1:])
         return {"loss": detail + self.stage.chroma_weight * chroma, "luma": detail, "chroma": chroma}
 
 

@@ -25,7 +25,7 @@ def model(lively: Callable[..., nn.Module]) -> EdgeSCS:
     network = lively(registry.create("edge_scs_m"))
     assert isinstance(network, EdgeSCS)
     network.colour.classify.weight.mul_(30)  # sure of its colours, as a trained network is; else they would all be grey
-    network.colour.temperature = 0.38
+    network.colour.temperature, network.colour.vividness = 0.38, 1.2
     network.colour.side = 96  # cheaper than the shipped 240, folded just the same
     return network
 

@@ -109,7 +109,10 @@ def quantised_file(small: Loaded, photographs: Photographs, tmp_path_factory: py
     recipe = QATRecipe(
         "edge_scs_s",
         variants=["x4", "x4_ref"],
-        keep_float=["colour.mean", "colour.branch.cross16.unit", "colour.branch.cross8.unit"],
+        keep_float=[
+            "colour.mean", "colour.branch.split", "colour.branch.votes",
+            "colour.branch.cross16.unit", "colour.branch.cross8.unit",
+        ],
         calibration=2, steps=0, batch=1, hr=[96, 128],
     )  # fmt: skip
     return _calibrated_file(recipe, small, photographs, tmp_path_factory.mktemp("int8"))

@@ -112,9 +112,10 @@ def test_an_int8_mlpackage_is_proven(tiny_quantised: Loaded, tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["xnnpack-int8", "coreml-w8a8"])
 @pytest.mark.parametrize("reference", [False, True])
-def test_edge_scs_in_int8_reaches_both_targets(quantised: Loaded, tmp_path: Path, preset: str, reference: bool) -> None:
-    chosen = load_preset(preset).replace(lr=[24, 32], reference=reference, min_psnr_db=38.0)
-    manifest = export_model(quantised, chosen, tmp_path)
+def test_the_shipped_int8_network_reaches_both_targets(tmp_path: Path, preset: str, reference: bool) -> None:
+    """Trained weights: an untrained network's attention has no clear winners, and rounding changes who wins."""
+    chosen = load_preset(preset).replace(lr=[24, 32], reference=reference, min_psnr_db=40.0)
+    manifest = export_model(load("edge_scs_s"), chosen, tmp_path)
     assert manifest.parity is not None
     assert manifest.parity.passed
     assert manifest.delegated_share in (None, 1.0)

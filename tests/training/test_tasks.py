@@ -1,9 +1,14 @@
-"""Balancing keeps what the encoder computes and levels what the next layers hear."""
+"""Balancing keeps what the encoder computes and levels what the next layers hear; the losses are what they say."""
 
+import pytest
 import torch
 
+from edge_scs.color import rgb_to_ycc
+from edge_scs.data.pairs import Batch
+from edge_scs.models import registry
 from edge_scs.models.encoders import SqueezeEncoder
-from edge_scs.training.tasks import balance
+from edge_scs.recipes import Stage
+from edge_scs.training.tasks import TextureTask, balance
 
 
 def test_balanced_layers_compute_the_same_at_deviation_one(photograph):
@@ -18,3 +23,19 @@ def test_balanced_layers_compute_the_same_at_deviation_one(photograph):
     for old, new in zip(before, after, strict=True):
         torch.testing.assert_close(new * (old.sum() / new.sum()), old, rtol=1e-3, atol=1e-3 * float(old.max()))
         assert 0.5 < float(new.std()) < 2.0 < float(old.std()) or float(old.std()) < 0.5
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_the_texture_loss_is_the_mean_error_on_luma_and_chroma(squared):
+    stage = Stage("texture", ["texture"], 1, 1e-3, squared=squared, chroma_weight=0.25)
+    model, gray, hr = registry.create("edge_scs_s"), torch.rand(2, 1, 6, 6), torch.rand(2, 3, 12, 12)
+    losses = TextureTask(model, stage, None)(Batch(gray, hr, None, chroma_ratio=6.0))
+    # A fresh network repeats its pixels; the chroma it was given is that of the whole picture, as one number.
+    ycc = rgb_to_ycc(hr)
+    answer = torch.cat(
+        [gray.repeat_interleave(2, 2).repeat_interleave(2, 3), ycc[:, 1:].mean((2, 3), True).expand(2, 2, 12, 12)], 1
+    )
+    error = (answer - ycc).square() if squared else (answer - ycc).abs()
+    assert losses["luma"].item() == pytest.approx(error[:, :1].mean().item(), rel=1e-4)
+    assert losses["chroma"].item() == pytest.approx(error[:, 1:].mean().item(), rel=1e-2)
+    assert losses["loss"].item() == pytest.approx(losses["luma"].item() + 0.25 * losses["chroma"].item(), rel=1e-5)

@@ -1,0 +1,66 @@
+"""The scripts behind the documents' figures: they start, and those of quality run whole on a small picture."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_scs.demo import photograph
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """B100, as small as it gets."""
+    folder = tmp_path_factory.mktemp("bench")
+    (folder / "B100").mkdir()
+    for index, name in enumerate(("chelsea", "coffee")):
+        Image.fromarray(photograph(name)[:96, : 128 + 32 * index]).save(folder / "B100" / f"{name}.png")
+    return folder
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_each_says_what_it_is_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, path.name, "--help")
+    assert stopped.value.code == 0
+    assert "usage" in capsys.readouterr().out
+
+
+def test_quality_prints_its_tables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "quality.py", "--bench", folder, "--model", "edge_scs_s", "--sets", "B100", "--scales", 2, 2.7)
+    said = capsys.readouterr().out
+    assert "| B100, edge_scs_s | " in said
+    assert "| the x3 answer, resized | " in said
+    assert "| led by another picture | psnr_rgb | " in said
+    assert "nan" not in said
+
+
+def test_held_out_prints_its_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "held_out.py", "--data", folder, "--model", "edge_scs_s")
+    said = capsys.readouterr().out
+    assert "1 held-out photographs" in said
+    assert "self-reference" in said
+
+
+def test_the_contact_sheet_is_a_picture(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "edge_scs.demo.photograph", lambda name: np.asarray(Image.open(folder / "B100" / "chelsea.png"))
+    )
+    run(monkeypatch, "contact_sheet.py", "--model", "edge_scs_s", "-o", tmp_path / "sheet.png")
+    assert np.asarray(Image.open(tmp_path / "sheet.png")).std() > 30

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edge_scs.demo import Job, Picture, photograph, restore
 from edge_scs.enhance.predictor import Predictor
-from edge_scs.images import write_image
+from edge_scs.files import atomic_path
 from edge_scs.metrics import colourfulness, psnr_rgb
 from edge_scs.weights.loading import load
 
@@ -66,7 +66,8 @@ def main() -> None:
             left, top = GAP + column * width, GAP + line * height
             pen.text((left, top), caption, fill="black", font=font)
             page.paste(fitted(picture), (left, top + CAPTION))
-    write_image(options.out, np.array(page))
+    with atomic_path(options.out) as temporary:
+        page.save(temporary, Image.registered_extensions()[options.out.suffix], quality=85)
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--model", default="edge_scs_m")
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float, help="instead of the checkpoint's own")
     options = parser.parse_args()
     branch = load(options.model, options.weights).model.colour
-    branch.temperature = options.temperature
+    branch.temperature = options.temperature or branch.temperature
     _, held_out = load_photographs(options.data).split()
     random = np.random.default_rng(0)
     scores: dict[str, list[tuple[float, float]]] = {"without colour": [], "automatic": [], "self-reference": []}

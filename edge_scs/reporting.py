@@ -140,7 +140,7 @@ def evaluated(
 
 def staged(networks: Iterable[Loaded], quick: bool, say: Callable[[str], None], cache: Cache) -> list[dict[str, Any]]:
     """Where the time of each network goes, in the runtimes that ``stages`` knows."""
-    effort: dict[str, Any] = {"runs": 2, "max_seconds": 5.0} if quick else {"runs": 5, "max_seconds": 20.0}
+    effort: dict[str, Any] = {"runs": 2, "max_seconds": 5.0} if quick else {"runs": 3, "max_seconds": 5.0}
     rows = []
     for network in networks:
         say(f"stages of {network.name}")

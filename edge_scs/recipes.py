@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -68,6 +69,8 @@ class Stage:
     muon: dict[str, float] = field(default_factory=dict)  # submodules it trains, at this multiple of learning_rate
     tie: list[str] = field(default_factory=list)  # submodules whose recursive blocks share weights in this stage only
     recycle: list[str] = field(default_factory=list)  # submodules whose dormant channels start anew (training.dormant)
+    # Cuts the texture branch's dormant channels out before the first step, and rounds its widths up to this; 0: not
+    trim: int = 0
     weight_decay: float = 0.0
     accumulate: int = 1
     clip: float = 1.0  # gradient norm
@@ -110,14 +113,23 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """
     recipe = build(Recipe, read_table(path, overrides), str(path))
     for key, value in recipe.config.items():
-        if isinstance(value, int) and value > MAX_WIDTH:  # before anything is allocated
-            raise InputError(f"{path}: config.{key} is {value}, more than {MAX_WIDTH}; choose less")
+        for number in _integers(value):
+            if number > MAX_WIDTH:  # before anything is allocated
+                raise InputError(f"{path}: config.{key} asks for {number}, more than {MAX_WIDTH}; choose less")
     for name in recipe.stages:
         if name not in recipe.stage:
             raise InputError(f"{path}: stages names {name!r}, but there is no table [stage.{name}]")
     if not recipe.stages:
         raise InputError(f"{path}: stages is empty; name at least one of {', '.join(recipe.stage)}")
     return recipe
+
+
+def _integers(value: Any) -> Iterator[int]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _integers(item)
+    elif isinstance(value, int):
+        yield value
 
 
 def read_table(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:

@@ -52,6 +52,8 @@ def test_overrides_are_typed(recipe):
         ("stage.a.adversary.wieght=1.0", "did you mean weight?"),
         ("model.x=3", "is not a table"),
         ("nonsense", "key=value"),
+        ("config.channels=99999", "config.channels asks for 99999"),
+        ("config.widths=[[16, 99999]]", "config.widths asks for 99999"),
     ],
 )
 def test_bad_keys_and_values_are_named_in_one_line(recipe, override, says):

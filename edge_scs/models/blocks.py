@@ -6,6 +6,7 @@ the group count and the cascade, are options here, because at phone budgets they
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,14 @@ class ResidualBlock(nn.Module):
     """``x + conv(relu(conv(x)))``; with ``groups > 1`` PCARN-M's EResidual (eq. 9): a pointwise convolution follows.
 
     Shapes: (n, channels, h, w) -> the same. ``final_relu`` is PCARN's ReLU after the addition; plain residual blocks
-    leave it out.
+    leave it out. ``hidden`` channels lie between the two convolutions (None: ``channels``).
     """
 
-    def __init__(self, channels: int, groups: int = 1, final_relu: bool = False):
+    def __init__(self, channels: int, groups: int = 1, final_relu: bool = False, hidden: int | None = None):
         super().__init__()
-        self.conv1 = conv3x3(channels, channels, groups=groups)
-        self.conv2 = conv3x3(channels, channels, groups=groups)
+        hidden = channels if hidden is None else hidden
+        self.conv1 = conv3x3(channels, hidden, groups=groups)
+        self.conv2 = conv3x3(hidden, channels, groups=groups)
         self.pointwise = nn.Conv2d(channels, channels, 1) if groups > 1 else None
         self.final_relu = final_relu
 
@@ -44,16 +46,24 @@ class RecursiveBlock(nn.Module):
 
     ``cascade`` adds PCARN's local cascading (eq. 2): after every call a 1x1 convolution over the input and all the
     outputs so far. ``tied=False`` builds one residual block per call instead: the same work with more parameters.
+    ``hidden`` gives these blocks hidden widths of their own, one a call.
 
     Shapes: (n, channels, h, w) -> the same.
     """
 
-    def __init__(self, channels: int, repeats: int, groups: int = 1, cascade: bool = False, tied: bool = True):
+    def __init__(
+        self,
+        channels: int,
+        repeats: int,
+        groups: int = 1,
+        cascade: bool = False,
+        tied: bool = True,
+        hidden: Sequence[int] | None = None,
+    ):
         super().__init__()
         self.repeats = repeats
-        self.units = nn.ModuleList(
-            ResidualBlock(channels, groups, final_relu=groups > 1) for _ in range(1 if tied else repeats)
-        )
+        widths = [channels] * (1 if tied else repeats) if hidden is None else hidden
+        self.units = nn.ModuleList(ResidualBlock(channels, groups, groups > 1, width) for width in widths)
         self.gathers = nn.ModuleList(
             nn.Conv2d((call + 2) * channels, channels, 1) for call in range(repeats if cascade else 0)
         )

@@ -9,6 +9,7 @@ Three parts that meet in pictures, not in features, so that each can be trained,
 Colour is BT.601 luma and chroma (docs/design.md says why not LAB). Grey in is luma, values in [0, 1].
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -33,7 +34,11 @@ VOTE_DEVIATION = 0.05  # one step of that grid
 
 @dataclass(frozen=True)
 class EdgeSCSConfig:
-    """What a checkpoint needs to rebuild its network."""
+    """What a checkpoint needs to rebuild its network.
+
+    ``widths``: hidden channels of the texture branch's residual units, one a call, block by block; empty: ``channels``
+    each. Only where every call has weights of its own.
+    """
 
     channels: int = 28
     blocks: int = 3
@@ -45,12 +50,22 @@ class EdgeSCSConfig:
     reference: bool = True
     temperature: float = 1.0
     vividness: float = 1.0
+    widths: Sequence[Sequence[int]] = ()
 
     def __post_init__(self) -> None:
+        if self.widths and (self.tied or self.cascade or self.groups > 1):
+            raise ValueError("widths go with tied = false, without groups and cascade")
+        if self.widths and (len(self.widths) != self.blocks or not all(self.widths) or min(map(min, self.widths)) < 1):
+            raise ValueError(f"widths must be {self.blocks} lists of whole numbers from 1 up, none of them empty")
         if not self.temperature > 0:
             raise ValueError("temperature must be above 0")
         if not 0 < self.vividness <= 0.5 / CHROMA_LIMIT:
             raise ValueError(f"vividness must be above 0 and at most {0.5 / CHROMA_LIMIT:g}: chroma ends at 0.5")
+
+    @property
+    def calls(self) -> list[int]:
+        """Residual units of each block, counted as often as they are called."""
+        return [len(row) for row in self.widths] or [self.repeats] * self.blocks
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -260,7 +275,10 @@ class TextureBranch(nn.Module):
         c = config.channels
         self.stem = conv3x3(1, c)
         self.blocks = nn.ModuleList(
-            RecursiveBlock(c, config.repeats, config.groups, config.cascade, config.tied) for _ in range(config.blocks)
+            RecursiveBlock(
+                c, calls, config.groups, config.cascade, config.tied, config.widths[index] if config.widths else None
+            )
+            for index, calls in enumerate(config.calls)
         )
         self.gather = nn.Conv2d((config.blocks + 1) * c, c, 1)
         self.fuse = conv3x3(c + 2, c)
@@ -293,8 +311,7 @@ class EdgeSCS(nn.Module):
     @property
     def halo(self) -> int:
         """LR pixels around a tile that its pixels depend on: one per 3x3 convolution, one to interpolate."""
-        per_block = 2 * self.config.repeats
-        return 1 + self.config.blocks * per_block + 1 + 1 + 1
+        return 1 + 2 * sum(self.config.calls) + 1 + 1 + 1
 
     def forward(self, gray: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
         """gray (n, 1, h, w), size (H, W), reference (n, 3, hr, wr) -> RGB (n, 3, H, W), all in [0, 1]."""

@@ -67,7 +67,10 @@ def train(
         check_same_run(state, recipe, processes, out, say)
 
     set_seed(recipe.seed)
-    model = loading.create(recipe.model, recipe.config, "recipe")
+    # A stage may have trimmed the network since: then the checkpoint knows its shape.
+    model = loading.create(
+        recipe.model, recipe.config if state is None else state.get("config", recipe.config), "recipe"
+    )
     check_stages(recipe, model)
     if init is not None:
         loading.load_state(model, loading.read_safetensors(init)[0], init)
@@ -82,11 +85,10 @@ def train(
     with stop_on_signals() as asked:
         for number in range(position["stage"], len(recipe.stages)):
             name = recipe.stages[number]
-            run = StageRun(accelerator, recipe, name, number, model, training)
-            start = 0
-            if state is not None and number == position["stage"] and position["step"] > 0:
+            start = position["step"] if state is not None and number == position["stage"] else 0
+            run = StageRun(accelerator, recipe, name, number, model, training, fresh=not start)
+            if state is not None and start:
                 run.restore(state)
-                start = position["step"]
             for step in run.steps(start, say, log, asked):
                 whole = step == run.stage.steps
                 if first and (whole or step % recipe.validate_every == 0):
@@ -100,8 +102,16 @@ def train(
                 if first and (whole or run.stopped or step % recipe.checkpoint_every == 0):
                     # A finished stage is at step 0 of the next one, which starts from the average.
                     position = {"stage": number + whole, "step": 0 if whole else step}
-                    run_state = {"recipe": asdict(recipe), "processes": processes, "position": position}
-                    save_checkpoint(out, run_state | run.state())
+                    save_checkpoint(
+                        out,
+                        {
+                            "recipe": asdict(recipe),
+                            "config": dict(vars(model.config)),
+                            "processes": processes,
+                            "position": position,
+                        }
+                        | run.state(),
+                    )
             if run.stopped:
                 say(f"interrupted in stage {name}; go on with --resume --out {out}")
                 return Outcome(None, interrupted=True, first=first)

@@ -10,21 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge_scs.data.pairs import StepBatches
+from edge_scs.data.pairs import Batch, StepBatches
 from edge_scs.data.photographs import Photographs
 from edge_scs.models import registry
 from edge_scs.models.blocks import RecursiveBlock
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
-from edge_scs.training.dormant import recycle
+from edge_scs.training.dormant import recycle, trim
 from edge_scs.training.guard import Guard, next_batch
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.optimizers import from_groups, optimizer, set_rate
 from edge_scs.training.tasks import TASKS
 from edge_scs.training.validation import held_out_loss
 
-RECYCLE_BATCHES = 8
+DORMANT_BATCHES = 8  # to see which channels are
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -38,16 +38,31 @@ def learning_rate(stage: Stage, step: int) -> float:
 
 
 class StageRun:
-    """A stage from its first step, or from where a checkpoint left it (``restore``), to its last.
+    """A stage from its first step, or from where a checkpoint left it (``restore``; then not ``fresh``), to its last.
 
     Each step the network is trained first, against the discriminators as they are; then they are, on the same pictures.
     """
 
-    def __init__(self, accelerator: Any, recipe: Recipe, name: str, number: int, model: Any, photographs: Photographs):
+    def __init__(
+        self,
+        accelerator: Any,
+        recipe: Recipe,
+        name: str,
+        number: int,
+        model: Any,
+        photographs: Photographs,
+        fresh: bool = True,
+    ):
         self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
         self.stage = stage = recipe.stage[name]
         self.colour = registry.describe(recipe.model, model).input == "rgb"
         self.model = model.to(accelerator.device)
+        self.seed = recipe.seed + 1000 * number
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
+        self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
+        # A run that goes on in the middle of this stage has been trimmed already: its checkpoint's config says so.
+        self.widths = trim(self.model, self.plain, self._seen(), stage.trim, self.seed) if stage.trim and fresh else []
         if recipe.channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.model.train().requires_grad_(False)
@@ -56,10 +71,6 @@ class StageRun:
         for part in stage.parts:
             self.model.get_submodule("" if part == "all" else part).requires_grad_(True)
         self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
-        self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
-        self.seed = recipe.seed + 1000 * number
-        rank, processes = accelerator.process_index, accelerator.num_processes
-        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
         self.rival: _Rival | None = None
         if stage.adversary.weight:
             self.rival = _Rival(accelerator, recipe, stage, self.seed)
@@ -74,6 +85,8 @@ class StageRun:
 
     def steps(self, start: int, say: Any, log: MetricsLog, asked: Callable[[], bool]) -> Iterator[int]:
         """Take the steps, yielding how many are done after each; ``asked`` to stop, the last one sets ``stopped``."""
+        if self.widths:
+            say(f"{self.name}: trimmed to widths of {self.widths}")
         if self.recycled and not start:
             say(f"{self.name}: dormant channels that start anew: {self.recycled}")
         workers = self.recipe.workers
@@ -166,11 +179,13 @@ class StageRun:
         self.model.eval()
 
     def _recycle(self) -> int:
-        # Every process looks at the same pictures, and so comes to the same weights.
-        batches = StepBatches(self.batches.photographs, self.stage.data, self.seed, colour=self.colour)
         parts = [self.model.get_submodule(part) for part in self.stage.recycle]
-        seen = (batches[step].to(self.accelerator.device) for step in range(RECYCLE_BATCHES))
-        return recycle(parts, self.plain, seen, self.seed)
+        return recycle(parts, self.plain, self._seen(), self.seed)
+
+    def _seen(self) -> Iterator[Batch]:
+        """Pictures to find dormant channels by: the same in every process, which so come to the same weights."""
+        batches = StepBatches(self.batches.photographs, self.stage.data, self.seed, colour=self.colour)
+        return (batches[step].to(self.accelerator.device) for step in range(DORMANT_BATCHES))
 
     def _tied(self) -> list[RecursiveBlock]:
         parts = [self.model.get_submodule(part) for part in self.stage.tie]

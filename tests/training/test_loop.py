@@ -246,6 +246,8 @@ def test_a_run_is_neither_overwritten_nor_mixed(tmp_path, folder):
         ('stage.colour.slow={"colour.decoder" = 0.1}', "has no part 'colour.decoder'"),
         ('stage.colour.tie=["colour.block"]', "has no part 'colour.block'"),
         ('stage.texture.recycle=["texture.block"]', "has no part 'texture.block'"),
+        ("stage.texture.trim=16", "stage.texture.trim: widths go with tied = false"),
+        ("stage.texture.trim=-1", "stage.texture.trim: -1 is no width"),
         ("stage.colour.optimizer=muon", "stage.colour.muon: goes with optimizer"),
         ("stage.colour.encoder_init=/none.pth", "no such feature weights"),
     ],

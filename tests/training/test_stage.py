@@ -87,3 +87,14 @@ def test_a_stage_may_give_dormant_channels_a_new_start(tmp_path, folder, recipe)
     weights = train(plan, photographs, tmp_path / "run", init=tmp_path / "dormant.safetensors", say=said.append).weights
     assert said[0].startswith("untied: dormant channels that start anew: ")
     assert (load_file(weights)[bias] > -1).all()
+
+
+@pytest.mark.parametrize("row", [3, 8], ids=["before", "trimmed"])
+def test_a_stage_may_trim_the_network_and_goes_on_exactly(tmp_path, folder, recipe, monkeypatch, row):
+    overrides = ["stage.untied.recycle=[]", "stage.untied.trim=12"]
+    plan, photographs, said = load_recipe(recipe, overrides), load_photographs([folder]), []
+    whole = train(plan, photographs, tmp_path / "whole", say=said.append)
+    assert "untied: trimmed to widths of [[24, 24], [24, 24]]" in said
+    assert load(str(whole.weights)).model.config.widths == [[24, 24], [24, 24]]
+    train_with_a_power_cut(plan, photographs, tmp_path / "broken", row, monkeypatch)
+    assert_same_run(tmp_path)

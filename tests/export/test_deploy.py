@@ -44,9 +44,12 @@ def test_equals_the_eager_network(model: EdgeSCS, size: tuple[int, int], referen
     torch.testing.assert_close(answer, expected, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("config", [{}, {"tied": False, "widths": [[3], [5, 8], [4]]}], ids=["tied", "trimmed"])
 @pytest.mark.parametrize("size", [(96, 128), (60, 80)])
-def test_equals_the_eager_network_in_float32(lively: Callable[..., nn.Module], size: tuple[int, int]) -> None:
-    model = lively(registry.create("edge_scs_m"), noise=0.02)
+def test_equals_the_eager_network_in_float32(
+    lively: Callable[..., nn.Module], config: dict[str, object], size: tuple[int, int]
+) -> None:
+    model = lively(registry.create("edge_scs_m", config), noise=0.02)
     gray, reference = torch.rand(1, 1, *LR), torch.rand(1, 3, 40, 56)
     with torch.no_grad():
         expected = model(gray, size, reference)

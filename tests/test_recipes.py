@@ -51,6 +51,9 @@ def test_overrides_are_typed(recipe):
         ("stage.a.data.degradation=reel", "degradation must be 'bicubic' or 'real', not 'reel'"),
         ("stage.a.adversary.wieght=1.0", "did you mean weight?"),
         ("model.x=3", "is not a table"),
+        ("config.channels=4096", "config.channels is 4096, more than 1024"),
+        ("config.encoder_options.channels=4096", "config.encoder_options.channels is 4096, more than 1024"),
+        ("validate_side=8", "validate_side is 8; choose 32 HR pixels or more"),
         ("nonsense", "key=value"),
     ],
 )

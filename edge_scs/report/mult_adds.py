@@ -103,7 +103,7 @@ def models_table() -> list[dict[str, Any]]:
 
 
 def models_text(rows: list[dict[str, Any]]) -> str:
-    """Rows of ``models_table`` as text: under each network its parts, then what its paper prints of the same columns."""
+    """Rows of ``models_table`` as text: under each network its parts, then what its paper prints of these columns."""
     lines = [f"{'model':22s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights"]
     for row in rows:
         adds = [_giga(row["mult_adds_720p"][str(scale)], 2) for scale in SCALES_720P]

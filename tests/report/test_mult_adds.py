@@ -115,10 +115,10 @@ def test_scsnet_beside_its_paper():
 
 
 def test_text_stands_in_columns_and_prints_what_papers_print():
-    published = {"source": "a paper", "params": 0.4e6, "mult_adds_720p": {"2": None, "3": None, "4": 32.5e9}}
     row = {
         "name": "toy", "params": 414_787, "params_automatic": 414_787, "params_head": 1000, "receptive_field": 43,
-        "mult_adds_720p": {"2": 91_172_044_800, "3": None, "4": 32_480_870_400}, "weights": None, "published": published,
+        "mult_adds_720p": {"2": 91_172_044_800, "3": None, "4": 32_480_870_400}, "weights": None,
+        "published": {"source": "a paper", "params": 0.4e6, "mult_adds_720p": {"2": None, "3": None, "4": 32.5e9}},
     }  # fmt: skip
     title, ours, head, theirs, *rest = models_text([row]).splitlines()
     assert (ours.split(), head.split()) == (["toy", "414,787", "91.17G", "-", "32.48G", "43", "-"], ["head", "1,000"])

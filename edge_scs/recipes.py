@@ -2,7 +2,6 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -102,6 +101,7 @@ class Recipe:
     min_side: int = 64  # photographs with a shorter side are left out
     validate_every: int = 2000
     validate_pictures: int = 24
+    validate_side: int = 256  # HR pixels of their centre crops, at least 32; networks that are slow on a CPU want less
     checkpoint_every: int = 500
     config: dict[str, Any] = field(default_factory=dict)  # overrides of the registered network's fields
 
@@ -112,24 +112,27 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     Raises InputError: no such file, no TOML, an unknown or missing key, a value of the wrong type.
     """
     recipe = build(Recipe, read_table(path, overrides), str(path))
-    for key, value in recipe.config.items():
-        for number in _integers(value):
-            if number > MAX_WIDTH:  # before anything is allocated
-                raise InputError(f"{path}: config.{key} asks for {number}, more than {MAX_WIDTH}; choose less")
+    _check_widths(recipe.config, f"{path}: config")
     for name in recipe.stages:
         if name not in recipe.stage:
             raise InputError(f"{path}: stages names {name!r}, but there is no table [stage.{name}]")
+    if recipe.validate_side < 32:
+        raise InputError(f"{path}: validate_side is {recipe.validate_side}; choose 32 HR pixels or more, as 256")
     if not recipe.stages:
         raise InputError(f"{path}: stages is empty; name at least one of {', '.join(recipe.stage)}")
     return recipe
 
 
-def _integers(value: Any) -> Iterator[int]:
-    if isinstance(value, list):
+def _check_widths(value: Any, where: str) -> None:
+    """Refuse huge numbers, however deep, before anything is allocated."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_widths(item, f"{where}.{key}")
+    elif isinstance(value, list):
         for item in value:
-            yield from _integers(item)
-    elif isinstance(value, int):
-        yield value
+            _check_widths(item, where)
+    elif isinstance(value, int) and value > MAX_WIDTH:
+        raise InputError(f"{where} is {value}, more than {MAX_WIDTH}; choose less")
 
 
 def read_table(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:

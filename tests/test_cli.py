@@ -11,7 +11,8 @@ from PIL import Image
 
 from edge_scs import __version__
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "edge_scs_m.toml"
+ROOT = Path(__file__).parents[1]
+RECIPE = ROOT / "recipes" / "edge_scs_m.toml"
 
 
 def cli(*arguments, **options):
@@ -154,6 +155,91 @@ def test_checkpoints_of_another_model(tmp_path, picture):
 )
 def test_bad_arguments_are_one_line(tmp_path, arguments, says):
     assert says in refused(cli(*arguments, cwd=tmp_path))
+
+
+# accelerate keeps the first precision that a process asks for, and other tests ask for float32.
+TRAIN = ["train", "--set", "precision=no", "--set", "min_side=16"]
+
+
+class Intruder:
+    """Unpickling this would create a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def here(capsys, monkeypatch):
+    """A command in this process, to be refused: torch need not be imported again for each."""
+    from edge_scs.cli import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["edge-scs", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return refused(subprocess.CompletedProcess([], stopped.value.code, captured.out, captured.err))
+
+    return call
+
+
+def test_weights_of_other_shapes_or_with_code_are_one_line_everywhere(here, tmp_path, picture):
+    import torch
+    from safetensors.torch import save_file
+
+    from edge_scs.models import registry
+    from edge_scs.weights.loading import read_safetensors, save
+
+    save(tmp_path / "good.safetensors", "pcarn_m", registry.create("pcarn_m"))
+    state, spec = read_safetensors(tmp_path / "good.safetensors")
+    bad, pickled = tmp_path / "bad.safetensors", tmp_path / "pickled.pth"
+    save_file(state | {"entry.weight": torch.zeros(64, 1, 3, 3)}, bad, spec)
+    torch.save({"entry.weight": Intruder(tmp_path / "boom")}, pickled)
+    recipe = [*TRAIN, ROOT / "recipes" / "pcarn_m.toml", "--data", tmp_path, "--set", 'stages=["l1"]']
+    for path, says in ((bad, "entry.weight has shape (64, 1, 3, 3)"), (pickled, "convert it with import-weights")):
+        for command in (
+            ["evaluate", path, "--data", tmp_path],
+            ["enhance", picture, "-o", tmp_path / "out.png", "--model", path],
+            ["bench", path],
+            ["export", path, "--target", "xnnpack-fp32", "--out", tmp_path],
+            [*recipe, "--init", path, "--out", tmp_path / "run"],
+        ):
+            line = here(*command)
+            assert says in line, command
+            assert path.name in line
+    line = here("import-weights", pickled, "--as", "pcarn_m", "-o", tmp_path / "out.safetensors")
+    assert "holds more than weights" in line
+    assert not [name for name in ("boom", "out.png", "out.safetensors") if (tmp_path / name).exists()]
+
+
+def test_unknown_models_and_encoders_are_one_line_everywhere(here, tmp_path, picture):
+    recipe = [*TRAIN, ROOT / "recipes" / "ciaosr_edsr.toml", "--data", tmp_path]
+    for command in (
+        ["evaluate", "ciaosr_rdm", "--data", tmp_path],
+        ["enhance", picture, "-o", tmp_path / "out.png", "--model", "ciaosr_rdm"],
+        ["bench", "ciaosr_rdm"],
+        ["export", "ciaosr_rdm", "--target", "xnnpack-fp32", "--out", tmp_path],
+        ["report", "--model", "ciaosr_rdm", "-o", tmp_path / "report"],
+        [*recipe, "--set", "model=ciaosr_rdm", "--out", tmp_path / "run"],
+    ):
+        assert "did you mean ciaosr_rdn?" in here(*command), command
+    for override, says in (
+        ("config.encoder=rcan", "no encoder 'rcan'; known: edsr, rdn, swinir"),
+        ("config.encoder_options.blocks=-1", "encoder option blocks is -1"),
+    ):
+        assert says in here(*recipe, "--set", override, "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize(("recipe", "features"), [("pcarn_m", "vgg19"), ("scsnet", "vgg16")])
+def test_missing_vgg_weights_are_one_line(here, tmp_path, picture, monkeypatch, recipe, features):
+    monkeypatch.setenv("EDGE_SCS_ASSETS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    line = here(*TRAIN, ROOT / "recipes" / f"{recipe}.toml", "--data", tmp_path, "--out", tmp_path / "r")
+    assert f"no {features}*.pth in {tmp_path}" in line
+    assert not (tmp_path / "r").exists()
 
 
 def test_an_archive_is_planned_done_and_gone_on_with(tmp_path, picture):

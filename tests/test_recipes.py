@@ -51,9 +51,12 @@ def test_overrides_are_typed(recipe):
         ("stage.a.data.degradation=reel", "degradation must be 'bicubic' or 'real', not 'reel'"),
         ("stage.a.adversary.wieght=1.0", "did you mean weight?"),
         ("model.x=3", "is not a table"),
+        ("config.channels=4096", "config.channels is 4096, more than 1024"),
+        ("config.encoder_options.channels=4096", "config.encoder_options.channels is 4096, more than 1024"),
+        ("validate_side=8", "validate_side is 8; choose 32 HR pixels or more"),
         ("nonsense", "key=value"),
-        ("config.channels=99999", "config.channels asks for 99999"),
-        ("config.widths=[[16, 99999]]", "config.widths asks for 99999"),
+        ("config.channels=99999", "config.channels is 99999"),
+        ("config.widths=[[16, 99999]]", "config.widths is 99999"),
     ],
 )
 def test_bad_keys_and_values_are_named_in_one_line(recipe, override, says):

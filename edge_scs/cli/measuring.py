@@ -154,18 +154,10 @@ def report(
 @app.command()
 def models(json_: Json = False) -> None:
     """Every network: parameters, MultAdds at 720p, receptive field, weights, published figures beside ours."""
-    from edge_scs.report.mult_adds import models_table, published_line
+    from edge_scs.report.mult_adds import models_table, models_text
 
     rows = models_table()
     if json_:
         emit({"models": rows})
-        return
-    print(f"{'model':14s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights")
-    for row in rows:
-        adds = row["mult_adds_720p"]
-        giga = " ".join("      - " if adds[s] is None else f"{adds[s] / 1e9:7.2f}G" for s in ("2", "3", "4"))
-        print(f"{row['name']:14s} {row['params']:10,d} {giga} {row['receptive_field']:6d}  {row['weights'] or '-'}")
-        if row["params_automatic"] != row["params"]:
-            print(f"{'':14s} {row['params_automatic']:10,d} without a reference")
-        if published := published_line(row):
-            print(f"{'':14s} published: {published}")
+    else:
+        print(models_text(rows))

@@ -23,7 +23,9 @@ def enhance(
     scale: Annotated[float | None, typer.Option(help="Magnification, 1 to 8, decimals included. Default 4.")] = None,
     size: Annotated[str | None, typer.Option(help="Target size instead of a magnification, as 1280x720.")] = None,
     reference: Annotated[Path | None, typer.Option(help="A colour picture that leads the colours.")] = None,
-    keep_colour: Annotated[bool, typer.Option(help="Keep the picture's own colours; enlarge only.")] = False,
+    keep_colour: Annotated[
+        bool, typer.Option(help="Keep the picture's own colours; enlarge only. RGB networks give grey without it.")
+    ] = False,
     runtime: Annotated[str, typer.Option(help="torch or executorch.")] = "torch",
     artifact: Annotated[Path | None, typer.Option(help="The .pte for --runtime executorch.")] = None,
     model: Annotated[str, typer.Option(help="A name or a checkpoint.")] = "edge_scs_m",

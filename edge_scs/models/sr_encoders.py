@@ -86,8 +86,11 @@ ENCODERS: dict[str, type[Encoder]] = {"edsr": EDSRBaseline, "rdn": RDN, "swinir"
 def create_encoder(name: str, options: dict[str, int] | None = None) -> Encoder:
     """A freshly initialised encoder; ``options`` are its constructor's arguments.
 
-    Raises ValueError for an unknown name and TypeError for an unknown option.
+    Raises ValueError for an unknown name or an option below 1, and TypeError for an unknown option.
     """
     if name not in ENCODERS:
         raise ValueError(f"no encoder {name!r}; known: {', '.join(ENCODERS)}")
+    for key, value in (options or {}).items():
+        if not isinstance(value, int) or value < 1:  # range(-1) would be a network without blocks, and no error
+            raise ValueError(f"encoder option {key} is {value!r}; it must be a whole number, 1 or more")
     return ENCODERS[name](**(options or {}))

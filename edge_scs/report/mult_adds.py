@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from edge_scs.models import registry
+from edge_scs.models.implicit import ImplicitNetwork
 from edge_scs.models.registry import Description
 from edge_scs.weights.loading import Loaded, load, shipped_file
 
@@ -20,6 +21,11 @@ SCALES_720P = (2, 3, 4)
 _WIDTH, _HEIGHT = 1280, 720
 # Products of two activations: the attention share. Everything else multiplies by weights.
 _ATTENTION = ("bmm", "baddbmm", "scaled_dot_product")
+LEGEND = (
+    "params: all of them. automatic: those that stay without a reference. head: without the encoder.",
+    "x2, x3, x4: MultAdds to 1280x720 (x3: 1278x720), without a reference. -: no such scale, or not printed.",
+    "field: LR pixels a side that a pixel's detail depends on. Colours, attention and instance norms reach further.",
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ def models_table() -> list[dict[str, Any]]:
     """Every network with its costs, its weights and the figures its authors printed, in the registry's order.
 
     A row: {"name", "variant", "input", "params", "params_automatic": those of them that stay without a reference,
+    "params_head": those of them behind the encoder, None where a network is not made of an encoder and a head,
     "mult_adds_720p": {"2", "3", "4"} (None for a scale it does not have), "attention_720p": the part of them in
     attention products, "receptive_field" (LR pixels a side, texture only), "weights": name of the shipped file or None,
     "published": what the paper prints, {} for our own}.
@@ -95,14 +102,34 @@ def models_table() -> list[dict[str, Any]]:
     return [model_row(load(name, allow_untrained=True)) for name in registry.names()]
 
 
-def published_line(row: dict[str, Any]) -> str:
-    """What the paper prints of a row's parameters and MultAdds, in one line; "" where it prints neither."""
-    params = row["published"].get("params") or {}
-    by_mode = params if isinstance(params, dict) else {"": params}
-    adds = row["published"].get("mult_adds_720p") or {}
-    figures = [f"{count / 1e6:.3f} M {mode}".rstrip() for mode, count in by_mode.items()]
-    figures += [f"{count / 1e9:.1f}G at x{scale}" for scale, count in adds.items() if count is not None]
-    return ", ".join(figures)
+def models_text(rows: list[dict[str, Any]]) -> str:
+    """Rows of ``models_table`` as text: under each network its parts, then what its paper prints of these columns."""
+    lines = [f"{'model':22s} {'params':>10s} {'x2':>8s} {'x3':>8s} {'x4':>8s} {'field':>6s}  weights"]
+    for row in rows:
+        adds = [_giga(row["mult_adds_720p"][str(scale)], 2) for scale in SCALES_720P]
+        whole = f"{row['name']:22s} {row['params']:10,d} {' '.join(adds)} {row['receptive_field']:6d}"
+        lines.append(f"{whole}  {row['weights'] or '-'}")
+        parts = {"automatic": row["params_automatic"], "head": row["params_head"]}
+        lines += [f"  {key:20s} {part:10,d}" for key, part in parts.items() if part not in (None, row["params"])]
+        lines += _published_lines(row["published"])
+    return "\n".join([*lines, "", *LEGEND])
+
+
+def _published_lines(published: dict[str, Any]) -> list[str]:
+    params, adds = published.get("params"), published.get("mult_adds_720p") or {}
+    if params is None:
+        return []
+    by_part = params if isinstance(params, dict) else {"": params}
+    lines = [f"  {f'published {part}':20s} {f'{count / 1e6:g} M':>10s}" for part, count in by_part.items()]
+    if any(adds.values()):
+        lines[0] += " " + " ".join(_giga(adds[str(scale)], 1) for scale in SCALES_720P)
+    lines[0] = f"{lines[0]:68s}  {published['source']}"
+    return lines
+
+
+def _giga(count: int | float | None, digits: int) -> str:
+    """Eight characters: billions with as many decimals, "-" for None."""
+    return f"{'-':>8s}" if count is None else f"{count / 1e9:7.{digits}f}G"
 
 
 def model_row(loaded: Loaded) -> dict[str, Any]:
@@ -115,6 +142,7 @@ def model_row(loaded: Loaded) -> dict[str, Any]:
         "input": loaded.description.input,
         "params": parameters(loaded.model),
         "params_automatic": _automatic(loaded),
+        "params_head": _head(loaded.model),
         "mult_adds_720p": {str(scale): cost.total if cost else None for scale, cost in counted.items()},
         "attention_720p": {str(scale): cost.attention if cost else None for scale, cost in counted.items()},
         "receptive_field": receptive_field(loaded.description),
@@ -129,3 +157,10 @@ def _automatic(loaded: Loaded) -> int:
         return parameters(loaded.model)
     with torch.device("meta"):
         return parameters(registry.create(loaded.name, {**vars(loaded.model.config), "reference": False}))
+
+
+def _head(model: nn.Module) -> int | None:
+    """Parameters of an implicit network but for its encoder's: what CiaoSR's Table 7 counts."""
+    if not isinstance(model, ImplicitNetwork):
+        return None
+    return parameters(model) - parameters(model.encoder)

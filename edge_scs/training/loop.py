@@ -93,10 +93,11 @@ def train(
                 whole = step == run.stage.steps
                 if first and (whole or step % recipe.validate_every == 0):
                     with run.averaged():
-                        figures = validate(run.model, validation, run.colour, limit=recipe.validate_pictures)
+                        side, held = recipe.validate_side, recipe.validate_pictures
+                        figures = validate(run.model, validation, run.colour, side, held)
                         figures["validation_loss"] = run.validation_loss(validation)
-                        sheet, count = out / "sheets" / f"{name}-{step:07d}.png", min(6, recipe.validate_pictures)
-                        contact_sheet(run.model, validation, sheet, run.colour, count)
+                        sheet = out / "sheets" / f"{name}-{step:07d}.png"
+                        contact_sheet(run.model, validation, sheet, run.colour, min(6, held), side)
                     log.write(number, name, step - 1, figures)
                     say(f"{name} {step}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
                 if first and (whole or run.stopped or step % recipe.checkpoint_every == 0):

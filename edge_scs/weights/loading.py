@@ -117,7 +117,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safetensors.safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, RuntimeError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+        mend = "convert it with import-weights" if path.suffix in (".pth", ".pt") else "fetch or train it again"
+        raise InputError(f"{path}: not a readable safetensors file ({error}); {mend}") from error
 
 
 def is_quantised(path: Path) -> bool:

@@ -59,6 +59,9 @@ def test_unknown_names_and_options_are_errors():
         create_encoder("rcan")
     with pytest.raises(TypeError, match="blokcs"):
         create_encoder("edsr", {"blokcs": 4})
+    for value in (-1, 0, 0.5, "2"):
+        with pytest.raises(ValueError, match=r"encoder option blocks is .*; it must be a whole number, 1 or more"):
+            create_encoder("edsr", {"blocks": value})
     with pytest.raises(ValueError, match="multiple of heads"):
         create_encoder("swinir", {"width": 10, "heads": 3})
 

@@ -12,9 +12,9 @@ from edge_scs.report import mult_adds
 from edge_scs.report.mult_adds import (
     count,
     models_table,
+    models_text,
     mult_adds_720p,
     parameters,
-    published_line,
     receptive_field,
     sizes_720p,
 )
@@ -105,13 +105,36 @@ def test_scsnet_beside_its_paper():
     assert (row["params"], row["params_automatic"]) == (14_403_722, 9_000_196)
     assert row["mult_adds_720p"]["4"] == 333_314_668_800
     assert row["receptive_field"] == 71
-    assert published_line(row) == "9.954 M automatic, 15.358 M referential"
+    lines = [line.split() for line in models_text([row]).splitlines()]
+    assert lines[1:5] == [
+        ["scsnet", "14,403,722", "845.83G", "458.07G", "333.31G", "71", "-"],
+        ["automatic", "9,000,196"],
+        ["published", "automatic", "9.954", "M", "AAAI", "2022,", "Tables", "1,", "2", "and", "7"],
+        ["published", "referential", "15.358", "M"],
+    ]
 
 
-def test_published_lines():
-    assert published_line({"published": {}}) == ""
-    published = {"params": 0.4e6, "mult_adds_720p": {"2": None, "4": 32.5e9}}
-    assert published_line({"published": published}) == "0.400 M, 32.5G at x4"
+def test_text_stands_in_columns_and_prints_what_papers_print():
+    row = {
+        "name": "toy", "params": 414_787, "params_automatic": 414_787, "params_head": 1000, "receptive_field": 43,
+        "mult_adds_720p": {"2": 91_172_044_800, "3": None, "4": 32_480_870_400}, "weights": None,
+        "published": {"source": "a paper", "params": 0.4e6, "mult_adds_720p": {"2": None, "3": None, "4": 32.5e9}},
+    }  # fmt: skip
+    title, ours, head, theirs, *rest = models_text([row]).splitlines()
+    assert (ours.split(), head.split()) == (["toy", "414,787", "91.17G", "-", "32.48G", "43", "-"], ["head", "1,000"])
+    assert theirs.split() == ["published", "0.4", "M", "-", "-", "32.5G", "a", "paper"]
+    for column, values in (("params", ("414,787", "1,000", "0.4 M")), ("x4", ("32.48G", None, "32.5G"))):
+        for line, value in zip((ours, head, theirs), values, strict=True):
+            assert value is None or line.index(value) + len(value) == title.index(column) + len(column)
+    assert max(map(len, rest)) <= 120
+    assert "published" not in models_text([row | {"published": {}}])
+
+
+def test_the_head_is_counted_as_ciaosr_prints_it():
+    with torch.device("meta"):
+        network = registry.create("ciaosr_edsr")
+    assert mult_adds._head(network) == 1_407_558
+    assert mult_adds._head(nn.Linear(2, 2)) is None
 
 
 def test_budgets_of_the_phone_sizes():

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from PIL import Image
 
 from edge_scs.data.photographs import load_photographs
 from edge_scs.errors import InputError
@@ -162,6 +163,14 @@ def test_training_lowers_the_loss_and_leaves_what_was_promised(tmp_path, folder)
     assert sheets == ["colour-0000030.png", "texture-0000060.png"]
     loaded = load(str(outcome.weights))
     assert loaded.name == "edge_scs_s"
+
+
+def test_validation_looks_at_crops_of_the_side_asked_for(tmp_path, folder, pcarn_recipe):
+    plan = load_recipe(pcarn_recipe(l1=1), ['stages=["l1"]', "validate_side=48"])
+    train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)
+    with Image.open(tmp_path / "run" / "sheets" / "l1-0000001.png") as sheet:
+        assert sheet.size == (3 * 48, 48)
+    assert len(losses(tmp_path / "run", "validation_loss")) == 1
 
 
 def test_accumulated_batches_are_averaged(tmp_path, folder):

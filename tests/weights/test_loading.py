@@ -102,6 +102,8 @@ def test_a_pickle_in_disguise_is_refused_and_never_run(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(pickle.dumps(Bomb()))
     refused(path, "not a readable safetensors file")
+    path.rename(tmp_path / "a.pth")
+    refused(tmp_path / "a.pth", "not a readable safetensors file .*; convert it with import-weights")
     assert not (tmp_path / "boom").exists()
 
 

@@ -47,8 +47,15 @@ class InProcess:
     def __init__(self, subject: str, mode: str):
         self.subject, self.mode, self.here = subject, mode, Subject()
 
+    def send(self, request: dict[str, Any]) -> None:
+        self.request = request
+
+    def receive(self) -> dict[str, Any]:
+        return getattr(self.here, self.request["do"])(**{k: v for k, v in self.request.items() if k != "do"})
+
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        return getattr(self.here, request["do"])(**{key: value for key, value in request.items() if key != "do"})
+        self.send(request)
+        return self.receive()
 
     def close(self) -> None:
         pass

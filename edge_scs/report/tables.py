@@ -83,4 +83,6 @@ def _of_the_roof(row: dict[str, Any], peak: dict[str, Any]) -> str | None:
 
 
 def _short(subject: str) -> str:
-    return subject.rpartition("/")[2]
+    """A file's name; with its folder where that is what every training run calls its result."""
+    folder, _, name = subject.rpartition("/")
+    return f"{folder.rpartition('/')[2]}/{name}" if folder and name == "weights.safetensors" else name

@@ -117,6 +117,15 @@ def test_networks_run_in_every_mode_and_artifacts_in_their_own(fake):
     assert "- hard, compile: no compiler" in latency_table(result)
 
 
+def test_results_of_training_are_told_apart_by_their_runs(fake):
+    text = latency_table(bench(["runs/a/weights.safetensors", "runs/b/weights.safetensors", "x/m.safetensors"], runs=1))
+    assert [line.split(" | ")[0] for line in text.splitlines()[2:]] == [
+        "| a/weights.safetensors",
+        "| b/weights.safetensors",
+        "| m.safetensors",
+    ]
+
+
 def test_a_subject_may_name_its_own_mode(fake):
     result = bench(["a:compile", "b"], runs=1, modes=("bf16",))
     assert [(r["subject"], r["mode"]) for r in result["results"]] == [("a", "compile"), ("b", "bf16")]

@@ -58,6 +58,9 @@ def _manifests() -> dict[str, Manifest]:
     colour = MethodPorts("colour", [Port("gray", [1, 1, 512, 512], "float32", [1, 1, 32, 32])], [], None, 0.9)
     colour.outputs.append(Port("chroma", [1, 2, 128, 128], "float32"))
     encode = MethodPorts("encode", [tile], [Port("features", [1, 24, 256, 256], "float32")], None, 1.0)
+    weights = Port("rows", [128, 130], "float32", [1, 2])
+    grid = Port("grid", [1, 16, 130, 130], "float32", [1, 16, 2, 2])
+    decode = MethodPorts("decode", [grid, weights], [Port("rgb", [1, 3, 128, 128], "float32")], None, 1.0)
     facts = {"halo": 22, "tile": 256, "chunk": 128, "colour_side": 240, "colour_grid_sides": [32, 512]}
     facts |= {"scales": [1.0, 8.0], "shuffle_scales": [2, 3, 4]}
     return {
@@ -65,7 +68,7 @@ def _manifests() -> dict[str, Manifest]:
         "with a reference": _manifest([MethodPorts("forward", [gray, reference], [rgb], 4.0, 1.0)]),
         "several sizes": _manifest([MethodPorts("forward", [gray], [rgb], 4.0, 1.0), x2], preset="xnnpack-sizes"),
         "a broken scale": _manifest([halves], scale=2.5),
-        "continuous": _manifest([colour, encode], preset="xnnpack-continuous", continuous=facts),
+        "continuous": _manifest([colour, encode, decode], preset="xnnpack-continuous", continuous=facts),
         "not run here": _manifest(
             [MethodPorts("forward", [gray], [rgb], 4.0, 1.0)],
             preset="vulkan-fp16", backend="vulkan", precision="fp16", verdict="not run here",

@@ -1,7 +1,8 @@
 """Any size and any magnification from one program: Edge-SCS cut into methods whose sizes are chosen at run time.
 
 =============  ====================================================================================================
-``colour``     grey picture on the colour grid -> coarse chroma of the whole picture, once
+``colour``     grey picture on the colour grid, and the weights of its bilinear steps -> coarse chroma of the whole
+               picture, once
 ``colour_led`` the same, led by a reference picture of 128x128
 ``encode``     a tile of luma and chroma on the LR grid -> ``features``, ``base`` (the tile in RGB) and ``grid``: the
                continuous head's first layer
@@ -11,8 +12,8 @@
                chunk of HR pixels
 =============  ====================================================================================================
 
-Nothing here resizes to a size that is known only at run time: ``decode`` samples bilinearly by two matrix products
-with thin matrices that the caller fills (two numbers a row), which XNNPACK does faster than a gather
+Nothing here resizes to a size that is known only at run time: ``colour`` and ``decode`` sample bilinearly by two matrix
+products with thin matrices that the caller fills (two numbers a row), which XNNPACK does faster than a gather
 (docs/export.md has the measurement).
 """
 
@@ -33,10 +34,16 @@ TILE = 256  # LR pixels a side that encode takes at most, halo included
 CHUNK = 128  # HR pixels a side that decode makes at most
 GRID_SIDES = (32, 512)  # of the colour grid: pictures up to 4.5 times as long as high
 REFERENCE_SIDE = 128
+COLOUR_CELLS = (8, 4)  # of the colour grid's levels that a bilinear step leads to, each from a level half as fine
 
 
 class Colour(nn.Module):
-    """gray (1, 1, hc, wc) on the colour grid [, reference (1, 3, 128, 128)] -> chroma (1, 2, hc / 4, wc / 4)."""
+    """gray (1, 1, hc, wc) on the colour grid [, reference (1, 3, 128, 128)] -> chroma (1, 2, hc / 4, wc / 4).
+
+    ``rows8`` (hc / 8, hc / 16) and ``cols8`` hold the bilinear weights that lead from 1/16 of the grid to 1/8,
+    ``rows4`` (hc / 4, hc / 8) and ``cols4`` those from there to 1/4, all quotients rounded up: XNNPACK's own bilinear
+    step takes fixed sizes only. ``driver.climbing`` fills them.
+    """
 
     def __init__(self, model: EdgeSCS, reference: bool):
         super().__init__()
@@ -49,11 +56,25 @@ class Colour(nn.Module):
         if not reference:
             self.branch.cross8 = self.branch.cross16 = self.branch.split = self.branch.votes = None
 
-    def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        logits = self.branch.logits_on_grid(gray, reference)
+    def forward(
+        self,
+        gray: Tensor,
+        rows8: Tensor,
+        rows4: Tensor,
+        cols8: Tensor,
+        cols4: Tensor,
+        reference: Tensor | None = None,
+    ) -> Tensor:
+        def to8(x: Tensor, like: Tensor) -> Tensor:
+            return _turned(x, rows8, cols8).transpose(2, 3)
+
+        def to4(x: Tensor, like: Tensor) -> Tensor:
+            return _turned(x, rows4, cols4).transpose(2, 3)
+
+        logits = self.branch.logits_on_grid(gray, reference, (to8, to4))
         n, classes, h, w = logits.shape
         # Three axes: over four, XNNPACK's softmax normalises the wrong one (export.deploy).
-        shares = torch.softmax(logits.reshape(n, classes, h * w).transpose(1, 2), dim=-1)
+        shares = torch.softmax(logits.reshape(n, classes, -1).transpose(1, 2), dim=-1)
         return F.linear(shares, self.centres).transpose(1, 2).reshape(n, 2, h, w)
 
 
@@ -90,9 +111,10 @@ class Shuffle(nn.Module):
 class Decode(nn.Module):
     """Windows of ``grid`` (1, hidden, h, w) and ``fine`` (1, 3, H, W) at R x C points -> RGB (1, 3, R, C) in [0, 1].
 
-    ``rows`` (1, R, h) and ``cols`` (1, w, C) hold the bilinear weights for grid, ``fine_rows`` (1, R, H) and
-    ``fine_cols`` (1, W, C) those for fine: ``driver.sampling`` fills them. ``row_positions`` (1, 2, R, 1) and
-    ``col_positions`` (1, 2, 1, C) are ``ContinuousHead.positions``.
+    ``rows`` (R, h) and ``cols`` (C, w) hold the bilinear weights for grid, ``fine_rows`` (R, H) and ``fine_cols``
+    (C, W) those for fine: ``driver.sampling`` fills them. ``row_positions`` (1, 2, 1, R) and ``col_positions``
+    (1, 2, C, 1) are ``ContinuousHead.positions``. Columns come first in there because the chunk is made turned, and
+    turned back when it has three channels only.
     """
 
     def __init__(self, model: EdgeSCS):
@@ -112,17 +134,19 @@ class Decode(nn.Module):
         row_positions: Tensor,
         col_positions: Tensor,
     ) -> Tensor:
-        x = _sampled(grid, rows, cols)
+        x = _turned(grid, rows, cols)
         x = F.relu(x + self.on_rows(row_positions) + self.on_cols(col_positions))
-        return (self.out(F.relu(self.hidden(x))) + _sampled(fine, fine_rows, fine_cols)).clamp(0, 1)
+        rgb = self.out(F.relu(self.hidden(x))) + _turned(fine, fine_rows, fine_cols)
+        return rgb.transpose(2, 3).clamp(0, 1)
 
 
-def _sampled(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
-    """x (1, c, h, w) between rows (1, R, h) and cols (1, w, C) -> (1, c, R, C)."""
-    _, channels, h, w = x.shape
-    down, across = rows.shape[1], cols.shape[2]
-    x = torch.bmm(x.reshape(1, channels * h, w), cols).reshape(channels, h, across)
-    return torch.bmm(rows.expand(channels, down, h), x).reshape(1, channels, down, across)
+def _turned(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    """x (1, c, h, w) between rows (R, h) and cols (C, w) -> (1, c, C, R).
+
+    ``F.linear`` acts on the last axis whatever the others are, so that no size has to be known: XNNPACK takes a
+    reshape with one unknown length only, and ``bmm`` would need two such reshapes.
+    """
+    return F.linear(F.linear(x, cols).transpose(2, 3), rows)
 
 
 def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Method]:
@@ -134,18 +158,16 @@ def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Met
     channels, hidden = model.config.channels, model.config.continuous_channels
     tile, window, fine = (1, TILE), (2, CHUNK + 2), (2, FINEST * CHUNK + 2)
     bounds = {
-        "grid_h": GRID_SIDES, "grid_w": GRID_SIDES, "tile_h": tile, "tile_w": tile,
-        "window_h": window, "window_w": window, "fine_h": fine, "fine_w": fine,
+        "tile_h": tile, "tile_w": tile, "window_h": window, "window_w": window, "fine_h": fine, "fine_w": fine,
         "chunk_h": (1, CHUNK), "chunk_w": (1, CHUNK),
     }  # fmt: skip
-    gray = torch.rand(1, 1, 180, 320)
-    on_grid, on_tile = {2: "grid_h", 3: "grid_w"}, {2: "tile_h", 3: "tile_w"}
-    methods = {"colour": Method(Colour(model, False), {"gray": gray}, ("chroma",), {"gray": on_grid}, bounds)}
+    on_tile = {2: "tile_h", 3: "tile_w"}
+    methods = {"colour": _colour_method(Colour(model, False), {})}
     if reference:
         if not model.config.reference:
             raise InputError("this network was built without its reference branch; use reference = false")
-        led = {"gray": gray, "reference": torch.rand(1, 3, REFERENCE_SIDE, REFERENCE_SIDE)}
-        methods["colour_led"] = Method(Colour(model, True), led, ("chroma",), {"gray": on_grid}, bounds)
+        led = {"reference": torch.rand(1, 3, REFERENCE_SIDE, REFERENCE_SIDE)}
+        methods["colour_led"] = _colour_method(Colour(model, True), led)
     small = {"gray": torch.rand(1, 1, 80, 96), "chroma": torch.rand(1, 2, 80, 96)}
     methods["encode"] = Method(
         Encode(model), small, ("features", "base", "grid"), dict.fromkeys(small, on_tile), bounds
@@ -161,27 +183,42 @@ def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Met
         Decode(model),
         {
             "grid": torch.rand(1, hidden, 36, 40),
-            "rows": torch.rand(1, 100, 36),
-            "cols": torch.rand(1, 40, 120),
+            "rows": torch.rand(100, 36),
+            "cols": torch.rand(120, 40),
             "fine": torch.rand(1, 3, 140, 150),
-            "fine_rows": torch.rand(1, 100, 140),
-            "fine_cols": torch.rand(1, 150, 120),
-            "row_positions": torch.rand(1, 2, 100, 1),
-            "col_positions": torch.rand(1, 2, 1, 120),
+            "fine_rows": torch.rand(100, 140),
+            "fine_cols": torch.rand(120, 150),
+            "row_positions": torch.rand(1, 2, 1, 100),
+            "col_positions": torch.rand(1, 2, 120, 1),
         },
         varying={
             "grid": {2: "window_h", 3: "window_w"},
-            "rows": {1: "chunk_h", 2: "window_h"},
-            "cols": {1: "window_w", 2: "chunk_w"},
+            "rows": {0: "chunk_h", 1: "window_h"},
+            "cols": {0: "chunk_w", 1: "window_w"},
             "fine": {2: "fine_h", 3: "fine_w"},
-            "fine_rows": {1: "chunk_h", 2: "fine_h"},
-            "fine_cols": {1: "fine_w", 2: "chunk_w"},
-            "row_positions": {2: "chunk_h"},
-            "col_positions": {3: "chunk_w"},
+            "fine_rows": {0: "chunk_h", 1: "fine_h"},
+            "fine_cols": {0: "chunk_w", 1: "fine_w"},
+            "row_positions": {3: "chunk_h"},
+            "col_positions": {2: "chunk_w"},
         },
         bounds=bounds,
     )
     return methods
+
+
+def _colour_method(module: Colour, more: dict[str, Tensor]) -> Method:
+    """On an example grid of 180x320, with ``more`` inputs; sides on every level of the grid vary with the grid's."""
+    examples = {"gray": torch.rand(1, 1, 180, 320)}
+    varying = {"gray": {2: "grid_h", 3: "grid_w"}}
+    bounds = {"grid_h": GRID_SIDES, "grid_w": GRID_SIDES}
+    for name, axis, side in (("rows", "h", 180), ("cols", "w", 320)):
+        for cell in COLOUR_CELLS:
+            examples[f"{name}{cell}"] = torch.rand(-(-side // cell), -(-side // (2 * cell)))
+            varying[f"{name}{cell}"] = {0: f"{axis}{cell}", 1: f"{axis}{2 * cell}"}
+            for c in (cell, 2 * cell):
+                bounds[f"{axis}{c}"] = (GRID_SIDES[0] // c, GRID_SIDES[1] // c)
+    # Inferred: how a level's sides follow from the grid's is nothing that dimensions with names could say.
+    return Method(module, examples | more, ("chroma",), varying, bounds, inferred=True)
 
 
 def output_shapes(name: str, method: Method) -> dict[str, list[int]]:
@@ -199,6 +236,6 @@ def output_shapes(name: str, method: Method) -> dict[str, list[int]]:
             "grid": [1, first.out_channels, *side],
         }
     if name == "decode":
-        return {"rgb": [1, 3, inputs["rows"][1], inputs["cols"][2]]}
+        return {"rgb": [1, 3, inputs["rows"][0], inputs["cols"][0]]}
     assert isinstance(method.module, Shuffle)
     return {method.outputs[0]: [1, 3, *(side * method.module.scale for side in inputs["features"][2:])]}

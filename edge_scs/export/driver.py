@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edge_scs.errors import InputError
-from edge_scs.export.continuous import CHUNK, GRID_SIDES, TILE
+from edge_scs.export.continuous import CHUNK, COLOUR_CELLS, GRID_SIDES, TILE
 from edge_scs.export.executorch import PteProgram
 from edge_scs.models.edge_scs import COLOUR_SIDE, shuffle_scale, to_colour_grid
 from edge_scs.models.heads import FINEST, ContinuousHead, lr_coordinates, sample_bilinear
@@ -30,6 +30,15 @@ def sampling(coordinates: Tensor, low: int, high: int, last: int) -> Tensor:
     weights[index, near - low] = 1 - (at - near)
     weights[index, far - low] += at - near
     return weights.float()
+
+
+def climbing(side: int, cell: int) -> Tensor:
+    """Bilinear weights (n, m) along one side of the colour grid, from m cells of 2 * ``cell`` pixels to n of ``cell``.
+
+    A cell that the border cuts counts.
+    """
+    fine, coarse = math.ceil(side / cell), math.ceil(side / (2 * cell))
+    return sampling(lr_coordinates(fine, fine / coarse), 0, coarse, coarse - 1)
 
 
 class ContinuousProgram:
@@ -55,9 +64,10 @@ class ContinuousProgram:
         if not all(GRID_SIDES[0] <= side <= GRID_SIDES[1] for side in grid.shape[-2:]):
             h, w = gray.shape[-2:]
             raise InputError(f"picture {w}x{h}: too long and thin for {self.program.path}; cut it in two")
+        inputs = [grid, *(climbing(side, cell) for side in grid.shape[-2:] for cell in COLOUR_CELLS)]
         if reference is None:
-            return self.program.run([grid], "colour")[0]
-        return self.program.run([grid, reference], "colour_led")[0]
+            return self.program.run(inputs, "colour")[0]
+        return self.program.run([*inputs, reference], "colour_led")[0]
 
     def render(self, gray: Tensor, chroma: Tensor, size: tuple[int, int]) -> Tensor:
         """``pieces`` put together: RGB (1, 3, H, W) in [0, 1]."""
@@ -118,13 +128,9 @@ class ContinuousProgram:
                         across.low - cols.low * factor : across.high - cols.low * factor,
                     ]
                     beyond = (across.high - across.low - window.shape[3], down.high - down.low - window.shape[2])
-                    inputs += [
-                        F.pad(window, (0, beyond[0], 0, beyond[1])),
-                        down.weights[None],
-                        across.weights.T[None],
-                    ]
-                inputs.append(_positions(top, bottom, ratios[0])[None, :, :, None])
-                inputs.append(_positions(left, right, ratios[1])[None, :, None, :])
+                    inputs += [F.pad(window, (0, beyond[0], 0, beyond[1])), down.weights, across.weights]
+                inputs.append(_positions(top, bottom, ratios[0])[None, :, None, :])
+                inputs.append(_positions(left, right, ratios[1])[None, :, :, None])
                 yield slice(top, bottom), slice(left, right), self.program.run(inputs, "decode")[0]
 
     def _spans(self, lr: int, hr: int) -> list["_Span"]:

@@ -102,8 +102,29 @@ def _partitioner(backend: str, precision: str = "fp16", minimum_target: str = "i
             compute_precision=ct.precision.FLOAT16 if precision == "fp16" else ct.precision.FLOAT32,
         )
         return partition.CoreMLPartitioner(compile_specs=specs)
-    (xnnpack,) = require("executorch.backends.xnnpack.partition.xnnpack_partitioner")
-    return xnnpack.XnnpackPartitioner()
+    return _xnnpack_partitioner()
+
+
+def _xnnpack_partitioner() -> Any:
+    """XNNPACK's own, but for products with a matrix that is no weight: an input, like the bilinear weights of decode.
+
+    XNNPACK computes them, and ``force_non_static_weights_for_f32_linear`` lets them through; but that option also turns
+    every convolution's bias into an input, and a program with such a convolution does not load (executorch 1.4.1).
+    """
+    xnnpack, gemm, utils = require(
+        "executorch.backends.xnnpack.partition.xnnpack_partitioner",
+        "executorch.backends.xnnpack.partition.config.gemm_configs",
+        "executorch.backends.xnnpack.utils.utils",
+    )
+
+    class LinearConfig(gemm.LinearConfig):  # type: ignore[name-defined]
+        def _get_weight_deps(self, node: Any, ep: Any, precision: Any) -> tuple[bool, list[Any]]:
+            if precision.name == "FP32" and not utils.is_param_node(ep, node.args[1]):
+                return True, []
+            return super()._get_weight_deps(node, ep, precision)
+
+    configs = [LinearConfig if each is gemm.LinearConfig else each for each in xnnpack.ALL_PARTITIONER_CONFIGS]
+    return xnnpack.XnnpackPartitioner(configs)
 
 
 def _operators(info: Any) -> dict[str, tuple[int, int]]:

@@ -57,7 +57,9 @@ class Parity:
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output: shape (n, c, h, w), values in [0, 1]; "image": a pixel buffer, values 0 to 255.
+    """One input or output: shape (n, c, h, w), of a matrix (rows, columns), values in [0, 1].
+
+    "image" is a pixel buffer, values 0 to 255.
 
     ``least``: where the shape is chosen at run time, the smallest one; ``shape`` is the largest then. None for an
     output: it follows from the inputs.

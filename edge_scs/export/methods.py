@@ -24,7 +24,8 @@ class Method:
     """One entry point to lower. ``inputs`` are examples by name, in the order of ``module.forward``.
 
     ``varying``: input -> {axis: dimension}, for axes whose length is chosen at run time, and ``bounds``: dimension ->
-    (least, most). Every other axis keeps the example's length. ``channels_last``: features (more than three channels)
+    (least, most). Every other axis keeps the example's length. ``inferred``: ``torch.export`` finds out how dimensions
+    depend on one another; else each is free of the others. ``channels_last``: features (more than three channels)
     arrive in NHWC order, as XNNPACK keeps them inside a program: for parts of a network that are timed apart.
     """
 
@@ -33,6 +34,7 @@ class Method:
     outputs: tuple[str, ...] = ("rgb",)
     varying: dict[str, dict[int, str]] = field(default_factory=dict)
     bounds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    inferred: bool = False
     channels_last: bool = False
 
     @property
@@ -41,8 +43,12 @@ class Method:
         if not self.varying:
             return None
         used = {name for axes in self.varying.values() for name in axes.values()}
-        dims = {name: torch.export.Dim(name, min=self.bounds[name][0], max=self.bounds[name][1]) for name in used}
+        dims = {name: self._dim(name, *self.bounds[name]) for name in used}
         return tuple({axis: dims[dim] for axis, dim in self.varying.get(name, {}).items()} for name in self.inputs)
+
+    def _dim(self, name: str, least: int, most: int) -> Any:
+        dim = torch.export.Dim
+        return dim.AUTO(min=least, max=most) if self.inferred else dim(name, min=least, max=most)
 
     def limit(self, name: str, least: bool = False) -> list[int]:
         """The largest (or smallest) shape that an input may have."""

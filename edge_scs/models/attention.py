@@ -17,8 +17,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, sharpness: float = 1.0) ->
 
 def _shares(query: Tensor, key: Tensor, sharpness: float = 1.0) -> Tensor:
     """How much of each key's value every query gets: (n, h * w, hr * wr)."""
-    n, c, h, w = query.shape
-    scores = torch.bmm(query.reshape(n, c, h * w).transpose(1, 2), key.reshape(n, c, -1))
+    n, c = query.shape[:2]
+    scores = torch.bmm(query.reshape(n, c, -1).transpose(1, 2), key.reshape(n, c, -1))
     return torch.softmax(scores if sharpness == 1 else scores * sharpness, dim=-1)
 
 

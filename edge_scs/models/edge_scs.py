@@ -9,7 +9,7 @@ Three parts that meet in pictures, not in features, so that each can be trained,
 Colour is BT.601 luma and chroma (docs/design.md says why not LAB). Grey in is luma, values in [0, 1].
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -30,6 +30,7 @@ COLOUR_SIDE = 240
 # Chroma classes: a grid of this many steps from -CHROMA_LIMIT to CHROMA_LIMIT on each axis (Cb, Cr).
 CHROMA_STEPS, CHROMA_LIMIT = 17, 0.4
 VOTE_DEVIATION = 0.05  # one step of that grid
+Enlarge = Callable[[Tensor, Tensor], Tensor]  # x (n, c, h, w), like (n, any, H, W) -> (n, c, H, W), bilinear
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,10 @@ def average(x: Tensor, kernel: tuple[int, int]) -> Tensor:
     return F.avg_pool2d(x, kernel, kernel, ceil_mode=uneven, count_include_pad=False)
 
 
+def _enlarge(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
 class LumaChroma(nn.Module):
     """RGB (n, 3, h, w) in [0, 1] -> luma (n, 1, h, w) in [0, 1] and chroma (n, 2, h, w) in [-0.5, 0.5], BT.601.
 
@@ -150,8 +155,8 @@ class Votes(nn.Module):
         self.register_buffer("weights", vote_weights(), persistent=False)
         self.weights: Tensor
 
-    def forward(self, logits: Tensor, valve: Tensor, found: Tensor) -> Tensor:
-        votes = _enlarge(torch.cat([valve * found, valve], dim=1), logits)
+    def forward(self, logits: Tensor, valve: Tensor, found: Tensor, enlarge: Enlarge = _enlarge) -> Tensor:
+        votes = enlarge(torch.cat([valve * found, valve], dim=1), logits)
         return logits + F.conv2d(votes, self.weights)
 
 
@@ -216,19 +221,25 @@ class ColourBranch(nn.Module):
         """Class logits (n, CHROMA_STEPS^2, hc, wc)."""
         return self.logits_on_grid(to_colour_grid(gray, self.side), reference)
 
-    def logits_on_grid(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        """``logits`` of a grey picture that ``to_colour_grid`` has resized already."""
+    def logits_on_grid(
+        self, gray: Tensor, reference: Tensor | None = None, enlarge: tuple[Enlarge, Enlarge] = (_enlarge, _enlarge)
+    ) -> Tensor:
+        """``logits`` of a grey picture that ``to_colour_grid`` has resized already.
+
+        ``enlarge``: what climbs from 1/16 to 1/8 of the grid and from there to 1/4; export has a way of its own.
+        """
+        to8, to4 = enlarge
         x4, x8, x16 = self.encoder(gray)
         x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(x16)
         heard = None
         if reference is not None:
             x8, x16, heard = self._listen(x8, x16, reference)
         x16 = self.block16(self.attention(F.relu(x16)))
-        x8 = self.merge8(torch.cat([_enlarge(x16, x8), F.relu(x8)], dim=1))
+        x8 = self.merge8(torch.cat([to8(x16, x8), F.relu(x8)], dim=1))
         x8 = self.block8(F.relu(x8))
-        x4 = self.merge4(torch.cat([_enlarge(x8, x4), F.relu(x4)], dim=1))
+        x4 = self.merge4(torch.cat([to4(x8, x4), F.relu(x4)], dim=1))
         logits = self.classify(F.relu(self.block4(F.relu(x4))))
-        return logits if heard is None or self.votes is None else self.votes(logits, *heard)
+        return logits if heard is None or self.votes is None else self.votes(logits, *heard, to4)
 
     def look(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, CrossAttention]:
         """What both cross-attentions look at, at 1/8 and 1/16 of the colour grid: arguments as in ``forward``."""
@@ -255,10 +266,6 @@ class ColourBranch(nn.Module):
         if self.cross8 is None or self.cross16 is None:
             raise ValueError("this network was built without its reference branch")
         return self.cross8, self.cross16
-
-
-def _enlarge(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class TextureBranch(nn.Module):

@@ -11,7 +11,7 @@ from edge_scs.errors import InputError
 pytest.importorskip("executorch")
 
 from edge_scs.export.executorch import PteProgram, lower, lower_methods, run_pte
-from edge_scs.export.methods import fixed_methods
+from edge_scs.export.methods import Method, fixed_methods
 from edge_scs.export.presets import load_preset
 from edge_scs.export.verify import embedded_photographs, prepare
 from edge_scs.weights.loading import Loaded
@@ -120,6 +120,27 @@ def test_what_portable_kernels_run_is_named() -> None:
     lowered = lower(Cumulative(), [torch.rand(1, 3, 4, 4)])
     assert any("cumsum" in name for name in lowered.non_delegated)
     assert 0 < lowered.delegated_share < 1
+
+
+def test_a_product_with_an_input_is_delegated_beside_a_convolution_with_a_bias(tmp_path: Path) -> None:
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 3, 1)
+
+        def forward(self, x: Tensor, matrix: Tensor) -> Tensor:
+            return torch.nn.functional.linear(self.conv(x), matrix)
+
+    model = Product().requires_grad_(False)
+    varying = {"x": {2: "h", 3: "w"}, "matrix": {0: "n", 1: "w"}}
+    bounds = dict.fromkeys("hwn", (2, 20))
+    examples = {"x": torch.rand(1, 2, 5, 6), "matrix": torch.rand(7, 6)}
+    lowered = lower_methods({"forward": Method(model, examples, varying=varying, bounds=bounds)})
+    assert lowered.delegated_share == 1
+    path = tmp_path / "product.pte"
+    path.write_bytes(lowered.content)
+    x, matrix = torch.rand(1, 2, 9, 11), torch.rand(4, 11)
+    torch.testing.assert_close(run_pte(path, [x, matrix])[0], model(x, matrix), rtol=0, atol=1e-5)
 
 
 def test_what_cannot_be_exported_is_one_line() -> None:

@@ -70,7 +70,7 @@ public struct Manifest: Equatable, Sendable {
     private func check(_ port: Port) throws {
         try choose("dtype", port.dtype, ["float32", "float16", "image"])
         let rank = port.shape.count
-        if !(rank == 4 || (continuous && rank == 3)) || !port.shape.allSatisfy({ (1...65_536).contains($0) }) {
+        if !(rank == 4 || (continuous && rank == 2)) || !port.shape.allSatisfy({ (1...65_536).contains($0) }) {
             throw ArtifactError("shape \(port.shape) of \(port.name) is no picture's")
         }
     }

@@ -91,7 +91,7 @@ private class ManifestReader(private val file: String) {
         val table = value as? Map<*, *> ?: wrong("inputs", value)
         val shape = list(table, "shape")
         val sides = shape.map { side -> whole(side)?.takeIf { it in 1..MAX_SIDE } ?: wrong("shape", shape) }
-        if (sides.size !in 3..4) wrong("shape", shape)
+        if (sides.size !in 2..4) wrong("shape", shape)
         return Port(text(table, "name"), sides, oneOf(table, "dtype", "float32", "float16", "image"))
     }
 

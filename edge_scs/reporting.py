@@ -21,7 +21,7 @@ from edge_scs.report.pictures import Comparison
 from edge_scs.report.result import Report
 from edge_scs.report.roofline import machine_peak
 from edge_scs.report.rows import LR, SCALE
-from edge_scs.report.stages import measure_stages
+from edge_scs.report.stage_times import measure_stages
 from edge_scs.weights.loading import Loaded, load, shipped_file
 
 STAGE_THREADS = 1

@@ -19,7 +19,7 @@ from edge_scs.errors import InputError
 from edge_scs.report.latency import all_threads, bench
 from edge_scs.report.machine import environment
 from edge_scs.report.roofline import machine_peak
-from edge_scs.report.stages import measure_stages
+from edge_scs.report.stage_times import measure_stages
 from edge_scs.report.tables import latency_table, stage_table
 from edge_scs.weights.loading import load
 

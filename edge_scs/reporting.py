@@ -1,9 +1,14 @@
-"""The whole report: exports what phones run, measures it, evaluates it, restores photographs, and writes the page."""
+"""The whole report: exports what phones run, evaluates it, restores photographs, measures, and writes the page.
+
+First comes everything that is not timed, side by side (``report.side_by_side``): artifacts, stages lowered apart,
+quality, pictures. When all of its processes have ended, stages and latency are timed, one thing at a time.
+"""
 
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +26,8 @@ from edge_scs.report.pictures import Comparison
 from edge_scs.report.result import Report
 from edge_scs.report.roofline import machine_peak
 from edge_scs.report.rows import LR, SCALE
-from edge_scs.report.stages import measure_stages
+from edge_scs.report.side_by_side import Say, Task, run_side_by_side
+from edge_scs.report.stage_times import LoweredStages, lower_stages, measure_stages
 from edge_scs.weights.loading import Loaded, load, shipped_file
 
 STAGE_THREADS = 1
@@ -55,19 +61,28 @@ def full_report(
     for path in device_results:
         read_device_result(path)  # what is wrong with it should not come out after minutes of exporting
     cache = Cache(out / "cache", fresh)
-    variants = [variant for name in models or MODELS for variant in _variants(load(name, allow_untrained=True))]
-    exported = [_export(network, PRESETS[p], out / "artifacts", say) for network, p in variants if _exports(network)]
-    trained = [(network, precision) for network, precision in variants if network.source != "untrained"]
+    variants = [variant for subject in models or MODELS for variant in _variants(subject)]
+    floats = [variant for variant in variants if variant.precision == "fp32"]
+    effort: dict[str, Any] = {"runs": 2, "max_seconds": 5.0} if quick else {"runs": 3, "max_seconds": 5.0}
+    with tempfile.TemporaryDirectory(prefix="edge-scs-report-") as temporary:
+        folder = Path(temporary)
+        exported, exporting = exports(variants, out / "artifacts", say)
+        quality, evaluating = evaluations(variants, data, folder, cache)
+        lowered, lowering = lowerings(floats, folder, effort, cache)
+        comparisons, restoring = restorations()
+        # The longest first, so that no core waits long for the last.
+        run_side_by_side([*exporting, *lowering, *evaluating, *restoring], say)
+        stages = staged(floats, lowered, effort, say, cache)
     return make_report(
         out,
         device_results,
         models or MODELS,
         [*exported, *artifacts],
-        evaluated(trained, data, say, cache),
+        [quality[variant] for variant in variants if variant in quality],
         quick=quick,
         say=say,
-        comparisons=restored(say),
-        stages=staged([network for network, precision in variants if precision == "fp32"], quick, say, cache),
+        comparisons=[comparisons[job] for job in JOBS],
+        stages=stages,
         machine_peak=cache.fetch({"machine_peak": STAGE_THREADS}, partial(machine_peak, STAGE_THREADS)),
         command=command,
         cache=cache,
@@ -86,76 +101,159 @@ def _unfolded(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _variants(network: Loaded) -> list[tuple[Loaded, str]]:
-    """A network in float32, and in int8 if such weights are shipped."""
-    from edge_scs.quantization.network import load as load_int8
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A network in one precision. ``subject`` is what it was asked for by: a model's name or a checkpoint."""
 
-    found = [(network, "fp32")]
+    subject: str
+    precision: str
+    network: Loaded
+
+    def __str__(self) -> str:
+        return f"{self.network.name} {self.precision}"
+
+
+def _variants(subject: str) -> list[Variant]:
+    """A network in float32, and in int8 if such weights are shipped."""
+    network = load(subject, allow_untrained=True)
+    found = [Variant(subject, "fp32", network)]
     if network.origin == "shipped" and shipped_file(network.name, quantised=True):
-        found.append((load_int8(network.name), "int8"))
+        found.append(Variant(network.name, "int8", _network(network.name, "int8")))
     return found
 
 
-def _exports(network: Loaded) -> bool:
-    return network.description.enlarges(SCALE) and not network.description.no_export
+def _network(subject: str, precision: str) -> Loaded:
+    """For a process of its own: names travel lighter than networks."""
+    from edge_scs.quantization.network import load as load_int8
+
+    return load_int8(subject) if precision == "int8" else load(subject, allow_untrained=True)
 
 
-def _export(network: Loaded, preset_name: str, folder: Path, say: Callable[[str], None]) -> Path:
-    """The artifact of a preset: an earlier report's, if weights, versions and file are the same, else a new one."""
-    from edge_scs.export.pipeline import artifact_name, export_model, versions
+def exports(variants: Iterable[Variant], folder: Path, say: Say) -> tuple[list[Path], list[Task]]:
+    """The artifacts of all that can be exported, and what there is to do for those that are not proven yet.
+
+    Proven is what an earlier report left there, if weights, versions and file are the same.
+    """
+    from edge_scs.export.pipeline import artifact_name
     from edge_scs.export.presets import load_preset
 
-    preset = load_preset(preset_name)
-    path = folder / artifact_name(network.name, preset)
+    paths: list[Path] = []
+    tasks: dict[Path, Task] = {}  # of two checkpoints of one network, the later one gets the name
+    for variant in variants:
+        description = variant.network.description
+        if not description.enlarges(SCALE) or description.no_export:
+            continue
+        preset = PRESETS[variant.precision]
+        path = folder / artifact_name(variant.network.name, load_preset(preset))
+        paths.append(path)
+        tasks.pop(path, None)
+        if _proven(path, variant.network):
+            say(f"proven before: {path.name}")
+            continue
+        work = partial(_export, variant.subject, variant.precision, folder)
+        tasks[path] = Task(f"{variant} artifact", work, lambda made: None)
+    return paths, list(tasks.values())
+
+
+def _proven(path: Path, network: Loaded) -> bool:
+    from edge_scs.export.pipeline import versions
+
     with suppress(InputError):
         manifest = read_manifest(path)
-        made_from = (weights_sha256(network.model), versions(preset.target), artifact_sha256(path))
+        made_from = (weights_sha256(network.model), versions(manifest.target), artifact_sha256(path))
         same = made_from == (manifest.weights_sha256, manifest.versions, manifest.sha256)
-        if same and manifest.parity is not None and manifest.parity.passed:
-            say(f"proven before: {path.name}")
-            return path
-    export_model(network, preset, folder, progress=say)
-    return path
+        return same and manifest.parity is not None and manifest.parity.passed
+    return False
 
 
-def evaluated(
-    networks: Iterable[tuple[Loaded, str]], data: Path | None, say: Callable[[str], None], cache: Cache
+def _export(subject: str, precision: str, folder: Path, say: Say) -> None:
+    from edge_scs.export.pipeline import export_model
+    from edge_scs.export.presets import load_preset
+
+    export_model(_network(subject, precision), load_preset(PRESETS[precision]), folder, progress=say)
+
+
+def evaluations(
+    variants: Iterable[Variant], data: Path | None, folder: Path, cache: Cache
+) -> tuple[dict[Variant, dict[str, Any]], list[Task]]:
+    """Results of ``evaluate`` at x4, with their "precision", of all that are trained; without ``data`` on the bundled
+    photographs, which are written into ``folder``. Those not known yet are added by the tasks.
+    """
+    if data is None:
+        for name in CREDITS:
+            write_image(folder / "photographs" / f"{name}.png", photograph(name))
+    pictures = data or folder / "photographs"
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in find_images([pictures])]
+    named = str(data) if data else "scikit-image and scikit-learn"
+    results: dict[Variant, dict[str, Any]] = {}
+    tasks = []
+    for variant in variants:
+        if variant.network.source == "untrained":
+            continue
+        what = {"quality": {"weights": weights_sha256(variant.network.model), "pictures": digests}}
+
+        def add(result: dict[str, Any], variant: Variant = variant) -> None:
+            results[variant] = result | {"precision": variant.precision, "data": named}
+
+        known = cache.find(what)
+        if known is not None:
+            add(known)
+            continue
+
+        def keep(result: dict[str, Any], what: dict[str, Any] = what, add: Callable[..., None] = add) -> None:
+            add(cache.keep(what, result))
+
+        tasks.append(Task(f"{variant} quality", partial(_evaluate, variant.subject, variant.precision, pictures), keep))
+    return results, tasks
+
+
+def _evaluate(subject: str, precision: str, pictures: Path, say: Say) -> dict[str, Any]:
+    return evaluate(_network(subject, precision), pictures, SCALE, say=say)
+
+
+def lowerings(
+    variants: Iterable[Variant], folder: Path, effort: dict[str, Any], cache: Cache
+) -> tuple[dict[Variant, LoweredStages], list[Task]]:
+    """Stages lowered apart in ``folder``, of networks whose stages are still to be timed; the tasks add them."""
+    lowered: dict[Variant, LoweredStages] = {}
+    tasks = []
+    for variant in variants:
+        if variant.network.description.no_export or cache.find(_stages_key(variant, effort)) is not None:
+            continue
+        work = partial(_lower_stages, variant.subject, folder)
+        tasks.append(Task(f"{variant} stages", work, partial(lowered.__setitem__, variant)))
+    return lowered, tasks
+
+
+def _lower_stages(subject: str, folder: Path, say: Say) -> LoweredStages:
+    say("lowering its stages apart")
+    return lower_stages(load(subject, allow_untrained=True), LR, SCALE, folder)
+
+
+def _stages_key(variant: Variant, effort: dict[str, Any]) -> dict[str, Any]:
+    return {"stages": variant.network.name, "weights": weights_sha256(variant.network.model)} | effort
+
+
+def staged(
+    variants: Iterable[Variant], lowered: dict[Variant, LoweredStages], effort: dict[str, Any], say: Say, cache: Cache
 ) -> list[dict[str, Any]]:
-    """Results of ``evaluate`` at x4 with their "precision"; without ``data`` on the bundled photographs."""
-    with tempfile.TemporaryDirectory() as temporary:
-        if data is None:
-            for name in CREDITS:
-                write_image(Path(temporary) / f"{name}.png", photograph(name))
-        folder = data or Path(temporary)
-        pictures = [hashlib.sha256(path.read_bytes()).hexdigest() for path in find_images([folder])]
-        results = []
-        for network, precision in networks:
-            say(f"evaluating {network.name}, {precision}")
-            what = {"weights": weights_sha256(network.model), "pictures": pictures}
-            result = cache.fetch({"quality": what}, partial(evaluate, network, folder, SCALE, say=say))
-            named = str(data) if data else "scikit-image and scikit-learn"
-            results.append(result | {"precision": precision, "data": named})
-        return results
-
-
-def staged(networks: Iterable[Loaded], quick: bool, say: Callable[[str], None], cache: Cache) -> list[dict[str, Any]]:
-    """Where the time of each network goes, in the runtimes that ``stages`` knows."""
-    effort: dict[str, Any] = {"runs": 2, "max_seconds": 5.0} if quick else {"runs": 3, "max_seconds": 5.0}
+    """Where the time of each network goes, in the runtimes that ``stage_times`` knows."""
     rows = []
-    for network in networks:
-        say(f"stages of {network.name}")
-        measure = partial(measure_stages, network, STAGE_THREADS, LR, SCALE, **effort)
-        rows += cache.fetch({"stages": network.name, "weights": weights_sha256(network.model)} | effort, measure)
+    for variant in variants:
+        say(f"timing the stages of {variant.network.name}")
+        apart = lowered.get(variant)
+        measure = partial(measure_stages, variant.network, STAGE_THREADS, LR, SCALE, **effort, lowered=apart)
+        rows += cache.fetch(_stages_key(variant, effort), measure)
     return rows
 
 
-def restored(say: Callable[[str], None]) -> list[Comparison]:
-    """Before and after on bundled photographs, by the network that the page shows."""
+def restorations() -> tuple[dict[Job, Comparison], list[Task]]:
+    """Before and after on bundled photographs, by the network that the page shows; the tasks add them."""
+    found: dict[Job, Comparison] = {}
+    return found, [Task(f"picture {job.name}", partial(_restore, job), partial(found.__setitem__, job)) for job in JOBS]
+
+
+def _restore(job: Job, say: Say) -> Comparison:
     from edge_scs.enhance.predictor import Predictor
 
-    predictor = Predictor(load(SHOWN))
-    found = []
-    for job in JOBS:
-        say(f"restoring {job.name}")
-        found.append(restore(job, predictor.enhance).comparison(SHOWN))
-    return found
+    return restore(job, Predictor(load(SHOWN)).enhance).comparison(SHOWN)

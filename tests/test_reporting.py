@@ -1,5 +1,6 @@
 """The whole report: what it exports, evaluates and shows, without measuring anything."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -7,51 +8,130 @@ import pytest
 
 from edge_scs import reporting
 from edge_scs.errors import InputError
+from edge_scs.evaluate import evaluate
+from edge_scs.images import write_image
 from edge_scs.report.cache import Cache
-from edge_scs.reporting import evaluated, full_report
-from edge_scs.weights.loading import load
+from edge_scs.report.side_by_side import run_side_by_side
+from edge_scs.reporting import Variant, _variants, evaluations, exports, full_report
+from edge_scs.weights.loading import load, shipped_file
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What ``make_report`` and the exporter are asked for; pictures and quality are left out."""
-    seen: dict[str, Any] = {"exported": []}
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Tasks are done here, in their order, and their names kept; each is pickled first, as for another process."""
+    names: list[str] = []
+
+    def run(tasks: Any, say: Any) -> None:
+        for task in tasks:
+            names.append(task.name)
+            task.keep(pickle.loads(pickle.dumps(task.work))(say))
+
+    monkeypatch.setattr(reporting, "run_side_by_side", run)
+    return names
+
+
+# What the tasks call, found by its name when they are unpickled.
+def _fake_export(subject: str, precision: str, folder: Path, say: Any) -> None: ...
+def _fake_lower(subject: str, folder: Path, say: Any) -> str:
+    return f"{subject} lowered in {folder.is_dir()}"
+
+
+def _fake_evaluate(subject: str, precision: str, pictures: Path, say: Any) -> dict[str, Any]:
+    return {"model": subject, "pictures": sorted(path.name for path in pictures.iterdir())}
+
+
+def _fake_restore(job: Any, say: Any) -> str:
+    return f"{job.name} restored"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, at_once: list[str]) -> dict[str, Any]:
+    """What ``make_report`` is asked for; what takes long is faked."""
+    seen: dict[str, Any] = {"tasks": at_once, "timed": []}
 
     def make_report(out: Path, device_results: Any, models: Any, artifacts: Any, quality: Any, **more: Any) -> None:
         seen.update(models=list(models), artifacts=list(artifacts), quality=quality, **more)
 
-    def export(network: Any, preset: str, folder: Path, say: Any) -> Path:
-        seen["exported"].append((network.name, preset))
-        return folder / f"{network.name}-{preset}.pte"
+    def measure(network: Any, *_: Any, lowered: Any, **__: Any) -> Any:
+        seen["timed"].append((network.name, lowered, len(at_once)))
+        return [{"model": network.name}]
 
     monkeypatch.setattr(reporting, "make_report", make_report)
-    monkeypatch.setattr(reporting, "_export", export)
-    monkeypatch.setattr(reporting, "restored", lambda say: [])
+    monkeypatch.setattr(reporting, "_export", _fake_export)
+    monkeypatch.setattr(reporting, "_lower_stages", _fake_lower)
+    monkeypatch.setattr(reporting, "_evaluate", _fake_evaluate)
+    monkeypatch.setattr(reporting, "_restore", _fake_restore)
     monkeypatch.setattr(reporting, "models_table", lambda: [{"name": "pcarn_m"}])
     monkeypatch.setattr(reporting, "machine_peak", lambda threads: {"threads": threads})
-    monkeypatch.setattr(reporting, "measure_stages", lambda network, *_, **__: [{"model": network.name}])
-    monkeypatch.setattr(reporting, "evaluated", lambda networks, data, say, cache: [(n.name, p) for n, p in networks])
+    monkeypatch.setattr(reporting, "measure_stages", measure)
     return seen
 
 
 def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked):
     full_report(tmp_path, models=["pcarn_m", "edge_scs_m"], artifacts=[Path("other.pte")], command="edge-scs report")
-    every = [("pcarn_m", "xnnpack-fp32"), ("edge_scs_m", "xnnpack-fp32"), ("edge_scs_m", "xnnpack-int8")]
-    assert asked["exported"] == every
-    assert asked["artifacts"][-1] == Path("other.pte")
-    assert len(asked["artifacts"]) == 4
-    assert asked["quality"] == [("edge_scs_m", "fp32"), ("edge_scs_m", "int8")]
+    exported = ["pcarn_m fp32 artifact", "edge_scs_m fp32 artifact", "edge_scs_m int8 artifact"]
+    assert asked["tasks"] == [
+        *exported, "pcarn_m fp32 stages", "edge_scs_m fp32 stages", "edge_scs_m fp32 quality",
+        "edge_scs_m int8 quality", "picture china", "picture astronaut", "picture flower", "picture chelsea",
+    ]  # fmt: skip
+    made = [
+        "pcarn_m_x4_180x320_xnnpack-fp32",
+        "edge_scs_m_x4_180x320_xnnpack-fp32",
+        "edge_scs_m_x4_180x320_xnnpack-int8",
+    ]
+    assert asked["artifacts"] == [*(tmp_path / "artifacts" / f"{name}.pte" for name in made), Path("other.pte")]
+    assert [(q["model"], q["precision"], len(q["pictures"])) for q in asked["quality"]] == [
+        ("edge_scs_m", "fp32", 6), ("edge_scs_m", "int8", 6),
+    ]  # fmt: skip
+    assert "china.png" in asked["quality"][0]["pictures"]
+    assert asked["quality"][0]["data"] == "scikit-image and scikit-learn"
     assert asked["stages"] == [{"model": "pcarn_m"}, {"model": "edge_scs_m"}]
     assert asked["networks"] == [{"name": "pcarn_m"}]
     assert asked["machine_peak"] == {"threads": 1}
+    assert asked["comparisons"][1] == "astronaut restored"
     assert asked["command"] == "edge-scs report"
+    # Nothing is timed before all of that is done.
+    assert asked["timed"] == [(name, f"{name} lowered in True", 11) for name in ("pcarn_m", "edge_scs_m")]
+
+
+def test_what_was_done_before_is_not_done_again(tmp_path, asked, monkeypatch):
+    monkeypatch.setattr(reporting, "_proven", lambda path, network: True)
+    full_report(tmp_path, models=["edge_scs_s"])
+    first, count = {key: asked[key] for key in ("quality", "stages", "artifacts")}, len(asked["tasks"])
+    assert "edge_scs_s fp32 artifact" not in asked["tasks"]
+    full_report(tmp_path, models=["edge_scs_s"])
+    assert {key: asked[key] for key in first} == first
+    assert asked["tasks"][count:] == [f"picture {job.name}" for job in reporting.JOBS]
+    assert len(asked["timed"]) == 1
+    full_report(tmp_path, models=["edge_scs_s"], quick=True)  # other stages, the same quality
+    assert asked["tasks"][count + 4 :] == ["edge_scs_s fp32 stages", *asked["tasks"][-4:]]
+    full_report(tmp_path, models=["edge_scs_s"], fresh=True)
+    assert asked["tasks"][count + 9 :] == asked["tasks"][:count]
+
+
+def test_one_that_fails_leaves_what_the_others_did(tmp_path, asked, monkeypatch):
+    """With real processes: the fakes are not there, so all of ``work`` is replaced by what can be found again."""
+    monkeypatch.setattr(reporting, "run_side_by_side", run_side_by_side)
+    monkeypatch.setattr(reporting, "_export", _broken_export)
+    said: list[str] = []
+    with pytest.raises(InputError, match=r"^edge_scs_s: cannot be lowered"):
+        full_report(tmp_path, models=["edge_scs_s"], say=said.append)
+    assert "[edge_scs_s fp32 artifact] failed: edge_scs_s: cannot be lowered" in said
+    assert not asked["timed"]
+    assert "quality" not in asked  # no report was made
+    assert len(list((tmp_path / "cache").iterdir())) == 2  # but both qualities are known
+
+
+def _broken_export(subject: str, precision: str, folder: Path, say: Any) -> None:
+    if precision == "fp32":
+        raise InputError(f"{subject}: cannot be lowered")
 
 
 def test_a_bad_device_result_ends_it_before_anything_is_exported(tmp_path, asked):
     (tmp_path / "phone.json").write_text("{")
     with pytest.raises(InputError, match=r"phone\.json: not valid JSON"):
         full_report(tmp_path / "out", [tmp_path / "phone.json"])
-    assert not asked["exported"]
+    assert not asked["tasks"]
     assert not (tmp_path / "out").exists()
 
 
@@ -64,37 +144,41 @@ def test_folders_of_device_results(tmp_path, asked):
         full_report(tmp_path / "out", [tmp_path / "results"])
 
 
-def test_quality_without_data_is_of_the_bundled_photographs(tmp_path, monkeypatch):
-    seen: list[list[str]] = []
-
-    def judge(network: Any, data: Path, scale: float, say: Any) -> dict[str, Any]:
-        seen.append(sorted(path.name for path in data.iterdir()))
-        return {"model": network.name, "scale": scale}
-
-    monkeypatch.setattr(reporting, "evaluate", judge)
-    cache = Cache(tmp_path)
-    results = evaluated([(load("edge_scs_s"), "fp32")], None, lambda line: None, cache)
-    assert evaluated([(load("edge_scs_s"), "fp32")], None, lambda line: None, cache) == results
-    assert len(seen) == 1  # the second time it was known
-    assert len(seen[0]) == 6
-    assert "china.png" in seen[0]
-    wanted = {"model": "edge_scs_s", "scale": 4, "precision": "fp32", "data": "scikit-image and scikit-learn"}
-    assert results == [wanted]
+def test_results_are_those_of_one_after_the_other(tmp_path, photograph):
+    """The figures of two processes are the ones that ``evaluate`` gives here, and are known afterwards."""
+    for name, place in (("a", 0), ("b", 200)):
+        write_image(tmp_path / "data" / f"{name}.png", photograph[place : place + 96, place : place + 128])
+    names = ("pcarn_m", "edge_scs_s", "edge_scs_m")
+    variants = [Variant(name, "fp32", load(name, allow_untrained=True)) for name in names]
+    cache = Cache(tmp_path / "cache")
+    results, tasks = evaluations(variants, tmp_path / "data", tmp_path, cache)
+    assert [task.name for task in tasks] == ["edge_scs_s fp32 quality", "edge_scs_m fp32 quality"]  # pcarn_m has none
+    run_side_by_side(tasks, lambda line: None, 2)
+    for variant in variants[1:]:
+        alone = evaluate(variant.network, tmp_path / "data", 4)
+        assert results[variant] == alone | {"precision": variant.precision}
+    assert evaluations(variants, tmp_path / "data", tmp_path, cache) == (results, [])
 
 
-def test_an_artifact_that_was_proven_is_not_made_again(tmp_path, monkeypatch):
+def test_of_two_checkpoints_with_one_name_the_later_is_exported(tmp_path):
+    source = shipped_file("edge_scs_s")
+    assert source is not None
+    copies = [tmp_path / f"{name}.safetensors" for name in "ab"]
+    for copy in copies:
+        copy.write_bytes(source.read_bytes())
+    paths, tasks = exports([v for copy in copies for v in _variants(str(copy))], tmp_path, lambda line: None)
+    assert paths == [tmp_path / "edge_scs_s_x4_180x320_xnnpack-fp32.pte"] * 2
+    (task,) = tasks
+    assert task.work.args[0] == str(copies[1])
+
+
+def test_an_artifact_that_was_proven_is_not_made_again(tmp_path):
     from edge_scs.export import pipeline
     from edge_scs.export.manifest import Manifest, Parity, Port, artifact_sha256, weights_sha256
     from edge_scs.export.presets import load_preset
 
     network = load("edge_scs_s")
     path = tmp_path / pipeline.artifact_name("edge_scs_s", load_preset("xnnpack-fp32"))
-    made: list[str] = []
-
-    def make(*_: Any, **__: Any) -> None:
-        made.append("made")
-
-    monkeypatch.setattr(pipeline, "export_model", make)
     path.write_bytes(b"program")
     facts = {
         "artifact": path.name, "target": "executorch", "model": "edge_scs_s", "scale": 4.0, "bytes": 7, "params": 1,
@@ -104,13 +188,15 @@ def test_an_artifact_that_was_proven_is_not_made_again(tmp_path, monkeypatch):
         "sha256": artifact_sha256(path), "weights_sha256": weights_sha256(network.model),
         "versions": pipeline.versions("executorch"),
     }  # fmt: skip
+    variants = [Variant("edge_scs_s", "fp32", network)]
     for changes, count in (
-        ({}, 0), ({"weights_sha256": "0"}, 1), ({"sha256": "0"}, 2), ({"versions": {"torch": "1"}}, 3),
-        ({"parity": None}, 4), ({"parity": Parity("eager", 9.0, 0.0, 6, "fail", 80.0)}, 5),
+        ({}, 0), ({"weights_sha256": "0"}, 1), ({"sha256": "0"}, 1), ({"versions": {"torch": "1"}}, 1),
+        ({"parity": None}, 1), ({"parity": Parity("eager", 9.0, 0.0, 6, "fail", 80.0)}, 1),
     ):  # fmt: skip
         Manifest(**(facts | changes)).write(path)
-        assert reporting._export(network, "xnnpack-fp32", tmp_path, lambda line: None) == path
-        assert len(made) == count
+        said: list[str] = []
+        paths, tasks = exports(variants, tmp_path, said.append)
+        assert paths == [path]
+        assert (len(tasks), len(said)) == (count, 1 - count)
     path.unlink()
-    reporting._export(network, "xnnpack-fp32", tmp_path, lambda line: None)
-    assert len(made) == 6
+    assert len(exports(variants, tmp_path, lambda line: None)[1]) == 1

@@ -91,7 +91,7 @@ def stages_of(
     """{"stages": rows of ``measure_stages``, "machine": the roof at the first thread count}."""
     from edge_scs.errors import InputError
     from edge_scs.report.roofline import machine_peak
-    from edge_scs.report.stages import measure_stages
+    from edge_scs.report.stage_times import measure_stages
     from edge_scs.weights.loading import load
 
     if device != "cpu":

@@ -54,7 +54,7 @@ def open_artifact(artifact: Path, manifest: Manifest) -> Opened:
 def _xnnpack(artifact: Path, manifest: Manifest) -> Opened:
     from edge_scs.export.executorch import PteProgram
 
-    program = PteProgram(artifact)
+    program = PteProgram(artifact, torch.get_num_threads())  # as many as the network that it is compared with
 
     def of(method: str) -> Run:
         return Run(lambda inputs, exact: program.run(list(inputs.values()), method)[0], rounds=False)

@@ -16,7 +16,7 @@ def publish(artifact: Path, final: Path) -> None:
 
     The manifest goes first and comes last: without one an artifact is not whole. A folder cannot be replaced in one
     step, so older ones step aside first and come back if the new ones cannot be moved in. Exports into the same folder
-    wait for each other here, and an interrupt waits until all is moved.
+    wait for each other here, and signals that end the process wait until all is moved.
     """
     moves = [(path(artifact), path(final)) for path in (golden_path, lambda a: a) if path(artifact).exists()]
     with alone(final.parent), uninterrupted():
@@ -55,15 +55,17 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait. Only the main thread may say so; elsewhere it does not arrive anyway."""
+    """Let Ctrl-C and SIGTERM wait. Only the main thread may say so; elsewhere they do not arrive anyway."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pending: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pending.append(number))
+    held = (signal.SIGINT, signal.SIGTERM)
+    before = [(number, signal.signal(number, lambda number, _: pending.append(number))) for number in held]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if pending:
-        raise KeyboardInterrupt
+        for number, handler in before:
+            signal.signal(number, handler)
+    for given in dict.fromkeys(pending):
+        signal.raise_signal(given)  # now it does whatever it did before

@@ -1,9 +1,10 @@
 """Measurements that are kept: an interrupted report goes on where it was, and a repeated one measures nothing.
 
-What is kept together is what was measured together. A ratio is only worth something within one interleaved call of
-``latency.bench``, so the unit is such a call: one subject beside its baseline, the first subject of its runtime
-(``bench_by_row``). Each row of a report is such a unit: adding a network measures one unit more and leaves the others.
-The baseline is timed again in every unit, which is the price; its own row shows the first of them.
+A ratio is only worth something within one interleaved call of ``latency.bench``, so the unit that is kept is a row of
+the report with what it was timed beside: a subject and its baseline, the first subject of its runtime
+(``bench_by_row``). Adding a network measures one unit more and leaves the others. Units that are missing are timed in
+one call, up to ``TOGETHER`` of them beside their baseline, which is most of the time of each: it runs once a turn for
+all of them. Its own row shows the first unit.
 
 A unit is found again under the sha256 of everything that could change it: the subjects (names, and the bytes of their
 weights or artifacts), the code of edge_scs, the settings, and the machine: processor, cores, system, versions. A unit
@@ -25,6 +26,7 @@ from edge_scs.weights.loading import shipped_file
 
 # Of ``machine.environment``: what says when, not where.
 _MOMENTS = ("date", "load")
+TOGETHER = 4  # rows of a call: what an interrupt loses, and how many networks are in memory at once
 
 
 class Cache:
@@ -40,19 +42,30 @@ class Cache:
 
         Both must be JSON-safe. Nothing is kept when ``measure`` raises or is interrupted.
         """
-        key = {"what": what, "where": self._where}
-        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        path = self.folder / f"{name[:32]}.json"
-        if not self.fresh and path.is_file():
-            try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
-                if kept["key"] == json.loads(json.dumps(key)):
-                    return kept["result"]
-            except (OSError, ValueError, KeyError, TypeError):
-                pass  # half-written by another program, or edited: as good as not there
-        result = measure()
+        known = self.find(what)
+        return self.keep(what, measure()) if known is None else known
+
+    def find(self, what: dict[str, Any]) -> Any | None:
+        """What was kept under ``what``, here and with this code, or None."""
+        key, path = self._place(what)
+        if self.fresh or not path.is_file():
+            return None
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return kept["result"] if kept["key"] == json.loads(json.dumps(key)) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # half-written by another program, or edited: as good as not there
+
+    def keep(self, what: dict[str, Any], result: Any) -> Any:
+        """Write down ``result``, JSON-safe and not None, and return it."""
+        key, path = self._place(what)
         write_atomically(path, json.dumps({"key": key, "result": result}, indent=2) + "\n")
         return result
+
+    def _place(self, what: dict[str, Any]) -> tuple[dict[str, Any], Path]:
+        key = {"what": what, "where": self._where}
+        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        return key, self.folder / f"{name[:32]}.json"
 
 
 def code_digest() -> str:
@@ -91,27 +104,46 @@ def bench_by_row(
     """``latency.bench`` in its units: every subject beside the first of its runtime, each looked up before it is timed.
 
     Returns what ``bench`` returns, but ratios only to the first of the same runtime. ``effort``: "warmup", "runs",
-    "min_seconds", "max_seconds". Raises InputError like ``bench``.
+    "min_seconds", "max_seconds"; the last counts as in a call of a single pair (``bench``: ``paired``), so that timing
+    several together gives none of them fewer turns. Raises InputError like ``bench``.
     """
+    settings = {"device": device, "lr": list(lr), "scale": scale, "threads": list(threads), **effort}
     kinds: dict[bool, list[str]] = {}
     for subject in subjects:
         kinds.setdefault(Path(subject).suffix == ".pte", []).append(subject)
-    units = [[first, other] for first, *others in kinds.values() for other in others]
-    units += [group for group in kinds.values() if len(group) == 1]
-    found: dict[str, Any] = {}
-    ratios: list[dict[str, Any]] = []
-    left_out: list[dict[str, Any]] = []
-    for number, unit in enumerate(units, 1):
-        say(f"row {number} of {len(units)}: {' beside '.join(Path(subject).name for subject in reversed(unit))}")
-        settings = {"device": device, "lr": list(lr), "scale": scale, "threads": list(threads), **effort}
-        what = {"bench": [[subject, subject_digest(subject)] for subject in unit], **settings}
+    measured = []
+    for first, *others in kinds.values():
+        pairs: list[tuple[str, ...]] = [(first, other) for other in others] or [(first,)]
+        rows = {row: {"bench": [[subject, subject_digest(subject)] for subject in row], **settings} for row in pairs}
+        known = {row: found for row, what in rows.items() if (found := cache.find(what)) is not None}
+        missing = [row for row in rows if row not in known]
+        for start in range(0, len(missing), TOGETHER):
+            group = missing[start : start + TOGETHER]
+            names = list(dict.fromkeys(subject for row in group for subject in row))
+            say(f"rows {len(known) + 1} to {len(known) + len(group)} of {len(rows)}: {_spoken(names)}")
+            found = bench(names, device, lr, scale, threads, say=say, paired=True, **effort)  # type: ignore[arg-type]
+            known |= {row: cache.keep(rows[row], _unit(found, row)) for row in group}
+        measured += [known[row] for row in rows]
+    results: dict[str, list[dict[str, Any]]] = {}
+    for unit in measured:
+        for subject in dict.fromkeys(row["subject"] for row in unit["results"]):
+            results.setdefault(subject, [row for row in unit["results"] if row["subject"] == subject])
+    return {
+        "results": [row for subject in subjects for row in results.get(subject, [])],
+        "ratios": [ratio for unit in measured for ratio in unit["ratios"]],
+        "left_out": [left for unit in measured for left in unit["left_out"]],
+    }
 
-        def measure(unit: list[str] = unit) -> Any:
-            return bench(unit, device, lr, scale, threads, say=say, **effort)  # type: ignore[arg-type]
 
-        measured = cache.fetch(what, measure)
-        for subject in unit:
-            found.setdefault(subject, [row for row in measured["results"] if row["subject"] == subject])
-        ratios += measured["ratios"]
-        left_out += measured["left_out"]
-    return {"results": [row for s in subjects for row in found[s]], "ratios": ratios, "left_out": left_out}
+def _spoken(subjects: Sequence[str]) -> str:
+    baseline, *others = (Path(subject).name for subject in subjects)
+    return f"{', '.join(others)} beside {baseline}" if others else baseline
+
+
+def _unit(measured: dict[str, list[dict[str, Any]]], row: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What a call of ``bench`` says of one row and its baseline."""
+    return {
+        "results": [result for result in measured["results"] if result["subject"] in row],
+        "ratios": [ratio for ratio in measured["ratios"] if ratio["subject"] == row[-1]],
+        "left_out": [left for left in measured["left_out"] if left["subject"] in row],
+    }

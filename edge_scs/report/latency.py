@@ -24,6 +24,7 @@ from typing import IO, Any
 import edge_scs
 from edge_scs.errors import InputError
 from edge_scs.report.artifacts import arena_bytes, lower_for_timing
+from edge_scs.report.machine import cores
 from edge_scs.report.modes import LOWERED, MODES, Unavailable
 
 DEVICES = ("cpu", "cuda")
@@ -44,6 +45,7 @@ def bench(
     max_seconds: float = math.inf,
     say: Say = lambda line: None,
     modes: Sequence[str] = (),
+    paired: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """Time subjects side by side on one picture: ``lr`` = (h, w) pixels, enlarged by ``scale``.
 
@@ -76,39 +78,44 @@ def bench(
     loaded: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
     with tempfile.TemporaryDirectory(prefix="edge-scs-bench-") as folder, ExitStack() as running:
+
+        def leave_out(subject: str, mode: str, reason: Unavailable) -> None:
+            left_out.append({"subject": subject, "mode": mode, "reason": str(reason)})
+            say(f"{subject}: left out {mode}: {reason}")
+
+        loading: list[tuple[Worker, str]] = []
         for subject, mode in wanted:
             try:
-                worker, answer = _start(subject, mode, device, lr, scale, Path(folder), say)
+                path = _lowered(subject, mode, lr, scale, Path(folder), say)
             except Unavailable as reason:
-                left_out.append({"subject": subject, "mode": mode, "reason": str(reason)})
-                say(f"{subject}: left out {mode}: {reason}")
+                leave_out(subject, mode, reason)
                 continue
+            worker = Worker(subject, mode)
             running.callback(worker.close)
+            worker.send({"do": "load", "subject": path, "mode": mode, "device": device, "lr": list(lr), "scale": scale})
+            loading.append((worker, path))
+        for worker, path in loading:
+            try:
+                answer = worker.receive()
+            except Unavailable as reason:
+                worker.close()
+                leave_out(worker.subject, worker.mode, reason)
+                continue
+            arena = arena_bytes(Path(path)) if worker.mode in LOWERED else None
             workers.append(worker)
-            loaded.append(answer)
+            loaded.append(answer | {"arena_mb": None if arena is None else round(arena / 1e6, 1)})
         if not workers:
             raise InputError(f"{left_out[0]['subject']}: {left_out[0]['reason']}")
-        measured = _measure(workers, loaded, device, threads, warmup, runs, min_seconds, max_seconds, say)
+        measured = _measure(workers, loaded, device, threads, warmup, runs, min_seconds, max_seconds, paired, say)
     return measured | {"left_out": left_out}
 
 
-def _start(
-    subject: str, mode: str, device: str, lr: tuple[int, int], scale: float, folder: Path, say: Say
-) -> "tuple[Worker, dict[str, Any]]":
-    """A subject loaded in its process, and what it is. ``folder``: for what has to be lowered. Raises Unavailable."""
-    path = subject
-    if mode in LOWERED and not _is_pte(subject):
-        say(f"{subject}: lowering for {mode}")
-        path = str(lower_for_timing(subject, mode, lr, scale, folder))
-    worker = Worker(subject, mode)
-    try:
-        request = {"do": "load", "subject": path, "mode": mode, "device": device, "lr": list(lr), "scale": scale}
-        answer = worker.ask(request)
-        arena = arena_bytes(Path(path)) if mode in LOWERED else None
-    except BaseException:
-        worker.close()
-        raise
-    return worker, answer | {"arena_mb": None if arena is None else round(arena / 1e6, 1)}
+def _lowered(subject: str, mode: str, lr: tuple[int, int], scale: float, folder: Path, say: Say) -> str:
+    """What a process is to load: the subject, or its program in ``folder``. Raises Unavailable."""
+    if mode not in LOWERED or _is_pte(subject):
+        return subject
+    say(f"{subject}: lowering for {mode}")
+    return str(lower_for_timing(subject, mode, lr, scale, folder))
 
 
 def _measure(
@@ -120,6 +127,7 @@ def _measure(
     runs: int,
     min_seconds: float,
     max_seconds: float,
+    paired: bool,
     say: Say,
 ) -> dict[str, list[dict[str, Any]]]:
     rows: list[list[dict[str, Any]]] = [[] for _ in workers]
@@ -127,7 +135,7 @@ def _measure(
     for count in threads:
         ready = [worker.ask({"do": "threads", "count": count, "warmup": warmup}) for worker in workers]
         say(f"timing {len(workers)} subjects in turn, {count} thread{'' if count == 1 else 's'}")
-        answers = _take_turns(workers, runs, min_seconds, max_seconds, say)
+        answers = _take_turns(workers, runs, min_seconds, max_seconds, paired, say)
         turns = [[answer["ms"] for answer in mine] for mine in answers]
         for index, worker in enumerate(workers):
             row = {"subject": worker.subject, "mode": worker.mode, "device": device, "threads": count}
@@ -146,8 +154,7 @@ def _measure(
 
 def all_threads(device: str = "cpu") -> tuple[int, ...]:
     """One thread, and as many as this process may use; on a GPU the count means nothing."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return (1,) if device == "cuda" or cores == 1 else (1, cores)
+    return (1,) if device == "cuda" or cores() == 1 else (1, cores())
 
 
 def _ways(subject: str, device: str, modes: Sequence[str]) -> list[tuple[str, str]]:
@@ -222,19 +229,26 @@ def _check(
 
 
 def _take_turns(
-    workers: "list[Worker]", runs: int, min_seconds: float, max_seconds: float, say: Say
+    workers: "list[Worker]", runs: int, min_seconds: float, max_seconds: float, paired: bool, say: Say
 ) -> list[list[dict[str, float]]]:
     """What every worker answered in every turn."""
     turns: list[list[dict[str, float]]] = [[] for _ in workers]
-    start, elapsed, said = time.monotonic(), 0.0, 0.0
-    while (len(turns[0]) < runs or elapsed < min_seconds) and (len(turns[0]) < 2 or elapsed < max_seconds):
+    start, elapsed, spent, said = time.monotonic(), 0.0, 0.0, 0.0
+    while (len(turns[0]) < runs or elapsed < min_seconds) and (len(turns[0]) < 2 or spent < max_seconds):
         for worker, answers in zip(workers, turns, strict=True):
             answers.append(worker.ask({"do": "run"}))
         elapsed = time.monotonic() - start
+        spent = _pair_seconds(turns) if paired else elapsed
         if elapsed - said > SAY_EVERY:
             say(f"turn {len(turns[0])}, {elapsed:.0f} s")
             said = elapsed
     return turns
+
+
+def _pair_seconds(turns: Sequence[Sequence[dict[str, float]]]) -> float:
+    """What the first subject and the quickest other one have run, in seconds."""
+    first, *others = (sum(answer["ms"] for answer in mine) / 1000 for mine in turns)
+    return first + min(others, default=0.0)
 
 
 class Worker:

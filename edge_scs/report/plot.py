@@ -93,8 +93,9 @@ def quality_scatter(points: Sequence[Point], bicubic: float | None, threads: int
 def roofline(model: str, stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
     """Stages of a network under what the machine could do, log-log, as one <svg>; "" when there is nothing to draw.
 
-    ``stages``: rows of ``stages.measure_stages``; those without figures, or without MultAdds, are left out. ``peak``:
-    ``roofline.machine_peak``. Stages that take the most time are labelled first, the others where there is room.
+    ``stages``: rows of ``stage_times.measure_stages``; those without figures, or without MultAdds, are left out.
+    ``peak``: ``roofline.machine_peak``. Stages that take the most time are labelled first, the others where there is
+    room.
     """
     drawn = [s for s in stages if s["gmac_s"] and s["intensity"]]
     if not drawn or not peak:

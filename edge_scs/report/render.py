@@ -136,7 +136,7 @@ def above_roof(report: Report) -> bool:
 
 
 def stage_groups(stages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of ``stages.measure_stages`` by network and runtime: {"model", "runtime", "threads", "bars", "reason"}.
+    """Rows of ``stage_times.measure_stages`` by network and runtime: {"model", "runtime", "threads", "bars", "reason"}.
 
     A bar is a row with its "colour", "time_percent" and "adds_percent", which add up to 100 each within a group.
     """

@@ -13,7 +13,7 @@ class Report:
     """``rows`` in the order measured. ``device_results`` (``devices.with_manifest``) is empty until one was measured.
 
     ``quality`` has results of ``evaluate`` with their "precision"; ``stages`` and ``machine_peak`` what
-    ``stages.measure_stages`` and ``roofline.machine_peak`` say. ``command`` made all of it.
+    ``stage_times.measure_stages`` and ``roofline.machine_peak`` say. ``command`` made all of it.
     ``networks``: ``mult_adds.models_table``, what every network costs on paper.
     """
 

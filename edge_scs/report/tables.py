@@ -50,7 +50,7 @@ def latency_table(measured: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def stage_table(stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
-    """Rows of ``stages.measure_stages`` under the roof of ``roofline.machine_peak``.
+    """Rows of ``stage_times.measure_stages`` under the roof of ``roofline.machine_peak``.
 
     "of the roof": the share of what ``roofline.attainable`` allows a stage; only at the roof's own thread count.
     """

@@ -47,7 +47,18 @@ for i in range(40):
     assert len({path.read_text() for path in places}) == 1
 
 
-def test_an_interrupt_waits_for_the_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Ended(Exception):  # noqa: N818
+    """What a handler of SIGTERM raises here."""
+
+
+def _end(*_: object) -> None:
+    raise Ended
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Ended)])
+def test_an_interrupt_waits_for_the_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, raised: type[BaseException]
+) -> None:
     workshop = tmp_path / "w"
     workshop.mkdir()
     for name in ("a.pte", "a.pte.json"):
@@ -55,10 +66,15 @@ def test_an_interrupt_waits_for_the_move(tmp_path: Path, monkeypatch: pytest.Mon
     real = os.replace
 
     def interrupted(source: Path, target: Path) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         real(source, target)
 
     monkeypatch.setattr("edge_scs.export.publishing.os.replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        publish(workshop / "a.pte", tmp_path / "a.pte")
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        with pytest.raises(raised):
+            publish(workshop / "a.pte", tmp_path / "a.pte")
+        assert signal.getsignal(signal.SIGTERM) is _end
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pte", "a.pte.json", "w"]

@@ -16,10 +16,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The subjects of every call of ``bench``, which is faked."""
     made: list[list[str]] = []
 
-    def fake(subjects: list[str], device: str, lr: Any, scale: float, threads: Any, say: Any, **effort: Any) -> Any:
+    def fake(
+        subjects: list[str], device: str, lr: Any, scale: float, threads: Any, say: Any, paired: bool, **effort: Any
+    ) -> Any:
+        assert paired
         made.append(list(subjects))
         results = [{"subject": s, "threads": t, "median_ms": float(len(made))} for s in subjects for t in threads]
-        ratios = [{"subject": subjects[1], "to": subjects[0], "median": 2.0}] if len(subjects) > 1 else []
+        ratios = [{"subject": other, "to": subjects[0], "median": 2.0} for other in subjects[1:]]
         return {"results": results, "ratios": ratios, "left_out": []}
 
     monkeypatch.setattr(module, "bench", fake)
@@ -29,13 +32,32 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def test_measured_once(tmp_path: Path, calls):
     first = bench_by_row(Cache(tmp_path), ["pcarn_m", "edge_scs_m", "edge_scs_s"], threads=(1, 2), runs=3)
-    assert calls == [["pcarn_m", "edge_scs_m"], ["pcarn_m", "edge_scs_s"]]
+    assert calls == [["pcarn_m", "edge_scs_m", "edge_scs_s"]]
+    assert [(r["subject"], r["to"]) for r in first["ratios"]] == [("edge_scs_m", "pcarn_m"), ("edge_scs_s", "pcarn_m")]
     assert [(r["subject"], r["threads"]) for r in first["results"]] == [
         ("pcarn_m", 1), ("pcarn_m", 2), ("edge_scs_m", 1), ("edge_scs_m", 2), ("edge_scs_s", 1), ("edge_scs_s", 2),
     ]  # fmt: skip
     again = bench_by_row(Cache(tmp_path), ["pcarn_m", "edge_scs_m", "edge_scs_s"], threads=(1, 2), runs=3)
     assert again == first
+    assert len(calls) == 1
+
+
+def test_a_row_more_leaves_the_others(tmp_path: Path, calls):
+    two = bench_by_row(Cache(tmp_path), ["pcarn_m", "edge_scs_m"])
+    three = bench_by_row(Cache(tmp_path), ["pcarn_m", "edge_scs_m", "edge_scs_s"])
+    assert calls == [["pcarn_m", "edge_scs_m"], ["pcarn_m", "edge_scs_s"]]
+    assert three["results"][:2] == two["results"]  # the baseline's row too
+    assert bench_by_row(Cache(tmp_path), ["pcarn_m", "edge_scs_s"])["ratios"] == three["ratios"][1:]
     assert len(calls) == 2
+
+
+def test_a_call_has_so_many_rows(tmp_path: Path, calls, monkeypatch):
+    monkeypatch.setattr(module, "TOGETHER", 2)
+    said: list[str] = []
+    result = bench_by_row(Cache(tmp_path), list("abcd"), say=said.append)
+    assert calls == [["a", "b", "c"], ["a", "d"]]
+    assert [(r["subject"], r["median_ms"]) for r in result["results"]] == [("a", 1), ("b", 1), ("c", 1), ("d", 2)]
+    assert said == ["rows 1 to 2 of 3: b, c beside a", "rows 3 to 3 of 3: d beside a"]
 
 
 def test_every_ratio_comes_from_the_call_that_timed_both(tmp_path: Path, calls):
@@ -43,24 +65,26 @@ def test_every_ratio_comes_from_the_call_that_timed_both(tmp_path: Path, calls):
         (tmp_path / name).write_bytes(name.encode())
     artifacts = [str(tmp_path / name) for name in ("a.pte", "b.pte")]
     result = bench_by_row(Cache(tmp_path / "c"), ["pcarn_m", *artifacts])
-    assert calls == [artifacts, ["pcarn_m"]]  # runtimes apart, a single subject alone
+    assert calls == [["pcarn_m"], artifacts]  # runtimes apart, a single subject alone
     assert [(r["subject"], r["to"]) for r in result["ratios"]] == [(artifacts[1], artifacts[0])]
 
 
 def test_an_interrupted_report_goes_on(tmp_path: Path, calls, monkeypatch):
     fake = module.bench
+    (tmp_path / "a.pte").touch()
+    subjects = ["pcarn_m", "edge_scs_m", str(tmp_path / "a.pte")]
 
-    def interrupted(subjects: list[str], *args: Any, **kwargs: Any) -> Any:
-        if "edge_scs_s" in subjects:
+    def interrupted(given: list[str], *args: Any, **kwargs: Any) -> Any:
+        if given == subjects[2:]:
             raise KeyboardInterrupt
-        return fake(subjects, *args, **kwargs)
+        return fake(given, *args, **kwargs)
 
     monkeypatch.setattr(module, "bench", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        bench_by_row(Cache(tmp_path), ["pcarn_m", "edge_scs_m", "edge_scs_s"])
+        bench_by_row(Cache(tmp_path), subjects)
     monkeypatch.setattr(module, "bench", fake)
-    bench_by_row(Cache(tmp_path), ["pcarn_m", "edge_scs_m", "edge_scs_s"])
-    assert calls == [["pcarn_m", "edge_scs_m"], ["pcarn_m", "edge_scs_s"]]
+    bench_by_row(Cache(tmp_path), subjects)
+    assert calls == [subjects[:2], subjects[2:]]
 
 
 def test_what_changes_a_measurement_makes_another(tmp_path: Path, calls, monkeypatch):

@@ -42,8 +42,16 @@ class FakeWorker:
     def __init__(self, subject: str, mode: str):
         self.subject, self.mode = subject, mode
 
+    def send(self, request: dict) -> None:
+        FakeWorker.log.append(f"sent to {self.subject}")
+        self.request = request
+
+    def receive(self) -> dict:
+        return self.ask(self.request)
+
     def ask(self, request: dict) -> dict:
         if request["do"] == "load":
+            FakeWorker.log.append(f"loaded {self.subject}")
             if self.mode == "compile" and "hard" in self.subject:
                 raise Unavailable("no compiler")
             lr = [18, 32] if self.subject.endswith("pte") else request["lr"]
@@ -68,8 +76,19 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_subjects_take_turns_and_are_closed(fake):
     bench(["a", "b"], runs=3)
-    assert FakeWorker.log[:6] == ["a", "b", "a", "b", "a", "b"]
-    assert sorted(FakeWorker.log[6:]) == ["closed a", "closed b"]
+    assert fake[:4] == ["sent to a", "sent to b", "loaded a", "loaded b"]  # they load at the same time
+    assert fake[4:10] == ["a", "b", "a", "b", "a", "b"]
+    assert sorted(fake[10:]) == ["closed a", "closed b"]
+
+
+def test_pairs_count_their_own_seconds_however_many_run_together(fake):
+    """1 and 2 ms are a pair's 3 ms a turn: 34 turns for 0.1 seconds, whoever else takes part."""
+    for subjects in (["a", "bb"], ["a", "bb", "c" * 60, "d" * 70]):
+        runs = [row["runs"] for row in bench(subjects, runs=1000, max_seconds=0.1, paired=True)["results"]]
+        assert runs == [34] * len(subjects)
+    assert bench(["a" * 10], runs=1000, max_seconds=0.1, paired=True)["results"][0]["runs"] == 10
+    assert bench(["a", "bb"], runs=5, max_seconds=0.1, paired=True)["results"][0]["runs"] == 5
+    assert bench(["a" * 900, "bb"], runs=5, max_seconds=0.1, paired=True)["results"][0]["runs"] == 2
 
 
 def test_turns_end_when_time_is_up_but_not_before_the_second(fake):
@@ -107,7 +126,9 @@ def test_networks_run_in_every_mode_and_artifacts_in_their_own(fake):
     ]
     assert result["left_out"] == [{"subject": "hard", "mode": "compile", "reason": "no compiler"}]
     assert "hard: left out compile: no compiler" in said
-    assert fake.count("closed hard") == 2  # the one that could not be had, and the eager one
+    first = fake.index("a")
+    assert "closed hard" in fake[:first]  # what could not be had is gone before anything is timed
+    assert "closed hard" in fake[first:]  # the eager one
     assert [(r["subject"], r["mode"], r["to"], r["to_mode"]) for r in result["ratios"]] == [
         ("a", "compile", "a", "eager"),
         ("hard", "eager", "a", "eager"),

@@ -1,25 +1,15 @@
 """Stages partition a network: what they cost adds up to the whole, by any meter, in any nesting."""
 
-import json
-
 import pytest
 import torch
 from torch import nn
-from typer.testing import CliRunner
 
-from edge_scs.cli.app import app
-from edge_scs.errors import InputError
 from edge_scs.export.deploy import deploy
 from edge_scs.models import registry
 from edge_scs.report import stages
 from edge_scs.report.mult_adds import count
-from edge_scs.report.stages import REST, Traffic, _Part, _parts, _without_inner, by_stage, costs, measure_stages
-from edge_scs.report.tables import stage_table
+from edge_scs.report.stages import REST, Traffic, by_stage, costs
 from edge_scs.weights.loading import load
-
-KEYS = {
-    "model", "runtime", "threads", "stage", "mult_adds", "bytes_moved", "ms", "share", "gmac_s", "intensity", "reason",
-}  # fmt: skip
 
 
 class Nested(nn.Module):
@@ -84,72 +74,8 @@ def test_the_stages_of_every_network_make_up_its_mult_adds(name):
     assert all(moved > 0 for _, moved in counted.values())
 
 
-def test_eager_stages_are_timed():
-    rows = measure_stages(load("edge_scs_s"), lr=(16, 24), runs=2, runtimes=("eager",))
-    assert [row["stage"] for row in rows][-1] == REST
-    assert {"colour encoder", "attention", "texture", "fusion", "head"} < {row["stage"] for row in rows}
-    assert all(set(row) == KEYS and row["ms"] > 0 for row in rows)
-    assert sum(row["share"] for row in rows) == pytest.approx(1, abs=0.2)
-
-
-def test_a_tied_block_is_one_part_called_often():
-    deployed = deploy(load("pcarn_m", allow_untrained=True).model, (12, 16), (48, 64))
-    parts = _parts(deployed, "pcarn_m", [torch.rand(1, 3, 12, 16)])
-    blocks = [part for part in parts if part.stage == "residual blocks"]
-    assert [part.calls for part in blocks] == [3, 3, 3]
-    assert {parts[part.around].stage for part in blocks if part.around is not None} == {"cascades"}
-    assert not any(part.module._forward_hooks for part in parts)
-
-
-def test_inner_parts_are_taken_off_outer_ones():
-    outer, inner = _Part("outer", nn.Identity(), {}, None), _Part("inner", nn.Identity(), {}, around=0, calls=3)
-    assert _without_inner({"forward": 100.0, "part_0": 70.0, "part_1": 20.0}, [outer, inner]) == {
-        "outer": 10.0, "inner": 60.0, REST: 30.0,
-    }  # fmt: skip
-    assert _without_inner({"forward": 60.0, "part_0": 70.0, "part_1": 20.0}, [outer, inner])[REST] == 0
-
-
 def test_a_deployed_network_has_the_stages_of_the_eager_one():
     network = load("edge_scs_s")
     deployed = deploy(network.model, (16, 24), (64, 96))
     eager = costs(network.model, "edge_scs_s", [torch.rand(1, 1, 16, 24), (64, 96)])
     assert set(costs(deployed, "edge_scs_s", [torch.rand(1, 1, 16, 24)], fused=True)) == set(eager)
-
-
-def test_stages_in_executorch():
-    pytest.importorskip("executorch.exir")
-    rows = measure_stages(load("edge_scs_s"), lr=(16, 24), scale=2, runs=2, runtimes=("executorch",))
-    assert {"colour encoder", "attention", "texture", "fusion", "head", REST} < {row["stage"] for row in rows}
-    assert all(set(row) == KEYS and row["ms"] >= 0 and row["runtime"] == "executorch" for row in rows)
-    assert sum(row["ms"] for row in rows) > 0
-
-
-def test_what_cannot_be_lowered_says_why():
-    (row,) = measure_stages(load("scsnet", allow_untrained=True), runtimes=("executorch",))
-    assert set(row) == KEYS
-    assert (row["ms"], row["share"], row["mult_adds"]) == (None, None, None)
-    assert "instance norms" in row["reason"]
-    assert "instance norms" in stage_table([row], {"gmac_s_peak": 1.0, "copy_gb_s": 1.0, "threads": 1})
-
-
-def test_a_scale_that_the_network_lacks():
-    with pytest.raises(InputError, match="x2, x3 or x4"):
-        measure_stages(load("pcarn_m", allow_untrained=True), scale=2.5)
-
-
-def test_the_command_prints_what_the_page_reads(monkeypatch):
-    peak = {"gmac_s_peak": 40.0, "copy_gb_s": 20.0, "threads": 1}
-    monkeypatch.setattr("edge_scs.report.roofline.machine_peak", lambda threads: peak | {"threads": threads})
-    timed = []
-
-    def measure(loaded, threads, lr, scale):
-        timed.append((loaded.name, threads, lr, scale))
-        return [stages._row("texture", 8_000_000, 8_000_000, 0.8, 1.0) | {"model": loaded.name, "runtime": "eager"}]
-
-    monkeypatch.setattr("edge_scs.report.stages.measure_stages", measure)
-    arguments = ["bench", "edge_scs_s", "--stages", "--lr", "32x24", "--scale", "2", "--threads", "1", "--json"]
-    result = CliRunner().invoke(app, arguments)
-    found = json.loads(result.stdout)
-    assert timed == [("edge_scs_s", 1, (24, 32), 2.0)]
-    assert found["machine"] == peak
-    assert found["stages"][0]["gmac_s"] == 10.0

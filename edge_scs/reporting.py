@@ -70,8 +70,9 @@ def full_report(
         quality, evaluating = evaluations(variants, data, folder, cache)
         lowered, lowering = lowerings(floats, folder, effort, cache)
         comparisons, restoring = restorations()
+        networks, counting = counts(cache)
         # The longest first, so that no core waits long for the last.
-        run_side_by_side([*exporting, *lowering, *evaluating, *restoring], say)
+        run_side_by_side([*exporting, *lowering, *evaluating, *counting, *restoring], say)
         stages = staged(floats, lowered, effort, say, cache)
     return make_report(
         out,
@@ -86,7 +87,7 @@ def full_report(
         machine_peak=cache.fetch({"machine_peak": STAGE_THREADS}, partial(machine_peak, STAGE_THREADS)),
         command=command,
         cache=cache,
-        networks=cache.fetch({"networks": "all"}, models_table),
+        networks=networks,
     )
 
 
@@ -187,7 +188,8 @@ def evaluations(
     named = str(data) if data else "scikit-image and scikit-learn"
     results: dict[Variant, dict[str, Any]] = {}
     tasks = []
-    for variant in variants:
+    # int8 first: it converts the network for every picture size, which takes far longest.
+    for variant in sorted(variants, key=lambda variant: variant.precision != "int8"):
         if variant.network.source == "untrained":
             continue
         what = {"quality": {"weights": weights_sha256(variant.network.model), "pictures": digests}}
@@ -245,6 +247,20 @@ def staged(
         measure = partial(measure_stages, variant.network, STAGE_THREADS, LR, SCALE, **effort, lowered=apart)
         rows += cache.fetch(_stages_key(variant, effort), measure)
     return rows
+
+
+def counts(cache: Cache) -> tuple[list[dict[str, Any]], list[Task]]:
+    """What every network costs on paper, as ``models_table`` says; if that is not known yet, the task adds it."""
+    what = {"networks": "all"}
+    known = cache.find(what)
+    if known is not None:
+        return known, []
+    rows: list[dict[str, Any]] = []
+    return rows, [Task("every network on paper", _count, lambda result: rows.extend(cache.keep(what, result)))]
+
+
+def _count(say: Say) -> list[dict[str, Any]]:
+    return models_table()
 
 
 def restorations() -> tuple[dict[Job, Comparison], list[Task]]:

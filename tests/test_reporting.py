@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from edge_scs import reporting
+from edge_scs.cli.app import app
 from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
 from edge_scs.images import write_image
@@ -40,6 +42,10 @@ def _fake_evaluate(subject: str, precision: str, pictures: Path, say: Any) -> di
     return {"model": subject, "pictures": sorted(path.name for path in pictures.iterdir())}
 
 
+def _fake_count(say: Any) -> list[dict[str, Any]]:
+    return [{"name": "pcarn_m"}]
+
+
 def _fake_restore(job: Any, say: Any) -> str:
     return f"{job.name} restored"
 
@@ -61,7 +67,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, at_once: list[str]) -> dict[str, Any]
     monkeypatch.setattr(reporting, "_lower_stages", _fake_lower)
     monkeypatch.setattr(reporting, "_evaluate", _fake_evaluate)
     monkeypatch.setattr(reporting, "_restore", _fake_restore)
-    monkeypatch.setattr(reporting, "models_table", lambda: [{"name": "pcarn_m"}])
+    monkeypatch.setattr(reporting, "_count", _fake_count)
     monkeypatch.setattr(reporting, "machine_peak", lambda threads: {"threads": threads})
     monkeypatch.setattr(reporting, "measure_stages", measure)
     return seen
@@ -71,8 +77,9 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
     full_report(tmp_path, models=["pcarn_m", "edge_scs_m"], artifacts=[Path("other.pte")], command="edge-scs report")
     exported = ["pcarn_m fp32 artifact", "edge_scs_m fp32 artifact", "edge_scs_m int8 artifact"]
     assert asked["tasks"] == [
-        *exported, "pcarn_m fp32 stages", "edge_scs_m fp32 stages", "edge_scs_m fp32 quality",
-        "edge_scs_m int8 quality", "picture china", "picture astronaut", "picture flower", "picture chelsea",
+        *exported, "pcarn_m fp32 stages", "edge_scs_m fp32 stages", "edge_scs_m int8 quality",
+        "edge_scs_m fp32 quality", "every network on paper",
+        "picture china", "picture astronaut", "picture flower", "picture chelsea",
     ]  # fmt: skip
     made = [
         "pcarn_m_x4_180x320_xnnpack-fp32",
@@ -91,7 +98,7 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
     assert asked["comparisons"][1] == "astronaut restored"
     assert asked["command"] == "edge-scs report"
     # Nothing is timed before all of that is done.
-    assert asked["timed"] == [(name, f"{name} lowered in True", 11) for name in ("pcarn_m", "edge_scs_m")]
+    assert asked["timed"] == [(name, f"{name} lowered in True", 12) for name in ("pcarn_m", "edge_scs_m")]
 
 
 def test_what_was_done_before_is_not_done_again(tmp_path, asked, monkeypatch):
@@ -119,7 +126,7 @@ def test_one_that_fails_leaves_what_the_others_did(tmp_path, asked, monkeypatch)
     assert "[edge_scs_s fp32 artifact] failed: edge_scs_s: cannot be lowered" in said
     assert not asked["timed"]
     assert "quality" not in asked  # no report was made
-    assert len(list((tmp_path / "cache").iterdir())) == 2  # but both qualities are known
+    assert len(list((tmp_path / "cache").iterdir())) == 3  # but both qualities and the networks are known
 
 
 def _broken_export(subject: str, precision: str, folder: Path, say: Any) -> None:
@@ -133,6 +140,16 @@ def test_a_bad_device_result_ends_it_before_anything_is_exported(tmp_path, asked
         full_report(tmp_path / "out", [tmp_path / "phone.json"])
     assert not asked["tasks"]
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_is_one_line(tmp_path, asked, monkeypatch):
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reporting, "run_side_by_side", interrupted)
+    result = CliRunner().invoke(app, ["report", "--model", "edge_scs_s", "-o", str(tmp_path)])
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.splitlines()[-1].startswith("interrupted; what was done is kept")
 
 
 def test_folders_of_device_results(tmp_path, asked):

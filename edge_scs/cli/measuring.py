@@ -133,17 +133,12 @@ def report(
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
     from edge_scs.reporting import full_report
 
-    result = full_report(
-        out,
-        [*(device_results or []), *(more_results or [])],
-        artifact or [],
-        model,
-        data,
-        quick,
-        fresh,
-        command=spoken_command(),
-        say=say,
-    )
+    results, command = [*(device_results or []), *(more_results or [])], spoken_command()
+    try:
+        result = full_report(out, results, artifact or [], model, data, quick, fresh, command=command, say=say)
+    except KeyboardInterrupt:
+        say("interrupted; what was done is kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
     if json_:
         emit(result.to_dict())
     else:

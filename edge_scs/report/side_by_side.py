@@ -3,9 +3,9 @@
 The processes stay for all tasks, so that heavy imports are paid once in each. What they say arrives here, line by line
 and with the task's name in front.
 
-Signals: the parent decides. Ctrl-C reaches every process of a terminal, so children let it pass; the parent ends them
-with SIGTERM, which runs their finally clauses and waits where files are moved (``export.publishing``). A parent that is
-killed takes its children along.
+Signals: the parent decides. Ctrl-C reaches every process of a terminal, so children let it pass; the parent sends them
+SIGTERM, which ends a task through its finally clauses, waits where files are moved (``export.publishing``) and leaves
+the tasks behind it undone. A parent that is killed takes its children along.
 """
 
 import multiprocessing
@@ -29,7 +29,10 @@ LISTEN = 0.2  # seconds between looks at what the processes say
 GRACE = 20.0  # seconds for a process to clean up, before it is killed
 
 Say = Callable[[str], None]
-_lines: Any = None  # in a child: where it says something
+# In a child: where it says something, whether it is at a task, and whether it shall do no more.
+_lines: Any = None
+_working = False
+_leaving = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def run_side_by_side(tasks: Sequence[Task], say: Say, count: int | None = None) 
         why = "a process was killed, perhaps for want of memory; what was done is kept, so give the command again"
         raise InputError(f"{names}: {why}") from error
     except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
         _end(set(multiprocessing.active_children()) - others)
         raise
     finally:
@@ -122,23 +126,35 @@ def _begin(lines: Any, threads: int) -> None:
     _lines = lines
     signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the programs that converters start would inherit
     signal.signal(signal.SIGTERM, _leave)
+    watch = threading.Thread(target=_leave_with_parent, daemon=True)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+        # The thread inherits the mask: a signal that reached it would not wake the one that works.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        watch.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    else:
+        watch.start()
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is imported, with the first task
     if "torch" in sys.modules:  # or by the script that was started
         sys.modules["torch"].set_num_threads(threads)
 
 
 def _do(name: str, work: Callable[[Say], Any]) -> Any:
+    global _working
     try:
-        return work(lambda line: _lines.put(f"[{name}] {line}"))
-    except SystemExit:  # by _leave; the executor would hand it on as a result, and take up the next task
-        os._exit(1)
+        _working = True
+        return None if _leaving else work(lambda line: _lines.put(f"[{name}] {line}"))
+    except SystemExit:  # by _leave: nobody waits for the result, and the executor ends this process in good order
+        return None
+    finally:
+        _working = False
 
 
 def _leave(*_: object) -> None:
-    raise SystemExit(1)
+    global _leaving
+    again, _leaving = _leaving, True
+    if _working and not again:  # twice would cut off the finally clauses
+        raise SystemExit
 
 
 def _leave_with_parent() -> None:
@@ -146,3 +162,7 @@ def _leave_with_parent() -> None:
     assert parent is not None
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    end = time.monotonic() + GRACE
+    while _working and time.monotonic() < end:
+        time.sleep(LISTEN)
+    os._exit(1)  # nobody is left to end it in good order

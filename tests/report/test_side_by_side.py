@@ -88,16 +88,18 @@ def test_cores_are_shared(monkeypatch, tasks, threads):
 
 
 SCRIPT = """
-import sys, time
+import multiprocessing, sys, time
 from functools import partial
 from pathlib import Path
 from edge_scs.report.side_by_side import Task, run_side_by_side
 
 def work(path, say):
+    leaked_if_not_cleaned_up = multiprocessing.Lock()
     path.touch()
     try:
         time.sleep(60)
     finally:
+        time.sleep(0.5)
         path.unlink()
 
 if __name__ == "__main__":
@@ -146,7 +148,7 @@ def test_an_interrupt_ends_all_in_one_line(working, everybody):
     else:
         program.send_signal(signal.SIGINT)
     _, said = program.communicate(timeout=45)
-    assert (program.returncode, said) == (130, "interrupted\n")
+    assert (program.returncode, said) == (130, "interrupted\n")  # nothing of leaked semaphores either
     assert not list(folder.iterdir())
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from edge_scs.models.attention import CrossAttention, SelfAttention, ValveCrossAttention
 from edge_scs.models.blocks import RecursiveBlock, conv3x3
 from edge_scs.models.encoders import SqueezeEncoder
-from edge_scs.models.heads import YCC_TO_RGB, ContinuousHead, PixelShuffleHead
+from edge_scs.models.heads import YCC_TO_RGB, ContinuousHead, Enlarge, PixelShuffleHead, enlarge_like
 
 SHUFFLE_SCALES = (2, 3, 4)
 RGB_TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
@@ -30,7 +30,6 @@ COLOUR_SIDE = 240
 # Chroma classes: a grid of this many steps from -CHROMA_LIMIT to CHROMA_LIMIT on each axis (Cb, Cr).
 CHROMA_STEPS, CHROMA_LIMIT = 17, 0.4
 VOTE_DEVIATION = 0.05  # one step of that grid
-Enlarge = Callable[[Tensor, Tensor], Tensor]  # x (n, c, h, w), like (n, any, H, W) -> (n, c, H, W), bilinear
 
 
 @dataclass(frozen=True)
@@ -121,10 +120,6 @@ def average(x: Tensor, kernel: tuple[int, int]) -> Tensor:
     return F.avg_pool2d(x, kernel, kernel, ceil_mode=uneven, count_include_pad=False)
 
 
-def _enlarge(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
-
-
 class LumaChroma(nn.Module):
     """RGB (n, 3, h, w) in [0, 1] -> luma (n, 1, h, w) in [0, 1] and chroma (n, 2, h, w) in [-0.5, 0.5], BT.601.
 
@@ -155,7 +150,7 @@ class Votes(nn.Module):
         self.register_buffer("weights", vote_weights(), persistent=False)
         self.weights: Tensor
 
-    def forward(self, logits: Tensor, valve: Tensor, found: Tensor, enlarge: Enlarge = _enlarge) -> Tensor:
+    def forward(self, logits: Tensor, valve: Tensor, found: Tensor, enlarge: Enlarge = enlarge_like) -> Tensor:
         votes = enlarge(torch.cat([valve * found, valve], dim=1), logits)
         return logits + F.conv2d(votes, self.weights)
 
@@ -222,7 +217,10 @@ class ColourBranch(nn.Module):
         return self.logits_on_grid(to_colour_grid(gray, self.side), reference)
 
     def logits_on_grid(
-        self, gray: Tensor, reference: Tensor | None = None, enlarge: tuple[Enlarge, Enlarge] = (_enlarge, _enlarge)
+        self,
+        gray: Tensor,
+        reference: Tensor | None = None,
+        enlarge: tuple[Enlarge, Enlarge] = (enlarge_like, enlarge_like),
     ) -> Tensor:
         """``logits`` of a grey picture that ``to_colour_grid`` has resized already.
 

@@ -4,6 +4,8 @@ Geometry everywhere: pixel centres at half-integers (``align_corners=False``), b
 by an antialiased resize. HR pixel i of n looks at LR coordinate (i + 0.5) * lr / hr - 0.5.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +15,7 @@ from edge_scs.models.blocks import conv3x3
 # ITU-R BT.601 full range, [Y, Cb, Cr] -> [R, G, B] (JFIF): the constant that folds into the last layers at export.
 YCC_TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 FINEST = 4
+Enlarge = Callable[[Tensor, Tensor], Tensor]  # x (n, c, h, w), like (n, any, H, W) -> (n, c, H, W), bilinear
 
 
 def pixel_shuffle(x: Tensor, scale: int) -> Tensor:
@@ -40,6 +43,11 @@ class PixelShuffleHead(nn.Module):
 
     def forward(self, features: Tensor, base: Tensor) -> Tensor:
         return pixel_shuffle(self.conv(features) + base.repeat_interleave(self.scale**2, dim=1), self.scale)
+
+
+def enlarge_like(x: Tensor, like: Tensor) -> Tensor:
+    """x (n, c, h, w), bilinear, at the size of ``like`` (n, any, H, W) -> (n, c, H, W)."""
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def sample_bilinear(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:

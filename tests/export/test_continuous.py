@@ -90,6 +90,15 @@ def test_chunks_and_tiles_leave_no_seam(
             assert (rgb - expected[:, :, rows, cols]).abs().max() < 1e-4
 
 
+def test_rows_and_columns_may_be_magnified_differently(program: ContinuousProgram, small: Loaded) -> None:
+    """Also by more than one chunk, and windows that are much longer one way than the other."""
+    gray = photograph(90, 40)
+    for size in ((97, 317), (700, 45)):
+        with torch.no_grad():
+            expected = small.model(gray, size)
+            assert psnr(program.render(gray, program.chroma(gray), size), expected) >= 100, size
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (1, 2), (17, 5), (64, 64)])
 def test_tiny_pictures(program: ContinuousProgram, small: Loaded, shape: tuple[int, int]) -> None:
     check(program, small, photograph(*shape), 3.7)

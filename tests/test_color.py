@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 
 from edge_scs import color
-from edge_scs.models import edge_scs, heads
-from edge_scs.models.edge_scs import LumaChroma
+from edge_scs.models import colour, heads
+from edge_scs.models.colour import LumaChroma
 
 
 def picture(photograph: np.ndarray) -> torch.Tensor:
@@ -15,7 +15,7 @@ def picture(photograph: np.ndarray) -> torch.Tensor:
 
 def test_the_network_and_the_product_share_their_matrices() -> None:
     assert heads.YCC_TO_RGB == color.YCC_TO_RGB
-    assert edge_scs.RGB_TO_YCC == color.RGB_TO_YCC
+    assert colour.RGB_TO_YCC == color.RGB_TO_YCC
 
 
 def test_matrices_are_inverse() -> None:

@@ -28,7 +28,8 @@ from edge_scs.enhance.sizes import DEFAULT_SCALE
 from edge_scs.enhance.tiles import Span, equal_windows, span_of, spans
 from edge_scs.errors import InputError
 from edge_scs.export.manifest import weights_sha256
-from edge_scs.models.edge_scs import EdgeSCS, average, colour_grid, resize_to_grid, shuffle_scale
+from edge_scs.models.colour import average, colour_grid, resize_to_grid
+from edge_scs.models.edge_scs import EdgeSCS, shuffle_scale
 from edge_scs.models.heads import lr_coordinates, sample_bilinear
 from edge_scs.weights.loading import Loaded
 

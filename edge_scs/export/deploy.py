@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_scs.models.edge_scs import ColourBranch, EdgeSCS, TextureBranch, enlarge_chroma, shuffle_scale
+from edge_scs.models.colour import ColourBranch
+from edge_scs.models.edge_scs import EdgeSCS, TextureBranch, enlarge_chroma, shuffle_scale
 from edge_scs.models.heads import ContinuousHead, lr_coordinates, pixel_shuffle
 from edge_scs.models.pcarn import PCARN
 

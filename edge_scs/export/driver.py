@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from edge_scs.errors import InputError
 from edge_scs.export.continuous import CHUNK, COLOUR_CELLS, GRID_SIDES, TILE
 from edge_scs.export.executorch import PteProgram
-from edge_scs.models.edge_scs import COLOUR_SIDE, shuffle_scale, to_colour_grid
+from edge_scs.models.colour import COLOUR_SIDE, to_colour_grid
+from edge_scs.models.edge_scs import shuffle_scale
 from edge_scs.models.heads import FINEST, ContinuousHead, lr_coordinates, sample_bilinear
 
 Piece = tuple[slice, slice, Tensor]

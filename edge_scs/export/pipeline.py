@@ -35,7 +35,8 @@ from edge_scs.export.opening import open_artifact
 from edge_scs.export.presets import Preset, known, load_preset
 from edge_scs.export.publishing import publish
 from edge_scs.export.verify import CONTINUOUS_LR, embedded_photographs, prepare, prove
-from edge_scs.models.edge_scs import COLOUR_SIDE, SHUFFLE_SCALES, EdgeSCS
+from edge_scs.models.colour import COLOUR_SIDE
+from edge_scs.models.edge_scs import SHUFFLE_SCALES, EdgeSCS
 from edge_scs.weights.loading import Loaded
 
 SUFFIXES = {"executorch": ".pte", "coreml": ".mlpackage"}

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edge_scs.models.edge_scs import CHROMA_LIMIT, CHROMA_STEPS
+from edge_scs.models.colour import CHROMA_LIMIT, CHROMA_STEPS
 
 
 def soft_classes(chroma: Tensor) -> tuple[Tensor, Tensor]:

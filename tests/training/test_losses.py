@@ -2,7 +2,7 @@
 
 import torch
 
-from edge_scs.models.edge_scs import CHROMA_LIMIT, CHROMA_STEPS, chroma_classes
+from edge_scs.models.colour import CHROMA_LIMIT, CHROMA_STEPS, chroma_classes
 from edge_scs.training.losses import chroma_cross_entropy, chroma_prior, class_weights, soft_classes
 
 

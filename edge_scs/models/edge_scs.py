@@ -9,8 +9,7 @@ Three parts that meet in pictures, not in features, so that each can be trained,
 Colour is BT.601 luma and chroma (docs/design.md says why not LAB). Grey in is luma, values in [0, 1].
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +42,7 @@ class EdgeSCSConfig:
     reference: bool = True
     temperature: float = 1.0
     vividness: float = 1.0
-    widths: Sequence[Sequence[int]] = ()
+    widths: list[list[int]] = field(default_factory=list)  # as JSON and TOML give them
 
     def __post_init__(self) -> None:
         if self.widths and (self.tied or self.cascade or self.groups > 1):

@@ -122,7 +122,9 @@ def test_other_networks_are_wrapped_and_lose_idle_tails(lively: Callable[..., nn
     deployed = deploy(network, LR, (48, 64))
     x = torch.rand(1, 3, *LR)
     with torch.no_grad():
-        torch.testing.assert_close(deployed(x), network(x, (48, 64)), rtol=0, atol=1e-5)  # the folded mean rounds differently
+        torch.testing.assert_close(
+            deployed(x), network(x, (48, 64)), rtol=0, atol=1e-5
+        )  # the folded mean rounds differently
     used = sum(p.numel() for p in deployed.parameters())
     idle = sum(p.numel() for p in network.upsamplers["3"].parameters())
     idle += sum(p.numel() for p in network.upsamplers["4"].parameters())

@@ -162,7 +162,7 @@ def test_texture_gathers_every_block_once_and_adds_the_stem() -> None:
 
 
 def test_widths_are_those_of_the_units_block_by_block() -> None:
-    model = EdgeSCS(EdgeSCSConfig(channels=8, blocks=2, tied=False, widths=((3,), (4, 8))))
+    model = EdgeSCS(EdgeSCSConfig(channels=8, blocks=2, tied=False, widths=[[3], [4, 8]]))
     units = [[(unit.conv1.out_channels, unit.conv2.in_channels) for unit in b.units] for b in model.texture.blocks]
     assert units == [[(3, 3)], [(4, 4), (8, 8)]]
     assert model.config.calls == [1, 2]
@@ -172,11 +172,11 @@ def test_widths_are_those_of_the_units_block_by_block() -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"widths": ((8, 8),)}, "tied = false"),
-        ({"widths": ((8, 8),), "tied": False, "groups": 2}, "without groups"),
-        ({"widths": ((8,), (8,)), "tied": False}, "1 lists"),
-        ({"widths": ((),), "tied": False}, "none of them empty"),
-        ({"widths": ((8, 0),), "tied": False}, "from 1 up"),
+        ({"widths": [[8, 8]]}, "tied = false"),
+        ({"widths": [[8, 8]], "tied": False, "groups": 2}, "without groups"),
+        ({"widths": [[8], [8]], "tied": False}, "1 lists"),
+        ({"widths": [[]], "tied": False}, "none of them empty"),
+        ({"widths": [[8, 0]], "tied": False}, "from 1 up"),
     ],
 )
 def test_widths_that_cannot_be_are_refused(wrong: dict[str, Any], says: str) -> None:
@@ -189,7 +189,7 @@ def test_widths_that_cannot_be_are_refused(wrong: dict[str, Any], says: str) -> 
 CONFIGS = {
     "m": registry.MODELS["edge_scs_m"].config,
     "s": registry.MODELS["edge_scs_s"].config,
-    "m-trimmed": EdgeSCSConfig(channels=8, blocks=2, repeats=3, tied=False, widths=((3,), (4, 8, 5))),
+    "m-trimmed": EdgeSCSConfig(channels=8, blocks=2, repeats=3, tied=False, widths=[[3], [4, 8, 5]]),
     "m-grouped": EdgeSCSConfig(channels=8, blocks=2, repeats=3, groups=4, cascade=True, tied=False),
 }
 

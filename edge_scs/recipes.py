@@ -78,7 +78,8 @@ class Stage:
     perceptual: Perceptual = field(default_factory=Perceptual)
     adversary: Adversary = field(default_factory=Adversary)
     chroma_weight: float = 0.5  # of the loss on chroma against that on luma (texture), or on the mean chroma (colour)
-    squared: bool = False  # mean squared error instead of L1: what PSNR counts; task = "texture"
+    # What counts as an error, task = "texture": L1, its square, or the square's logarithm, picture by picture
+    error: Literal["l1", "l2", "log_l2"] = "l1"
     rebalance: float = 0.5  # Zhang et al. 2016: how uniform the class weights' prior is; 1: no rebalancing
     slow: dict[str, float] = field(default_factory=dict)  # learning rate of a submodule relative to the others
     encoder_init: str = ""  # "squeezenet1_1", or a file in torchvision's key names

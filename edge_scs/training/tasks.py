@@ -15,7 +15,7 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.models.edge_scs import EdgeSCS, enlarge_chroma
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.recipes import Stage
-from edge_scs.training.losses import chroma_cross_entropy, chroma_prior, class_weights
+from edge_scs.training.losses import ERRORS, chroma_cross_entropy, chroma_prior, class_weights
 from edge_scs.training.pictures import PictureTask, PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.weights.loading import load_encoder
 
@@ -43,7 +43,7 @@ class TextureTask(nn.Module):
         coarse_size = (max(1, round(lr[0] / batch.chroma_ratio)), max(1, round(lr[1] / batch.chroma_ratio)))
         coarse = F.interpolate(target[:, 1:], coarse_size, mode="bilinear", antialias=True, align_corners=False)
         out = self.model.render(batch.gray, enlarge_chroma(coarse, lr), (batch.hr.shape[-2], batch.hr.shape[-1]))
-        error = F.mse_loss if self.stage.squared else F.l1_loss
+        error = ERRORS[self.stage.error]
         detail = error(out[:, :1].float(), target[:, :1])
         chroma = error(out[:, 1:].float(), target[:, 1:])
         return {"loss": detail + self.stage.chroma_weight * chroma, "luma": detail, "chroma": chroma}

@@ -8,6 +8,7 @@ from edge_scs.data.pairs import Batch
 from edge_scs.models import registry
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.recipes import Stage
+from edge_scs.training.losses import log_l2
 from edge_scs.training.tasks import TextureTask, balance
 
 
@@ -25,9 +26,9 @@ def test_balanced_layers_compute_the_same_at_deviation_one(photograph):
         assert 0.5 < float(new.std()) < 2.0 < float(old.std()) or float(old.std()) < 0.5
 
 
-@pytest.mark.parametrize("squared", [False, True])
-def test_the_texture_loss_is_the_mean_error_on_luma_and_chroma(squared):
-    stage = Stage("texture", ["texture"], 1, 1e-3, squared=squared, chroma_weight=0.25)
+@pytest.mark.parametrize("kind", ["l1", "l2", "log_l2"])
+def test_the_texture_loss_is_the_mean_error_on_luma_and_chroma(kind):
+    stage = Stage("texture", ["texture"], 1, 1e-3, error=kind, chroma_weight=0.25)
     model, gray, hr = registry.create("edge_scs_s"), torch.rand(2, 1, 6, 6), torch.rand(2, 3, 12, 12)
     losses = TextureTask(model, stage, None)(Batch(gray, hr, None, chroma_ratio=6.0))
     # A fresh network repeats its pixels; the chroma it was given is that of the whole picture, as one number.
@@ -35,7 +36,22 @@ def test_the_texture_loss_is_the_mean_error_on_luma_and_chroma(squared):
     answer = torch.cat(
         [gray.repeat_interleave(2, 2).repeat_interleave(2, 3), ycc[:, 1:].mean((2, 3), True).expand(2, 2, 12, 12)], 1
     )
-    error = (answer - ycc).square() if squared else (answer - ycc).abs()
-    assert losses["luma"].item() == pytest.approx(error[:, :1].mean().item(), rel=1e-4)
-    assert losses["chroma"].item() == pytest.approx(error[:, 1:].mean().item(), rel=1e-2)
+
+    def error(channels):
+        difference = (answer - ycc)[:, channels]
+        if kind == "log_l2":
+            return (difference.square().mean((1, 2, 3)) + 1e-5).log().mean().item()
+        return (difference.abs() if kind == "l1" else difference.square()).mean().item()
+
+    assert losses["luma"].item() == pytest.approx(error(slice(0, 1)), rel=1e-4)
+    assert losses["chroma"].item() == pytest.approx(error(slice(1, 3)), rel=1e-2)
     assert losses["loss"].item() == pytest.approx(losses["luma"].item() + 0.25 * losses["chroma"].item(), rel=1e-5)
+
+
+def test_log_l2_asks_for_the_same_share_of_an_easy_and_of_a_hard_picture():
+    target = torch.rand(2, 1, 8, 8)
+    x = (target + torch.tensor([0.02, 0.2])[:, None, None, None]).requires_grad_()
+    log_l2(x, target).backward()
+    # d ln(e) = d e / e, and e doubles with every picture alike: gradient times distance is the same, 1 a picture
+    shares = (x.grad * (x - target)).sum((1, 2, 3)).tolist()
+    assert shares == pytest.approx([1.0, 1.0], rel=0.03)

@@ -46,7 +46,8 @@ def train(
 ) -> Outcome:
     """Run a recipe's stages and write ``out``/weights.safetensors (EMA), metrics.csv, validation sheets, checkpoints.
 
-    ``init`` starts from a weights file of the same network. Raises InputError when ``out`` holds a run and ``resume``
+    ``init`` starts from a weights file of the same network, with the widths to which that was trimmed, where the recipe
+    does not give any; a run that goes on has no use for it. Raises InputError when ``out`` holds a run and ``resume``
     is False, when the run there followed another recipe, when a stage names what does not exist, or when a loss is not
     finite any more.
     """
@@ -67,18 +68,19 @@ def train(
         check_same_run(state, recipe, processes, out, say)
 
     set_seed(recipe.seed)
-    # A stage may have trimmed the network since: then the checkpoint knows its shape.
-    model = loading.create(
-        recipe.model, recipe.config if state is None else state.get("config", recipe.config), "recipe"
-    )
+    if state is not None:  # a stage may have trimmed the network since: then the checkpoint knows its shape
+        model = loading.create(recipe.model, state.get("config", recipe.config), "recipe")
+        model.load_state_dict(state["ema"])
+    elif init is not None:
+        tensors, spec = loading.read_safetensors(init)
+        model = loading.create(recipe.model, loading.trimmed_widths(spec, init) | recipe.config, "recipe")
+        loading.load_state(model, tensors, init)
+    else:
+        model = loading.create(recipe.model, recipe.config, "recipe")
     check_stages(recipe, model)
-    if init is not None:
-        loading.load_state(model, loading.read_safetensors(init)[0], init)
     training, validation = photographs.split()
     log = MetricsLog(out, enabled=first)
     position = {"stage": 0, "step": 0} if state is None else state["position"]
-    if state is not None:
-        model.load_state_dict(state["ema"])
     # Also without a checkpoint: a run killed before its first one has left rows too.
     log.truncate(position["stage"], position["step"])
 

@@ -1,5 +1,7 @@
 """Losses of the Edge-SCS stages."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,7 +21,7 @@ def log_l2(x: Tensor, target: Tensor) -> Tensor:
     return (errors + FAINTEST).log().mean()
 
 
-ERRORS = {"l1": F.l1_loss, "l2": F.mse_loss, "log_l2": log_l2}
+ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "l2": F.mse_loss, "log_l2": log_l2}
 
 
 def soft_classes(chroma: Tensor) -> tuple[Tensor, Tensor]:

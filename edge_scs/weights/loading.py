@@ -144,16 +144,29 @@ def _load_file(path: Path, expected: str | None, quantised: bool) -> Loaded:
     if expected is not None and name != expected:
         raise InputError(f"{path}: holds weights of {name}, not of {expected}; load it as {name}")
     try:
-        config = json.loads(spec.get("config", "{}"))
-        # Before anything is allocated: a hostile spec must not ask for a network of terabytes.
-        if not isinstance(config, dict) or any(number > MAX_WIDTH for number in _integers(config)):
-            raise ValueError(f"a field is over {MAX_WIDTH}, or it is no table")
-        model = _create_bounded(name, config)
+        model = _create_bounded(name, _config(spec))
     except (TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, AssertionError) as error:
         why = str(error)[:200]  # it may quote the spec
         raise InputError(f"{path}: its spec does not fit {name} ({why}); convert or train it again") from error
     load_state(model, state, path)
     return Loaded(name, model.eval(), registry.describe(name, model), str(path), spec)
+
+
+def trimmed_widths(spec: dict[str, str], path: Path) -> dict[str, object]:
+    """{"widths": ...} as in a file's config, or {} where it has none. Raises InputError that names ``path``."""
+    try:
+        widths = _config(spec).get("widths")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: its spec is damaged ({error}); convert or train it again") from error
+    return {"widths": widths} if widths else {}
+
+
+def _config(spec: dict[str, str]) -> dict[str, object]:
+    """A spec's config. Raises ValueError before anything is allocated: it must not ask for a network of terabytes."""
+    config = json.loads(spec.get("config", "{}"))
+    if not isinstance(config, dict) or any(number > MAX_WIDTH for number in _integers(config)):
+        raise ValueError(f"a field is over {MAX_WIDTH}, or it is no table")
+    return config
 
 
 def _create_bounded(name: str, config: dict[str, object]) -> nn.Module:

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from edge_scs.data.photographs import load_photographs
+from edge_scs.errors import InputError
 from edge_scs.recipes import load_recipe
 from edge_scs.training.loop import train
 from edge_scs.weights import loading
@@ -98,3 +99,25 @@ def test_a_stage_may_trim_the_network_and_goes_on_exactly(tmp_path, folder, reci
     assert load(str(whole.weights)).model.config.widths == [[24, 24], [24, 24]]
     train_with_a_power_cut(plan, photographs, tmp_path / "broken", row, monkeypatch)
     assert_same_run(tmp_path)
+
+
+def test_training_goes_on_from_trimmed_weights_by_the_recipe_that_made_them(tmp_path, folder, recipe):
+    overrides = ['stages=["untied"]', "stage.untied.recycle=[]", "stage.untied.trim=12", "stage.untied.steps=1"]
+    plan, photographs = load_recipe(recipe, overrides), load_photographs([folder])
+    start = loading.create("edge_scs_s", plan.config | {"widths": [[8, 12], [12, 12]]}, "test")
+    loading.save(tmp_path / "trimmed.safetensors", "edge_scs_s", start, {})
+    again = load_recipe(recipe, [*overrides, "stage.untied.trim=0"])
+    weights = train(again, photographs, tmp_path / "run", init=tmp_path / "trimmed.safetensors", say=print).weights
+    assert load(str(weights)).model.config.widths == [[8, 12], [12, 12]]
+
+    named = load_recipe(recipe, [*overrides, "config.widths=[[4, 4], [4, 4]]"])
+    with pytest.raises(InputError, match=r"trimmed.safetensors: texture.* has shape .* it belongs to another network"):
+        train(named, photographs, tmp_path / "other", init=tmp_path / "trimmed.safetensors", say=print)
+
+
+@pytest.mark.parametrize("config", ['{"widths": [[9999999]]}', "[]", "{"])
+def test_a_damaged_spec_of_the_weights_to_start_from_is_named(tmp_path, folder, recipe, config):
+    path = tmp_path / "bad.safetensors"
+    loading.save(path, "edge_scs_s", loading.create("edge_scs_s", {}, "test"), {"config": config})
+    with pytest.raises(InputError, match=r"bad.safetensors: its spec is damaged"):
+        train(load_recipe(recipe), load_photographs([folder]), tmp_path / "run", init=path)

@@ -1,6 +1,6 @@
 """The whole report: exports what phones run, evaluates it, restores photographs, measures, and writes the page.
 
-First comes everything that is not timed, side by side (``report.side_by_side``): artifacts, stages lowered apart,
+First comes everything that is not timed, side by side (``side_by_side``): artifacts, stages lowered apart,
 quality, pictures. When all of its processes have ended, stages and latency are timed, one thing at a time.
 """
 
@@ -26,8 +26,8 @@ from edge_scs.report.pictures import Comparison
 from edge_scs.report.result import Report
 from edge_scs.report.roofline import machine_peak
 from edge_scs.report.rows import LR, SCALE
-from edge_scs.report.side_by_side import Say, Task, run_side_by_side
 from edge_scs.report.stage_times import LoweredStages, lower_stages, measure_stages
+from edge_scs.side_by_side import Say, Task, run_side_by_side
 from edge_scs.weights.loading import Loaded, load, shipped_file
 
 STAGE_THREADS = 1

@@ -13,8 +13,8 @@ from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
 from edge_scs.images import write_image
 from edge_scs.report.cache import Cache
-from edge_scs.report.side_by_side import run_side_by_side
 from edge_scs.reporting import Variant, _variants, evaluations, exports, full_report
+from edge_scs.side_by_side import run_side_by_side
 from edge_scs.weights.loading import load, shipped_file
 
 

@@ -1,5 +1,6 @@
 """Commands for artifacts: export, verify."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,31 +21,26 @@ def export(
     json_: Json = False,
 ) -> None:
     """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
-    from edge_scs.export.pipeline import Refusal, export_targets
     from edge_scs.export.table import render
+    from edge_scs.export.targets import Refusal, export_all, export_targets
     from edge_scs.quantization.network import load as load_int8
     from edge_scs.weights.loading import is_quantised, load
 
-    loaded = (load_int8 if is_quantised(weights or Path(model)) else load)(model, weights)
-    refused: list[Refusal] | None = [] if target == "all" else None
-    manifests = export_targets(
-        loaded,
-        target,
-        out,
-        scale=scale,
-        lr=lr,
-        progress=say,
-        refused=refused,
-        quantised=lambda: load_int8(loaded.name),
-    )
+    find = partial(load_int8 if is_quantised(weights or Path(model)) else load, model, weights)
+    loaded, refused = find(), list[Refusal]()
+    quantised = partial(load_int8, loaded.name)
+    if target == "all":
+        manifests, refused = export_all(find, out, scale, lr, say, quantised)
+    else:
+        manifests = export_targets(loaded, target, out, scale, lr, say, quantised)
     if json_:
-        emit({"artifacts": [manifest.to_dict() for manifest in manifests], "refused": [vars(r) for r in refused or []]})
-    elif refused is None:
+        emit({"artifacts": [manifest.to_dict() for manifest in manifests], "refused": [vars(r) for r in refused]})
+    elif target == "all":
+        print(render(manifests, refused))
+    else:
         for manifest in manifests:
             print(f"{manifest.path}\n  {manifest.summary()}")
-    else:
-        print(render(manifests, refused))
-    if any(refusal.failed for refusal in refused or []):
+    if any(refusal.failed for refusal in refused):
         raise typer.Exit(2)
 
 

@@ -20,9 +20,10 @@ from edge_scs.errors import InputError
 from edge_scs.export.golden import golden_path
 from edge_scs.export.manifest import Manifest, manifest_path, read_manifest, weights_sha256
 from edge_scs.export.methods import check
-from edge_scs.export.pipeline import artifact_name, export_model, network_for, versions
+from edge_scs.export.pipeline import artifact_name, export_model, versions
 from edge_scs.export.presets import Preset, load_preset
 from edge_scs.export.publishing import alone, uninterrupted
+from edge_scs.export.targets import network_for
 from edge_scs.weights.loading import Loaded
 
 # A clone's apps/ folder, beside the package: the package is installed from a clone (editable).

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from edge_scs import __version__
 from edge_scs.errors import InputError
 from edge_scs.export import continuous
 from edge_scs.export.building import Built, build
-from edge_scs.export.deploy import QuantisedNetwork
 from edge_scs.export.golden import golden_path, write_golden
 from edge_scs.export.manifest import (
     Manifest,
@@ -30,9 +29,9 @@ from edge_scs.export.manifest import (
     artifact_sha256,
     weights_sha256,
 )
-from edge_scs.export.methods import Method, UnsupportedError, check, example_inputs, fixed_methods, float_network
+from edge_scs.export.methods import Method, check, example_inputs, fixed_methods, float_network
 from edge_scs.export.opening import open_artifact
-from edge_scs.export.presets import Preset, known, load_preset
+from edge_scs.export.presets import Preset
 from edge_scs.export.publishing import publish
 from edge_scs.export.verify import CONTINUOUS_LR, embedded_photographs, prepare, prove
 from edge_scs.models.colour import COLOUR_SIDE
@@ -192,78 +191,6 @@ def _write_golden(folder: Path, manifest: Manifest, loaded: Loaded) -> None:
         small, *reference = inputs.values()
         with torch.no_grad():
             write_golden(folder / name, inputs, loaded.model(small, size, *reference))
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A preset that a network was not exported for, and why, in one line.
-
-    ``failed``: it should have been. Otherwise the network or the converter cannot do it, which is an answer too.
-    """
-
-    preset: str
-    reason: str
-    failed: bool
-
-
-def export_targets(
-    loaded: Loaded,
-    targets: str,
-    out_dir: Path,
-    scale: float | None = None,
-    lr: str | None = None,
-    progress: Callable[[str], None] | None = None,
-    refused: list[Refusal] | None = None,
-    quantised: Callable[[], Loaded] | None = None,
-) -> list[Manifest]:
-    """Export for each of ``targets``: targets, preset names or TOML files, with commas between them; "all" is every
-    preset of the clone's export/ folder.
-
-    ``scale`` and ``lr`` ("WIDTHxHEIGHT") replace the presets' values. ``quantised`` finds the network for presets of
-    precision "int8", if ``loaded`` is none. Every preset is checked before the first is exported. Raises InputError
-    like ``load_preset`` and ``export_model``; with a list as ``refused``, presets that fail are added to it instead,
-    and the others go on.
-    """
-    changes: dict[str, object] = {}
-    if scale is not None:
-        changes["scale"] = float(scale)
-    if lr is not None:
-        width, _, height = lr.lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            raise InputError(f"lr {lr}: write the small picture's size as WIDTHxHEIGHT, for example 320x180")
-        changes["lr"] = [int(height), int(width)]
-    names = known() if targets == "all" else [target.strip() for target in targets.split(",")]
-    presets = []
-    for preset in map(load_preset, names):
-        if changes and (preset.sizes or preset.continuous):
-            if targets != "all":
-                raise InputError(f"preset {preset.name}: names its sizes itself; drop --scale and --lr")
-            continue
-        presets.append(preset.replace(**changes))
-    if refused is None:
-        for preset in presets:
-            check(network_for(preset, loaded, quantised), preset)
-    manifests = []
-    for preset in presets:
-        try:
-            manifests.append(export_model(network_for(preset, loaded, quantised), preset, out_dir, progress))
-        except InputError as error:
-            if refused is None:
-                raise
-            refused.append(Refusal(preset.name, str(error), failed=not isinstance(error, UnsupportedError)))
-            if progress is not None:
-                progress(f"{preset.name}: {error}")
-    return manifests
-
-
-def network_for(preset: Preset, loaded: Loaded, quantised: Callable[[], Loaded] | None) -> Loaded:
-    """``loaded``, or what ``quantised`` finds for a preset of precision "int8" (or UnsupportedError)."""
-    if preset.precision != "int8" or isinstance(loaded.model, QuantisedNetwork) or quantised is None:
-        return loaded
-    try:
-        return quantised()
-    except InputError as error:
-        raise UnsupportedError(str(error)) from error
 
 
 def artifact_name(model: str, preset: Preset) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from edge_scs.export.manifest import Manifest
-from edge_scs.export.pipeline import Refusal
+from edge_scs.export.targets import Refusal
 
 HEAD = ("preset", "MB", "delegated", "parity", "needed", "verdict")
 

@@ -44,19 +44,22 @@ class Quantised(nn.Module):
         A size that is met for the first time takes some seconds. Raises InputError like ``lowered``.
         """
         inputs = [small] if reference is None else [small, reference]
-        key = (*(tuple(x.shape) for x in inputs), tuple(size), small.device)
-        if key not in self._graphs:
-            self._graphs[key] = self.lowered([torch.rand_like(x) for x in inputs], size)
-            if len(self._graphs) > KEPT:
-                self._graphs.popitem(last=False)
-        self._graphs.move_to_end(key)
-        return self._graphs[key](*inputs)
+        return self.lowered(inputs, size)(*inputs)
 
     def lowered(self, example: Sequence[Tensor], size: tuple[int, int]) -> fx.GraphModule:
-        """The int8 graph for inputs of these shapes: what the exporters take.
+        """The int8 graph for inputs of these shapes: what the exporters take, and must not change, as it is kept.
 
         Raises InputError for a scale that was not calibrated, or when the quantiser is not installed.
         """
+        key = (*(tuple(x.shape) for x in example), tuple(size), example[0].device)
+        if key not in self._graphs:
+            self._graphs[key] = self._made([torch.rand_like(x) for x in example], size)
+            if len(self._graphs) > KEPT:
+                self._graphs.popitem(last=False)
+        self._graphs.move_to_end(key)
+        return self._graphs[key]
+
+    def _made(self, example: Sequence[Tensor], size: tuple[int, int]) -> fx.GraphModule:
         small = example[0]
         lr = (small.shape[-2], small.shape[-1])
         variant = variant_name(size[0] / lr[0], len(example) > 1)

@@ -11,7 +11,7 @@ from torch import nn
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import DeployedEdgeSCS, FoldedContinuousHead, deploy
 from edge_scs.export.manifest import weights_sha256
-from edge_scs.export.pipeline import export_targets
+from edge_scs.export.targets import export_targets
 from edge_scs.models import registry
 from edge_scs.models.edge_scs import EdgeSCS, EdgeSCSConfig
 from edge_scs.weights.loading import Loaded

@@ -15,11 +15,10 @@ from edge_scs.export import pipeline
 from edge_scs.export.building import Built
 from edge_scs.export.golden import read_golden
 from edge_scs.export.manifest import Manifest, Parity, read_manifest
-from edge_scs.export.methods import UnsupportedError, example_inputs
+from edge_scs.export.methods import example_inputs
 from edge_scs.export.opening import Opened, Run
-from edge_scs.export.pipeline import Refusal, artifact_name, export_model, export_targets, mult_adds
-from edge_scs.export.presets import Preset, known, load_preset
-from edge_scs.export.table import render
+from edge_scs.export.pipeline import artifact_name, export_model, mult_adds
+from edge_scs.export.presets import Preset, load_preset
 from edge_scs.export.verify import embedded_photographs, measure, prepare, verify
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
@@ -221,30 +220,6 @@ def test_an_unwritable_folder_is_named(tmp_path: Path, small: Loaded, preset: Pr
         export_model(small, preset, tmp_path / "file")
 
 
-def test_targets_are_checked_before_the_first_export(
-    tmp_path: Path, small: Loaded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Preset] = []
-
-    def record(loaded: Loaded, preset: Preset, *_: object) -> Manifest | None:
-        asked.append(preset)
-        return None
-
-    monkeypatch.setattr(pipeline, "export_model", record)
-    export_targets(small, "executorch, coreml", tmp_path, scale=2.5, lr="40x24")
-    assert [(p.target, p.lr, p.scale) for p in asked] == [("executorch", [24, 40], 2.5), ("coreml", [24, 40], 2.5)]
-    asked.clear()
-    for targets, lr in (
-        ("executorch,korml", None),
-        ("executorch", "40"),
-        ("executorch", "0x4"),
-        ("executorch", "-4x4"),
-    ):
-        with pytest.raises(InputError):
-            export_targets(small, targets, tmp_path, lr=lr)
-    assert asked == []
-
-
 def test_mult_adds_count_the_eager_network(small: Loaded) -> None:
     loaded = loading.load("pcarn_m", allow_untrained=True)
     preset = load_preset("executorch")
@@ -286,24 +261,3 @@ def test_manifests_follow_the_schema(pte: Exported, mlpackage: Exported) -> None
         assert set(table) == set(schema["properties"])
         assert list(check.iter_errors(table | {"bytes": "many"}))
         assert list(check.iter_errors({key: value for key, value in table.items() if key != "golden"}))
-
-
-def test_all_goes_on_after_a_refusal_and_says_so(
-    tmp_path: Path, small: Loaded, pte: Exported, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def export(loaded: Loaded, preset: Preset, *_: object) -> Manifest:
-        if preset.target == "coreml":
-            raise UnsupportedError("it: cannot convert upsample_cubic")
-        if preset.backend == "vulkan":
-            raise InputError("it: parity failed")
-        return pte.manifest
-
-    monkeypatch.setattr(pipeline, "export_model", export)
-    refused: list[Refusal] = []
-    made = export_targets(small, "all", tmp_path, refused=refused)
-    assert len(made) + len(refused) == len(known())
-    assert {refusal.preset for refusal in refused if refusal.failed} == {"vulkan-fp16"}
-    table = render(made, refused)
-    assert "xnnpack-fp32" in table
-    assert "coreml-fp16: refused: it: cannot convert upsample_cubic" in table
-    assert "vulkan-fp16: failed: it: parity failed" in table

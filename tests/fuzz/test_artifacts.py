@@ -41,7 +41,7 @@ def fate(read: Callable[[], object]) -> str:
 @pytest.mark.parametrize("target", ["executorch", "coreml"])
 def test_mutated_artifacts(tmp_path: Path, target: str, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("executorch" if target == "executorch" else "coremltools")
-    from edge_scs.export.pipeline import export_targets
+    from edge_scs.export.targets import export_targets
     from edge_scs.export.verify import open_artifact
     from edge_scs.weights.loading import load
 

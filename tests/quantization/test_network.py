@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from edge_scs.errors import InputError
-from edge_scs.export.pipeline import export_model, export_targets
+from edge_scs.export.pipeline import export_model
 from edge_scs.export.presets import load_preset
+from edge_scs.export.targets import export_targets
 from edge_scs.export.verify import verify
 from edge_scs.quantization.network import Quantised, load, parse_variant, save
 from edge_scs.weights import loading

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_scs import side_by_side
 from edge_scs.errors import InputError
-from edge_scs.report import side_by_side
-from edge_scs.report.side_by_side import Task, _interrupts_held, run_side_by_side
+from edge_scs.side_by_side import Task, _interrupts_held, run_side_by_side
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,7 +92,7 @@ SCRIPT = """
 import multiprocessing, sys, time
 from functools import partial
 from pathlib import Path
-from edge_scs.report.side_by_side import Task, run_side_by_side
+from edge_scs.side_by_side import Task, run_side_by_side
 
 def work(path, say):
     leaked_if_not_cleaned_up = multiprocessing.Lock()

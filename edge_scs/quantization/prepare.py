@@ -57,6 +57,7 @@ def convert(prepared: fx.GraphModule) -> fx.GraphModule:
     with quiet():
         converted: fx.GraphModule = pt2e.convert_pt2e(copy.deepcopy(prepared))
     privatise_biases(converted)
+    _drop_idle_clamp(converted)
     for parameter in converted.parameters():
         parameter.requires_grad_(False)
     return converted
@@ -87,6 +88,28 @@ def privatise_biases(graph: fx.GraphModule) -> None:
             node.target = name
         seen.add(node.target)
     graph.recompile()
+
+
+def clamp_of_answer(graph: fx.GraphModule) -> fx.Node | None:
+    """The clamp to [0, 1] that gives the graph's one answer, or None."""
+    (answers,) = next(node for node in graph.graph.nodes if node.op == "output").args
+    answer = answers[0] if isinstance(answers, (tuple, list)) and len(answers) == 1 else answers
+    is_clamp = isinstance(answer, fx.Node) and answer.target is torch.ops.aten.clamp.default
+    return answer if is_clamp and tuple(answer.args[1:]) == (0, 1) else None
+
+
+def _drop_idle_clamp(graph: fx.GraphModule) -> None:
+    """Without the clamp of an answer whose int8 values all lie in [0, 1]: a pass over a large picture saved."""
+    clamp = clamp_of_answer(graph)
+    step = clamp.args[0] if clamp is not None else None
+    if clamp is None or not isinstance(step, fx.Node) or "dequantize_per_tensor" not in str(step.target):
+        return
+    scale, zero_point, low, high = step.args[1:5]
+    ends = (torch.tensor([low, high]) - zero_point) * torch.tensor(scale)  # type: ignore[operator, list-item]
+    if ends[0] >= 0 and ends[1] <= 1:
+        clamp.replace_all_uses_with(step)
+        graph.graph.erase_node(clamp)
+        graph.recompile()
 
 
 def owner(node: fx.Node) -> str:

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, fx
 
 from edge_scs.errors import InputError
+from edge_scs.quantization.prepare import clamp_of_answer
 
 # Operators whose answers stay within the range of their input, and which appear or not as the picture's size demands:
 # what they give is quantised as what they were given.
 FOLLOWERS = ("upsample_bilinear2d", "avg_pool2d")
 Range = tuple[float, float]  # the least and the greatest value that int8 reaches
+PIXELS: Range = (0.0, 1.0)  # 256 even steps from 0 to 1: the values of an 8-bit picture
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 SAMPLE = 20_000  # values of an activation and batch that are enough to judge by
 
@@ -26,7 +28,9 @@ class Ranges:
     """The activation quantisers of a prepared graph, in the order of the data.
 
     ``own`` are those with a range of their own: the same ones, in the same order, for every picture size, so that a
-    list of ranges fits any graph of the same network. ``followers`` take theirs from another.
+    list of ranges fits any graph of the same network. ``followers`` take theirs from another. ``pixels`` is the one
+    whose values are clamped to [0, 1] and then the answer: its range is PIXELS, so that it has an 8-bit picture's
+    values and saturates where the clamp would act, which then has nothing left to do (``prepare.convert``).
     """
 
     def __init__(self, prepared: fx.GraphModule):
@@ -45,6 +49,10 @@ class Ranges:
                 own[id(quantiser)] = (first, quantiser)
         self.own = [quantiser for _, quantiser in sorted(own.values(), key=lambda item: item[0])]
         self.followers = [pair for key, pair in following.items() if key not in own]
+        clamped = clamp_of_answer(prepared)
+        given = None if clamped is None else clamped.args[0]
+        is_own = isinstance(given, fx.Node) and _is_activation_quantiser(prepared, given)
+        self.pixels = prepared.get_submodule(str(given.target)) if is_own else None  # type: ignore[union-attr]
 
     def get(self) -> list[Range]:
         return [_range(quantiser) for quantiser in self.own]
@@ -55,8 +63,8 @@ class Ranges:
             raise InputError(
                 f"{len(ranges)} activation ranges for {len(self.own)} quantisers: made for another network"
             )
-        for quantiser, (low, high) in zip(self.own, ranges, strict=True):
-            _freeze(quantiser, low, high)
+        for quantiser, values in zip(self.own, ranges, strict=True):
+            _freeze(quantiser, *(PIXELS if quantiser is self.pixels else values))
         for quantiser, source in self.followers:
             _freeze(quantiser, *_range(source))
 

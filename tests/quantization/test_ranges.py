@@ -8,8 +8,8 @@ from torch import Tensor, fx, nn
 
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import deploy
-from edge_scs.quantization.prepare import prepare
-from edge_scs.quantization.ranges import CLIPS, Ranges, observe_weights, without_quantisation
+from edge_scs.quantization.prepare import convert, prepare
+from edge_scs.quantization.ranges import CLIPS, PIXELS, Ranges, observe_weights, without_quantisation
 from edge_scs.weights.loading import Loaded
 
 
@@ -113,3 +113,30 @@ def test_nothing_to_calibrate_on_is_refused(tied: nn.Module) -> None:
     graph = prepare(tied, [torch.rand(1, 1, 8, 8)])
     with pytest.raises(InputError, match="no photograph"):
         Ranges(graph).calibrate(graph, [])
+
+
+class Clamped(nn.Module):
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.conv, self.ends = nn.Conv2d(1, 3, 1), (low, high)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).clamp(*self.ends)
+
+
+@pytest.mark.parametrize(("ends", "dropped"), [((0, 1), True), ((0, 0.5), False)])
+def test_a_picture_saturates_by_its_range_and_needs_no_clamp(ends: tuple[float, float], dropped: bool) -> None:
+    x = torch.rand(1, 1, 8, 8) * 4 - 2
+    graph = prepare(Clamped(*ends), [x])
+    ranges = Ranges(graph)
+    found = ranges.calibrate(graph, [[x]])
+    assert (found[-1] == PIXELS) == dropped
+    observe_weights(graph)
+    graph(x)
+    converted = convert(graph)
+    names = [str(node.target) for node in converted.graph.nodes]
+    assert ("aten.clamp.default" not in names) == dropped
+    answer = converted(x)
+    assert (answer.min(), answer.max()) == ends
+    ranges.set([(-3.0, 3.0) for _ in found])  # as a checkpoint from before has it
+    assert (ranges.get()[-1] == PIXELS) == dropped

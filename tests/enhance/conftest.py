@@ -1,8 +1,12 @@
-"""One thread for the small networks of these tests: several test workers would only get in each other's way."""
+"""One thread for the small networks of these tests, as several test workers would only get in each other's way; and a
+photograph.
+"""
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import skimage.data
 import torch
 
 
@@ -12,3 +16,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    return skimage.data.chelsea()[60:150, 120:230]

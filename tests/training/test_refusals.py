@@ -1,0 +1,84 @@
+"""Trainings that cannot be are refused in one line, before their first step or as soon as it shows."""
+
+import re
+
+import pytest
+import torch
+
+from edge_scs.data.photographs import load_photographs
+from edge_scs.errors import InputError
+from edge_scs.recipes import load_recipe
+from edge_scs.training.loop import train
+from tests.training.conftest import losses
+from tests.training.test_loop import recipe_file
+
+
+def test_a_run_is_neither_overwritten_nor_mixed(tmp_path, folder):
+    photographs = load_photographs([folder])
+    plan = load_recipe(recipe_file(tmp_path, texture=4, colour=2))
+    train(plan, photographs, tmp_path / "run", say=lambda text: None)
+    with pytest.raises(InputError, match="holds a run already"):
+        train(plan, photographs, tmp_path / "run")
+    other = load_recipe(recipe_file(tmp_path, texture=5, colour=2))
+    with pytest.raises(InputError, match="another recipe"):
+        train(other, photographs, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("stage.texture.task=paint", "known: texture, colour"),
+        ("stage.texture.task=super_resolution", "cannot learn 'super_resolution'"),
+        ("stage.texture.perceptual.weight=1.0", "no whole pictures to judge"),
+        ("stage.colour.adversary.loss=wasserstein", "known: standard, relativistic"),
+        ('stage.texture.parts=["textur"]', "has no part 'textur'"),
+        ('stage.colour.slow={"colour.decoder" = 0.1}', "has no part 'colour.decoder'"),
+        ('stage.colour.tie=["colour.block"]', "has no part 'colour.block'"),
+        ('stage.texture.recycle=["texture.block"]', "has no part 'texture.block'"),
+        ("stage.texture.trim=16", "stage.texture.trim: widths go with tied = false"),
+        ("stage.texture.trim=-1", "stage.texture.trim: -1 is no width"),
+        ("stage.colour.optimizer=muon", "stage.colour.muon: goes with optimizer"),
+        ("stage.colour.encoder_init=/none.pth", "no such feature weights"),
+    ],
+)
+def test_stages_that_cannot_be(tmp_path, folder, override, says):
+    plan = load_recipe(recipe_file(tmp_path), [override])
+    with pytest.raises(InputError, match=says):
+        train(plan, load_photographs([folder]), tmp_path / "run")
+    assert not losses(tmp_path / "run"), "refused before the first step of the first stage"
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("stage.gan.data.scales=[2, 5]", "pcarn does x2, x3 or x4, not x5"),
+        ("stage.gan.data.scales=[]", "name them here, as [2, 3, 4]"),
+        ("stage.gan.task=points", "pcarn cannot learn 'points'"),
+        ("stage.gan.task=texture", "pcarn cannot learn 'texture'"),
+        ("stage.gan.adversary.discriminator=patch", "known: multi_scale, spectral"),
+        ('stage.gan.perceptual={weight=1.0, features="resnet"}', "known: vgg16, vgg19, squeezenet1_1"),
+        ('stage.gan.perceptual={weight=1.0, file="/none.pth"}', "stage.gan.perceptual.file: /none.pth"),
+    ],
+)
+def test_gan_stages_that_cannot_be(tmp_path, folder, pcarn_recipe, override, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        train(load_recipe(pcarn_recipe(), [override]), load_photographs([folder]), tmp_path / "run")
+    assert not losses(tmp_path / "run")
+
+
+def test_missing_vgg_weights_are_one_line_that_says_where_to_put_them(tmp_path, folder, pcarn_recipe, monkeypatch):
+    monkeypatch.setenv("EDGE_SCS_ASSETS", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    plan = load_recipe(pcarn_recipe(), ['stage.gan.perceptual={weight=1.0, features="vgg19"}'])
+    with pytest.raises(InputError) as caught:
+        train(plan, load_photographs([folder]), tmp_path / "run")
+    said = str(caught.value)
+    for part in ("vgg19", "peers/features", "hub/checkpoints", "stage.gan.perceptual.file", "squeezenet1_1"):
+        assert part in said
+    assert "\n" not in said
+
+
+def test_losses_that_stay_infinite_stop_the_run(tmp_path, folder, pcarn_recipe):
+    plan = load_recipe(pcarn_recipe(l1=40), ["stage.l1.learning_rate=1e30", "stage.l1.clip=1e30"])
+    with pytest.raises(InputError, match="stage l1: no finite loss or gradient in 10 steps in a row"):
+        train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_scs.errors import InputError
-from edge_scs.report.machine import cores
 
 MOST = 8  # processes, whatever the cores: each may need 2 GB
 LISTEN = 0.2  # seconds between looks at what the processes say
@@ -42,6 +41,11 @@ class Task:
     name: str
     work: Callable[[Say], Any]
     keep: Callable[[Any], object]
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_side_by_side(tasks: Sequence[Task], say: Say, count: int | None = None) -> None:

@@ -24,8 +24,8 @@ from typing import IO, Any
 import edge_scs
 from edge_scs.errors import InputError
 from edge_scs.report.artifacts import arena_bytes, lower_for_timing
-from edge_scs.report.machine import cores
 from edge_scs.report.modes import LOWERED, MODES, Unavailable
+from edge_scs.side_by_side import cores
 
 DEVICES = ("cpu", "cuda")
 NOISY = 0.25  # spread of a quiet machine's runs: 0.02 to 0.1

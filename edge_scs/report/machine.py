@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import edge_scs
+from edge_scs.side_by_side import cores
 
 _PACKAGES = ("torch", "executorch", "torchao", "coremltools")
 
@@ -32,11 +33,6 @@ def environment() -> dict[str, Any]:
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         **{name: _version(name) for name in _PACKAGES},
     }
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

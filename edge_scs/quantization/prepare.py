@@ -99,7 +99,7 @@ def clamp_of_answer(graph: fx.GraphModule) -> fx.Node | None:
 
 
 def _drop_idle_clamp(graph: fx.GraphModule) -> None:
-    """Without the clamp of an answer whose int8 values all lie in [0, 1]: a pass over a large picture saved."""
+    """Take out the clamp of an answer whose int8 values all lie in [0, 1]."""
     clamp = clamp_of_answer(graph)
     step = clamp.args[0] if clamp is not None else None
     if clamp is None or not isinstance(step, fx.Node) or "dequantize_per_tensor" not in str(step.target):

@@ -73,7 +73,7 @@ class Stage:
     weight_decay: float = 0.0
     accumulate: int = 1
     clip: float = 1.0  # gradient norm
-    ema: float = 0.999  # share of the average that a step keeps; 0: no averaging
+    ema: float = 0.999  # share of the average that a step keeps; 0: no averaging; 1: the mean of all since the warm-up
     pixel_weight: float = 1.0  # L1, in the tasks of training.pictures
     perceptual: Perceptual = field(default_factory=Perceptual)
     adversary: Adversary = field(default_factory=Adversary)

@@ -37,6 +37,15 @@ def learning_rate(stage: Stage, step: int) -> float:
     return stage.learning_rate * (stage.final_rate + (1 - stage.final_rate) * (1 + math.cos(math.pi * done)) / 2)
 
 
+def kept(stage: Stage, step: int) -> float:
+    """The share of the average of weights that a step keeps. Of the step alone."""
+    if stage.ema == 1:  # stochastic weight averaging (Izmailov et al. 2018): all steps after the warm-up count alike
+        counted = step - stage.warmup
+        return counted / (counted + 1) if counted > 0 else 0.0
+    # A young average follows closely, else it would remember the initialisation for thousands of steps.
+    return min(stage.ema, (1 + step) / (10 + step))
+
+
 class StageRun:
     """A stage from its first step, or from where a checkpoint left it (``restore``; then not ``fresh``), to its last.
 
@@ -136,9 +145,7 @@ class StageRun:
             return means | {"skipped": float(self.guard.skipped)}, pictures
         if self.rival is not None:
             means["discriminator"] = self.rival.step(pairs, learning_rate(self.stage, step))
-        # A young average follows closely, else it would remember the initialisation for thousands of steps.
-        decay = min(self.stage.ema, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.ema, self.parameters, 1 - decay)
+        torch._foreach_lerp_(self.ema, self.parameters, 1 - kept(self.stage, step))
         return means, pictures
 
     def _agree(self, losses: dict[str, float], asked: bool) -> tuple[dict[str, float], bool]:

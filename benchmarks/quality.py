@@ -60,7 +60,7 @@ def between(loaded: Loaded, folder: Path) -> None:
             scores.setdefault(name, []).append(psnr_y(answer, truth, 3))
     print(f"\n| {loaded.name}, {folder.name}, x{BETWEEN:g} | psnr_grey, dB |\n|---|---|")
     for name, values in scores.items():
-        print(f"| {name} | {fmean(values):.3f} |", flush=True)
+        print(f"| {name} | {fmean(values):.4f} |", flush=True)
 
 
 def colour(loaded: Loaded, folder: Path, scale: int = 4) -> None:

@@ -21,7 +21,7 @@ from edge_scs.images import find_images, write_image
 from edge_scs.report.cache import Cache
 from edge_scs.report.devices import read_device_result
 from edge_scs.report.mult_adds import models_table
-from edge_scs.report.page import MODELS, make_report
+from edge_scs.report.page import MODELS, SLOW_MULT_ADDS, make_report
 from edge_scs.report.pictures import Comparison
 from edge_scs.report.result import Report
 from edge_scs.report.roofline import machine_peak
@@ -73,7 +73,8 @@ def full_report(
         networks, counting = counts(cache)
         # The longest first, so that no core waits long for the last.
         run_side_by_side([*exporting, *lowering, *evaluating, *counting, *restoring], say)
-        stages = staged(floats, lowered, effort, say, cache)
+        quick_ones = [variant for variant in floats if not _is_slow(variant, networks)]
+        stages = staged(quick_ones, lowered, effort, say, cache)
     return make_report(
         out,
         device_results,
@@ -247,6 +248,14 @@ def staged(
         measure = partial(measure_stages, variant.network, STAGE_THREADS, LR, SCALE, **effort, lowered=apart)
         rows += cache.fetch(_stages_key(variant, effort), measure)
     return rows
+
+
+def _is_slow(variant: Variant, networks: Sequence[dict[str, Any]]) -> bool:
+    """Whether a pass takes so long that the report leaves its stages to ``edge-scs bench MODEL --stages``."""
+    return any(
+        network["name"] == variant.network.name and (network["mult_adds_720p"][str(SCALE)] or 0) > SLOW_MULT_ADDS
+        for network in networks
+    )
 
 
 def counts(cache: Cache) -> tuple[list[dict[str, Any]], list[Task]]:

@@ -226,6 +226,7 @@ def test_unknown_models_and_encoders_are_one_line_everywhere(here, tmp_path, pic
         [*recipe, "--set", "model=ciaosr_rdm", "--out", tmp_path / "run"],
     ):
         assert "did you mean ciaosr_rdn?" in here(*command), command
+    assert "--all and --model: take one" in here("report", "--all", "--model", "pcarn", "-o", tmp_path / "report")
     for override, says in (
         ("config.encoder=rcan", "no encoder 'rcan'; known: edsr, rdn, swinir"),
         ("config.encoder_options.blocks=-1", "encoder option blocks is -1"),

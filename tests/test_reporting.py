@@ -43,7 +43,7 @@ def _fake_evaluate(subject: str, precision: str, pictures: Path, say: Any) -> di
 
 
 def _fake_count(say: Any) -> list[dict[str, Any]]:
-    return [{"name": "pcarn_m"}]
+    return [{"name": "pcarn_m", "mult_adds_720p": {"4": 32e9}}, {"name": "scsnet", "mult_adds_720p": {"4": 333e9}}]
 
 
 def _fake_restore(job: Any, say: Any) -> str:
@@ -93,12 +93,18 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
     assert "china.png" in asked["quality"][0]["pictures"]
     assert asked["quality"][0]["data"] == "scikit-image and scikit-learn"
     assert asked["stages"] == [{"model": "pcarn_m"}, {"model": "edge_scs_m"}]
-    assert asked["networks"] == [{"name": "pcarn_m"}]
+    assert asked["networks"] == _fake_count(None)
     assert asked["machine_peak"] == {"threads": 1}
     assert asked["comparisons"][1] == "astronaut restored"
     assert asked["command"] == "edge-scs report"
     # Nothing is timed before all of that is done.
     assert asked["timed"] == [(name, f"{name} lowered in True", 12) for name in ("pcarn_m", "edge_scs_m")]
+
+
+def test_slow_networks_have_no_stages(tmp_path, asked):
+    full_report(tmp_path, models=["pcarn_m", "scsnet"])
+    assert asked["stages"] == [{"model": "pcarn_m"}]
+    assert asked["models"] == ["pcarn_m", "scsnet"]
 
 
 def test_what_was_done_before_is_not_done_again(tmp_path, asked, monkeypatch):

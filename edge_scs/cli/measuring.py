@@ -123,6 +123,7 @@ def report(
     model: Annotated[
         list[str] | None, typer.Option(metavar="MODEL", help="A network or checkpoint; may be given again.")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every network; the full ones run once, for minutes.")] = False,
     data: Annotated[
         Path | None, typer.Option(help="A benchmark folder for PSNR. Default: six bundled photographs.")
     ] = None,
@@ -131,11 +132,16 @@ def report(
     json_: Json = False,
 ) -> None:
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
+    from edge_scs.errors import InputError
+    from edge_scs.report.page import EVERY_MODEL
     from edge_scs.reporting import full_report
 
+    if every and model:
+        raise InputError("--all and --model: take one of them")
+    chosen = EVERY_MODEL if every else model
     results, command = [*(device_results or []), *(more_results or [])], spoken_command()
     try:
-        result = full_report(out, results, artifact or [], model, data, quick, fresh, command=command, say=say)
+        result = full_report(out, results, artifact or [], chosen, data, quick, fresh, command=command, say=say)
     except KeyboardInterrupt:
         say("interrupted; what was done is kept, and the same command goes on from there")
         raise typer.Exit(130) from None

@@ -53,7 +53,7 @@ def bench(
     artifact (ExecuTorch, at the size it was exported for). Networks run in each of ``modes`` (``modes.MODES``), eager
     if none is named, or in one of their own: "edge_scs_m:int8". For each thread count there are ``runs`` turns, more
     until ``min_seconds`` are over, and fewer, but at least two, once ``max_seconds`` are over. Warm-up is ``warmup``
-    runs, cut short after one of five seconds.
+    runs; one of over five seconds ends it and is itself the first turn.
 
     Returns {"results": [...], "ratios": [...], "left_out": [...]}, in the order given, modes within subjects, thread
     counts within modes:

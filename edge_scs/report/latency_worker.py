@@ -7,6 +7,9 @@ crashes take nobody along. Requests arrive on stdin and answers leave on stdout,
     {"do": "threads", "count", "warmup"}       -> {"warmup", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb"}
     {"do": "run", "method"}                    -> {"ms", "cpu_ms": processor time of all threads, not of CUDA}
 
+A warm-up run that takes over five seconds is no warm-up: it is the answer to the first "run". What a first run spends
+on compiling, allocating and filling caches is a small part of it, and a minute saved.
+
 or {"error": one line for the user}, or {"unavailable": why this mode cannot be had here}. Whatever libraries print to
 stdout goes to stderr instead.
 """
@@ -25,7 +28,6 @@ import torch
 from edge_scs.errors import InputError
 from edge_scs.report.modes import Unavailable, prepare, runtime_of, time_on_cuda
 
-# A warm-up run that takes longer is the last one: by then everything is compiled, allocated and cached.
 LONG_SECONDS = 5.0
 
 
@@ -37,6 +39,7 @@ class Subject:
         self.set_threads: Callable[[int], None] = lambda count: None
         self.device = "cpu"
         self.rss_before = 0.0
+        self.long_run: dict[str, float] | None = None  # what a "run" answers before it runs again
 
     def load(self, subject: str, mode: str, device: str, lr: list[int], scale: float) -> dict[str, Any]:
         self.device = device
@@ -46,10 +49,13 @@ class Subject:
 
     def threads(self, count: int, warmup: int) -> dict[str, Any]:
         self.set_threads(count)
-        done, seconds = 0, 0.0
-        while done < warmup and seconds < LONG_SECONDS:
-            seconds = self.run()["ms"] / 1000
-            done += 1
+        self.long_run, done = None, 0
+        while done < warmup and self.long_run is None:
+            answer = self.timed("forward")
+            if answer["ms"] > LONG_SECONDS * 1000:
+                self.long_run = answer
+            else:
+                done += 1
         now, peak = memory_mb()
         return {
             "warmup": done,
@@ -59,6 +65,12 @@ class Subject:
         }
 
     def run(self, method: str = "forward") -> dict[str, float]:
+        if method != "forward" or self.long_run is None:
+            return self.timed(method)
+        answer, self.long_run = self.long_run, None
+        return answer
+
+    def timed(self, method: str) -> dict[str, float]:
         if self.device == "cuda":
             return {"ms": time_on_cuda(lambda: self.run_method(method))}
         start, cpu_start = time.perf_counter(), time.process_time()

@@ -83,11 +83,13 @@ def count(
 
 def mult_adds_720p(model: nn.Module, description: Description) -> dict[int, MultAdds | None]:
     """MultAdds at 720p for x2, x3, x4, without a reference; None for a scale that the network does not have."""
+    return {scale: mult_adds_at(model, description, scale) for scale in SCALES_720P}
+
+
+def mult_adds_at(model: nn.Module, description: Description, scale: int) -> MultAdds | None:
+    """``mult_adds_720p`` for one scale."""
     channels = 3 if description.input == "rgb" else 1
-    return {
-        scale: count(model, channels, *sizes_720p(scale)) if description.enlarges(scale) else None
-        for scale in SCALES_720P
-    }
+    return count(model, channels, *sizes_720p(scale)) if description.enlarges(scale) else None
 
 
 def models_table() -> list[dict[str, Any]]:

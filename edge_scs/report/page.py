@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edge_scs.files import write_atomically
+from edge_scs.models import registry
 from edge_scs.report.cache import Cache, bench_by_row
 from edge_scs.report.devices import read_device_result, with_manifest
 from edge_scs.report.latency import all_threads, bench
@@ -18,9 +20,13 @@ from edge_scs.report.rows import LR, SCALE, Row, artifact_row, eager_row, read_m
 from edge_scs.weights.loading import load
 
 MODELS = ("pcarn_m", "edge_scs_m", "edge_scs_s")
+EVERY_MODEL = (*MODELS, *(name for name in registry.names() if name not in MODELS))
 # For each thread count of each measurement. Slow networks get fewer runs, so that a report takes minutes.
 EFFORT: dict[str, Any] = {"runs": 15, "warmup": 1, "max_seconds": 5.0}
 QUICK: dict[str, Any] = {"runs": 3, "warmup": 1, "max_seconds": 5.0}
+# Networks of more MultAdds than this run for ten seconds to minutes: once, which is their warm-up too, on one thread.
+SLOW_MULT_ADDS = 300e9
+SLOW: dict[str, Any] = {"runs": 1, "warmup": 1}
 
 
 def make_report(
@@ -46,6 +52,7 @@ def make_report(
     them cannot be timed here: its manifest tells what a device result was measured on. ``device_results`` are the phone
     apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own weights
     and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a measurement.
+    Networks of over SLOW_MULT_ADDS are timed once, on the fewest threads, after all others; but not the baseline.
     ``comparisons`` are the pictures of the page, ``stages`` and ``machine_peak`` what ``stages`` and ``roofline``
     measured, ``networks`` what ``mult_adds.models_table`` says, ``command`` is the line that made it.
     With a ``cache`` every subject is timed beside its baseline alone, and what was timed before is not timed again.
@@ -65,9 +72,15 @@ def make_report(
         if path.suffix == ".pte":
             rows.append(artifact_row(path, manifest))
             subjects.append(str(path))
-    _measure(rows, subjects, "cpu", threads or all_threads(), QUICK if quick else EFFORT, say, cache)
+    threads, effort = threads or all_threads(), QUICK if quick else EFFORT
+    slow = [i for i, row in enumerate(rows) if i and row.runtime == "eager" and row.mult_adds_720p > SLOW_MULT_ADDS]
+    others = [i for i in range(len(rows)) if i not in slow]
+    _measure([rows[i] for i in others], [subjects[i] for i in others], "cpu", threads, effort, say, cache)
+    for i in slow:  # one by one: what an interrupt loses takes minutes
+        baseline = replace(rows[0], latency=[])  # takes part, but its own row has had better measurements
+        _measure([baseline, rows[i]], [models[0], subjects[i]], "cpu", threads[:1], SLOW, say, cache)
     if machine["cuda"]:
-        _measure(rows[: len(models)], list(models), "cuda", (1,), QUICK if quick else EFFORT, say, cache)
+        _measure(rows[: len(models)], list(models), "cuda", (1,), effort, say, cache)
     quality = [q for q in quality if q["scale"] == SCALE]
     found = {(q["model"], q["weights"], q.get("precision", "fp32")): q["psnr_grey"] for q in quality}
     for row in rows:

@@ -67,6 +67,8 @@ class Report:
             "MultAdds count convolutions, linear layers and attention products; tied blocks once per execution. "
             "RSS growth: the process's resident memory after warm-up, and at its highest, over that before loading.",
         ]
+        if once := [row.model for row in self.rows if any(r["runs"] == 1 for r in row.latency)]:
+            notes.append(f"Timed by a single run, which takes so long, at the fewest threads: {', '.join(once)}.")
         if any(r.get("noisy") for row in self.rows for r in row.latency):
             notes.append("Noisy: other work slowed some runs down, so trust the ratios and the smaller medians only.")
         if self.quality:

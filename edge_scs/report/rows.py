@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_scs.errors import InputError
-from edge_scs.report.mult_adds import mult_adds_720p, parameters
+from edge_scs.report.mult_adds import mult_adds_at, parameters
 from edge_scs.weights.loading import Loaded, load
 
 SCALE = 4
@@ -52,7 +52,7 @@ class Row:
 
 def eager_row(loaded: Loaded) -> Row:
     """The row of a network in PyTorch, not measured yet. Raises InputError when it has no x4."""
-    cost = mult_adds_720p(loaded.model, loaded.description)[SCALE]
+    cost = mult_adds_at(loaded.model, loaded.description, SCALE)
     if cost is None:
         raise InputError(f"{loaded.name}: has no x{SCALE}, which the report compares; leave it out")
     file = Path(loaded.source)
@@ -78,7 +78,7 @@ def artifact_row(path: Path, manifest: dict[str, Any]) -> Row:
     except InputError as error:
         name = manifest["model"]
         raise InputError(f"{path}: its manifest names an unknown network, {name}; export it again") from error
-    cost = mult_adds_720p(network.model, network.description)[SCALE]
+    cost = mult_adds_at(network.model, network.description, SCALE)
     return Row(
         model=manifest["model"],
         deployment=f"ExecuTorch {manifest.get('preset', '')}".strip(),

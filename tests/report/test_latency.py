@@ -157,12 +157,28 @@ def test_nothing_left_to_time(fake):
         bench(["hard"], runs=1, modes=("compile",))
 
 
-def test_a_slow_subject_warms_up_once(monkeypatch):
+def test_a_slow_subject_needs_no_warm_up(monkeypatch):
     subject, ran = Subject(), []
-    monkeypatch.setattr(subject, "run", lambda: ran.append(1) or {"ms": 6000.0})
-    assert subject.threads(1, warmup=3)["warmup"] == len(ran) == 1
-    monkeypatch.setattr(subject, "run", lambda: ran.append(1) or {"ms": 10.0})
-    assert subject.threads(1, warmup=3)["warmup"] == 3
+
+    def timed(method: str) -> dict[str, float]:
+        ran.append(method)
+        return {"ms": 6000.0 + len(ran)}
+
+    monkeypatch.setattr(subject, "timed", timed)
+    assert subject.threads(1, warmup=3)["warmup"] == 0
+    assert ran == ["forward"]
+    assert [subject.run("part_0")["ms"], subject.run()["ms"], subject.run()["ms"]] == [6002.0, 6001.0, 6003.0]
+    assert subject.threads(2, warmup=0)["warmup"] == 0
+    assert subject.run()["ms"] == 6004.0
+    subject.threads(1, warmup=1)
+    subject.threads(1, warmup=0)  # forgets the run of before
+    assert subject.run()["ms"] == 6006.0
+
+
+def test_a_quick_subject_warms_up(monkeypatch):
+    subject, ran = Subject(), []
+    monkeypatch.setattr(subject, "timed", lambda method: ran.append(1) or {"ms": 10.0})
+    assert subject.threads(1, warmup=3)["warmup"] == len(ran) == 3
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge_scs.errors import InputError
+from edge_scs.models import registry
 from edge_scs.report import page
 from edge_scs.report.page import make_report
 from edge_scs.report.plot import Point, quality_scatter, scatter
@@ -70,6 +71,39 @@ def test_rows_and_files(tmp_path, measured):
     assert set(table) >= {"rows", "environment", "device_results", "stages", "machine_peak", "quality"}
     assert "no device measured yet" in (tmp_path / "out" / "report.md").read_text()
     assert "No device measured yet" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_what_takes_minutes_runs_once_after_the_others(tmp_path, measured, monkeypatch):
+    asked = []
+
+    def bench(subjects: list[str], *arguments: Any, **effort: Any) -> dict[str, Any]:
+        asked.append((subjects, arguments[3], effort["runs"]))
+        measured = fake_bench(subjects, *arguments)
+        return measured | {"results": [result | {"runs": effort["runs"]} for result in measured["results"]]}
+
+    monkeypatch.setattr(page, "bench", bench)
+    models = ("pcarn_m", "scsnet", "edge_scs_s", "liif_edsr")
+    report = make_report(tmp_path / "out", models=models)
+    assert asked == [
+        (["pcarn_m", "edge_scs_s"], (1, 2), 15),
+        (["pcarn_m", "scsnet"], (1,), 1),
+        (["pcarn_m", "liif_edsr"], (1,), 1),
+    ]
+    assert [row.model for row in report.rows] == list(models)
+    assert [[r["threads"] for r in row.latency] for row in report.rows] == [[1, 2], [1], [1, 2], [1]]
+    assert [row.faster for row in report.rows] == [{}, {"1": 0.5}, {"1": 0.5, "2": 0.5}, {"1": 0.5}]
+    assert "Timed by a single run, which takes so long, at the fewest threads: scsnet, liif_edsr." in report.notes()
+    assert "single run" not in " ".join(make_report(tmp_path / "few", models=models[::2]).notes())
+
+
+def test_a_slow_baseline_is_timed_like_all(tmp_path, measured):
+    report = make_report(tmp_path / "out", models=("scsnet", "edge_scs_s"))
+    assert [len(row.latency) for row in report.rows] == [2, 2]
+
+
+def test_every_model_is_in_the_registry():
+    assert sorted(page.EVERY_MODEL) == sorted(registry.names())
+    assert page.EVERY_MODEL[:3] == page.MODELS
 
 
 def test_without_the_baselines_artifact_there_is_no_ratio(tmp_path, measured):

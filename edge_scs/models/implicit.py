@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from edge_scs.models.sr_encoders import Encoder
 
 SCALES = (1.0, 12.0)
-# Points that are decoded at a time without gradients: with 256 hidden channels 16 MB for each layer's activations.
-POINTS = 4096
+# Points that are decoded at a time without gradients. On a CPU, with 256 hidden channels, 4 MB for each layer's
+# activations, which stay in caches (docs/performance.md); elsewhere as many as LIIF's and CiaoSR's own evaluation takes.
+CPU_POINTS, POINTS = 1024, 30000
 # A position this far (LR pixels) before the next neighbours counts as theirs: float32 does not decide it then.
 _TIE = 1e-3
 
@@ -134,7 +135,7 @@ class ImplicitNetwork(nn.Module):
             out = self.decode(rows, region_of(coordinates, lr, size))
         else:
             out = coordinates.new_empty(*coordinates.shape[:2], 3)
-            step = max(1, POINTS // len(rgb))
+            step = max(1, (CPU_POINTS if rgb.device.type == "cpu" else POINTS) // len(rgb))
             for start in range(0, coordinates.shape[1], step):
                 part = coordinates[:, start : start + step]
                 out[:, start : start + step] = self.decode(rows, region_of(part, lr, size))

@@ -153,7 +153,7 @@ def test_chunked_equals_whole(tiny, monkeypatch):
     whole = tiny(rgb, (12, 11))
     asked = []
     tiny.attention.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[3].nearest.numel()))
-    monkeypatch.setattr(implicit, "POINTS", 100)
+    monkeypatch.setattr(implicit, "CPU_POINTS", 100)
     with torch.no_grad():
         torch.testing.assert_close(tiny(rgb, (12, 11)), whole)
     assert asked == [100, 100, 64]
@@ -236,7 +236,7 @@ def test_table_7():
 def test_mult_adds_by_hand_and_on_the_meta_device(monkeypatch):
     """Counting decodes in one piece on the meta device and in chunks elsewhere; both count every point."""
     model = CiaoSR(CiaoSRConfig(**TINY)).eval()
-    monkeypatch.setattr(implicit, "POINTS", 100)
+    monkeypatch.setattr(implicit, "CPU_POINTS", 100)
     lr, hr = (6, 8), (15, 20)
     meta = count(model, 3, lr, hr)
     assert meta == count(model, 3, lr, hr, device="cpu")

@@ -14,7 +14,7 @@ from edge_scs.models.sr_encoders import Encoder
 
 SCALES = (1.0, 12.0)
 # Points that are decoded at a time without gradients. On a CPU, with 256 hidden channels, 4 MB for each layer's
-# activations, which stay in caches (docs/performance.md); elsewhere as many as LIIF's and CiaoSR's own evaluation takes.
+# activations, which stay in caches (docs/performance.md); elsewhere as many as in the authors' evaluation.
 CPU_POINTS, POINTS = 1024, 30000
 # A position this far (LR pixels) before the next neighbours counts as theirs: float32 does not decide it then.
 _TIE = 1e-3

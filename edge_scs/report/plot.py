@@ -59,14 +59,16 @@ def scatter(points: Sequence[Point], baseline: str = "", threads: int = 1) -> st
                 slope = point.median_ms / point.giga_mult_adds
                 line = {"ls": (0, (4, 3)), "lw": 1, "alpha": 0.6, "zorder": 1}
                 axes.plot([low, high], [slope * low, slope * high], color=shades[point.kind][0], **line)
+        names: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {}
         for label in dict.fromkeys(p.label for p in points):
             column = [p for p in points if p.label == label]
             x, times = column[0].giga_mult_adds, [p.median_ms for p in column]
             axes.plot([x, x], [min(times), max(times)], color=_INK, alpha=0.25, lw=1, zorder=2)
-            axes.annotate(label, (x, max(times)), (0, 9), ha="center", **_TEXT)
+            names[label] = (x, max(times)), (x, min(times))
         axes.set(xscale="log", yscale="log", xlabel="MultAdds at 720p, 10⁹", ylabel=_ms(threads))
         axes.margins(x=0.12, y=0.16)
         _plain_numbers(axes.xaxis, axes.yaxis)
+        _annotate(axes, names)
         return done()
 
 
@@ -143,10 +145,39 @@ def _groups(axes: Any, points: Sequence[tuple[str, float, float | None]]) -> Non
         axes.scatter(*zip(*group, strict=True), s=64, marker=marker, color=colour, label=kind, zorder=3)
 
 
+def _annotate(axes: Any, names: dict[str, tuple[tuple[float, float], tuple[float, float]]]) -> None:
+    """Name -> the upper and the lower end of what it names: put in the first place beside them that is free."""
+    from matplotlib.transforms import Bbox
+
+    axes.figure.draw_without_rendering()  # only now it is known where things are
+    ends = {name: [Bbox([p, p]).padded(12) for p in axes.transData.transform(both)] for name, both in names.items()}
+    texts: list[Any] = []
+    for name, (upper, lower) in names.items():
+        others = [box for other, boxes in ends.items() if other != name for box in boxes]
+        above, higher = (upper, (0, 9), "center"), (upper, (0, 22), "center")
+        beside = (lower, (0, -17), "center"), (upper, (-9, -3), "right"), (upper, (9, -3), "left")
+        for end, offset, aligned in (above, *beside, higher):
+            text = axes.annotate(name, end, offset, ha=aligned, **_TEXT)
+            box = text.get_window_extent()
+            if axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and not box.count_overlaps([*others, *texts]):
+                break
+            text.remove()
+        else:
+            text = axes.annotate(name, upper, (0, 9), ha="center", **_TEXT)
+        texts.append(text.get_window_extent())
+
+
 def _plain_numbers(*axis: Any) -> None:
+    """1, 2, 5, 10; over many decades 1, 10, 100."""
     for one in axis:
-        one.set_major_formatter(lambda value, _: f"{value:g}")
-        one.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+        low, high = one.get_view_interval()
+        digits = "125" if high < 2000 * low else "1"
+        one.set_major_formatter(lambda value, _: _plain(value))
+        one.set_minor_formatter(lambda value, _, digits=digits: _plain(value) if f"{value:e}"[0] in digits else "")
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The report says what was measured, says so when something was not, and writes all or nothing."""
 
 import hashlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -93,6 +94,7 @@ def test_what_takes_minutes_runs_once_after_the_others(tmp_path, measured, monke
     assert [[r["threads"] for r in row.latency] for row in report.rows] == [[1, 2], [1], [1, 2], [1]]
     assert [row.faster for row in report.rows] == [{}, {"1": 0.5}, {"1": 0.5, "2": 0.5}, {"1": 0.5}]
     assert "Timed by a single run, which takes so long, at the fewest threads: scsnet, liif_edsr." in report.notes()
+    assert "0.50x" in report.markdown
     assert "single run" not in " ".join(make_report(tmp_path / "few", models=models[::2]).notes())
 
 
@@ -224,6 +226,20 @@ def test_nothing_measured_is_said():
     html = render_html(report_of(empty))
     assert "<svg" not in html
     assert scatter([]) == quality_scatter([], None) == ""
+
+
+def test_names_on_the_plot_keep_clear_of_each_other():
+    crowd = [("ciaosr_edsr", 2104.0, 85900.0), ("ciaosr_rdn", 3299.0, 129707.0), ("ciaosr_swinir", 2758.0, 133543.0)]
+    points = [Point(name, "eager", adds, ms) for name, adds, ms in [*crowd, ("edge_scs_s", 2.7, 213.0)]]
+    svg = scatter(points)
+    texts = re.findall(r'text-anchor: (\w+)[^>]*?x="([\d.]+)" y="([\d.]+)"[^>]*>(\w+_\w+)</text>', svg)
+    assert {name for *_, name in texts} == {point.label for point in points}
+    shift = {"start": 0.0, "middle": -0.5, "end": -1.0}
+    boxes = [(float(x) + shift[anchor] * 5 * len(name), float(y), 5 * len(name)) for anchor, x, y, name in texts]
+    for (x, y, width), (other_x, other_y, other_width) in itertools.combinations(boxes, 2):
+        assert x + width < other_x or other_x + other_width < x or abs(y - other_y) > 9  # points; letters are 5 wide
+    assert "100,000" in svg
+    assert "e+0" not in svg
 
 
 def test_the_plot_follows_the_page():

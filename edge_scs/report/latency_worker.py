@@ -44,7 +44,7 @@ class Subject:
     def load(self, subject: str, mode: str, device: str, lr: list[int], scale: float) -> dict[str, Any]:
         self.device = device
         if Path(subject).suffix == ".pte":
-            return self._load_executorch(Path(subject), device)
+            return self._load_executorch(Path(subject), device, lr, scale)
         return self._load_network(subject, mode, device, lr, scale)
 
     def threads(self, count: int, warmup: int) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Subject:
         self.run_method, self.set_threads = lambda method: run(), torch.set_num_threads
         return {"runtime": runtime_of(mode), "lr": lr, "hr": list(hr)}
 
-    def _load_executorch(self, path: Path, device: str) -> dict[str, Any]:
+    def _load_executorch(self, path: Path, device: str, lr: list[int], scale: float) -> dict[str, Any]:
         if device != "cpu":
             raise InputError(f"{path}: ExecuTorch artifacts are timed on the CPU; use --device cpu")
         if not path.is_file():
@@ -111,7 +111,7 @@ class Subject:
             program = bindings._load_for_executorch(str(path))
             names = program.method_names()
             if "forward" not in names:
-                raise InputError(f"{path}: has no fixed size to time; bench an artifact of one, such as xnnpack-fp32")
+                return self._load_continuous(path, lr, scale)
             metas = {name: program.method_meta(name) for name in names}
         except RuntimeError as error:
             raise InputError(f"{path}: ExecuTorch cannot load it ({_line(error)}); export it again") from error
@@ -124,12 +124,43 @@ class Subject:
             # XNNPACK keeps the pool that it finds when a method is loaded: a new count needs a new program.
             bindings._unsafe_reset_threadpool(count)
             fresh = bindings._load_for_executorch(str(path))
-            self.run_method = lambda method: fresh.run_method(method, inputs[method])
+
+            def run(method: str) -> None:
+                try:
+                    fresh.run_method(method, inputs[method])
+                except RuntimeError as error:
+                    raise InputError(
+                        f"{path}: ExecuTorch cannot run it here ({_line(error)}); programs for Core ML and Vulkan are"
+                        " timed in the sample apps"
+                    ) from error
+
+            self.run_method = run
 
         set_threads(1)
         self.set_threads = set_threads
         hr = tuple(metas["forward"].output_tensor_meta(0).sizes())
         return {"runtime": "executorch", "lr": list(inputs["forward"][0].shape[-2:]), "hr": list(hr[-2:])}
+
+    def _load_continuous(self, path: Path, lr: list[int], scale: float) -> dict[str, Any]:
+        """A program for any size, in the hands of its driver: one grey picture from bytes to bytes."""
+        import numpy as np
+
+        from edge_scs.enhance.continuous import ContinuousPredictor
+        from edge_scs.export.manifest import read_manifest
+        from edge_scs.export.quiet import require
+
+        manifest, hr = read_manifest(path), (round(lr[0] * scale), round(lr[1] * scale))
+        picture = np.random.default_rng(0).integers(0, 256, lr, np.uint8)
+        require("executorch.runtime")  # before memory is measured
+        self.rss_before = memory_mb()[0]
+
+        def set_threads(count: int) -> None:
+            predictor = ContinuousPredictor(path, manifest, count)
+            self.run_method = lambda method: predictor.enhance(picture, hr)
+
+        set_threads(1)
+        self.set_threads = set_threads
+        return {"runtime": "executorch", "lr": lr, "hr": list(hr)}
 
 
 def _executorch(path: Path) -> Any:

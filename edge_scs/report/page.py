@@ -48,13 +48,13 @@ def make_report(
     """Measure ``models`` (names or checkpoints, eager; untrained where no weights are shipped) and ``artifacts`` (.pte
     files with their manifests, ExecuTorch), and write report.md, report.json and report.html into ``out``.
 
-    The first model is the baseline; artifacts of the same network come first among the artifacts. An .mlpackage among
-    them cannot be timed here: its manifest tells what a device result was measured on. ``device_results`` are the phone
-    apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own weights
-    and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a measurement.
-    Networks of over SLOW_MULT_ADDS are timed once, on the fewest threads, after all others; but not the baseline.
-    ``comparisons`` are the pictures of the page, ``stages`` and ``machine_peak`` what ``stages`` and ``roofline``
-    measured, ``networks`` what ``mult_adds.models_table`` says, ``command`` is the line that made it.
+    The first model is the baseline; artifacts of its network come first among the artifacts. What is for Core ML or
+    Vulkan cannot be timed here: its manifest tells what a device result was measured on. ``device_results`` are the
+    phone apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own
+    weights and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a
+    measurement. Networks of over SLOW_MULT_ADDS are timed once, on the fewest threads, after all others; but not the
+    baseline. ``comparisons`` are the pictures of the page, ``stages`` and ``machine_peak`` what ``stages`` and
+    ``roofline`` measured, ``networks`` what ``mult_adds.models_table`` says, ``command`` is the line that made it.
     With a ``cache`` every subject is timed beside its baseline alone, and what was timed before is not timed again.
     Raises InputError for models, artifacts or device results that cannot be used; then nothing is written, and what the
     user gave is checked before anything is timed.
@@ -69,7 +69,7 @@ def make_report(
     rows = [eager_row(load(name, allow_untrained=True)) for name in models]
     subjects = list(models)
     for path, manifest in manifests:
-        if path.suffix == ".pte":
+        if path.suffix == ".pte" and manifest.get("backend", "xnnpack") in ("", "xnnpack"):
             rows.append(artifact_row(path, manifest))
             subjects.append(str(path))
     threads, effort = threads or all_threads(), QUICK if quick else EFFORT

@@ -23,6 +23,7 @@ from edge_scs.export.presets import load_preset
 from edge_scs.export.verify import embedded_photographs, prepare, verify
 from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.models.heads import ContinuousHead, lr_coordinates, sample_bilinear
+from edge_scs.report.latency import bench
 from edge_scs.weights.loading import Loaded
 from tests.export.conftest import Exported
 
@@ -193,6 +194,15 @@ def test_one_program_does_every_tenth(exported: Exported, small: Loaded) -> None
         with torch.no_grad():
             expected = small.model(gray, size)
         assert psnr(program.render(gray, chroma, size), expected) >= 60, tenth
+
+
+@pytest.mark.slow
+def test_it_can_be_timed_at_any_size(exported: Exported) -> None:
+    measured = bench([str(exported.path)], lr=(45, 60), scale=2.7, threads=(1, 2), warmup=1, runs=2)
+    assert [(row["runtime"], row["threads"]) for row in measured["results"]] == [("executorch", 1), ("executorch", 2)]
+    assert measured["results"][0]["lr"] == [45, 60]
+    assert measured["results"][0]["hr"] == [122, 162]
+    assert all(row["median_ms"] > 1 for row in measured["results"])
 
 
 @pytest.mark.slow

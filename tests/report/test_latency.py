@@ -262,3 +262,20 @@ def test_an_artifact(tmp_path: Path):
     assert row["median_ms"] > 0
     # Without a manifest the plan is read from the program: at least the pictures in and out.
     assert arena_bytes(path) >= 4 * (48 + 3 * 192)
+
+
+def test_what_this_runtime_cannot_do_is_one_line(tmp_path: Path):
+    pytest.importorskip("executorch.exir")
+    import torch
+
+    from edge_scs.export.executorch import lower_methods
+    from edge_scs.export.methods import Method
+
+    method = Method(torch.nn.Conv2d(1, 4, 3).eval(), {"x": torch.rand(1, 1, 6, 8)})
+    for_phones, unfinished = tmp_path / "vulkan.pte", tmp_path / "unfinished.pte"
+    for_phones.write_bytes(lower_methods({"forward": method}, "vulkan").content)
+    unfinished.write_bytes(lower_methods({"colour": method}).content)
+    for path, says in ((for_phones, "cannot run it here"), (unfinished, "manifest")):
+        with pytest.raises(InputError, match=rf"{path.name}.*{says}") as caught:
+            bench([str(path)], runs=1)
+        assert "\n" not in str(caught.value)

@@ -108,6 +108,12 @@ def test_every_model_is_in_the_registry():
     assert page.EVERY_MODEL[:3] == page.MODELS
 
 
+def test_what_is_for_phones_gets_no_row(tmp_path, measured):
+    for_phones = artifact(tmp_path, "edge_scs_s", backend="vulkan")
+    report = make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[for_phones])
+    assert [row.model for row in report.rows] == ["pcarn_m"]
+
+
 def test_without_the_baselines_artifact_there_is_no_ratio(tmp_path, measured):
     report = make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[artifact(tmp_path, "edge_scs_s")])
     assert report.rows[1].faster == {}

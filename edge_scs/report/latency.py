@@ -51,10 +51,10 @@ def bench(
 
     A subject is a model's name (untrained where no weights are shipped, which costs the same), a checkpoint, or a .pte
     artifact (ExecuTorch, at the size it was exported for, or at this one if it takes any: then from bytes to bytes,
-    as its driver does it). Networks run in each of ``modes`` (``modes.MODES``), eager
-    if none is named, or in one of their own: "edge_scs_m:int8". For each thread count there are ``runs`` turns, more
+    as its driver does it). Networks run in each of ``modes`` (``modes.MODES``), eager if none is named, or in one of
+    their own: "edge_scs_m:int8". For each thread count there are ``runs`` turns, more
     until ``min_seconds`` are over, and fewer, but at least two, once ``max_seconds`` are over. Warm-up is ``warmup``
-    runs; one of over five seconds ends it and is itself the first turn.
+    runs; one of over five seconds ends it and is itself the first turn, unless it may have compiled something.
 
     Returns {"results": [...], "ratios": [...], "left_out": [...]}, in the order given, modes within subjects, thread
     counts within modes:

@@ -175,6 +175,17 @@ def test_a_slow_subject_needs_no_warm_up(monkeypatch):
     assert subject.run()["ms"] == 6006.0
 
 
+def test_what_may_have_compiled_is_no_measurement(monkeypatch):
+    subject, ran = Subject(), []
+    monkeypatch.setattr(subject, "_load_network", lambda *_: {})
+    monkeypatch.setattr(subject, "timed", lambda method: ran.append(1) or {"ms": 6000.0 / len(ran)})
+    for mode, device in (("compile", "cpu"), ("eager", "cuda")):
+        ran.clear()
+        subject.load("a", mode, device, [8, 8], 4)
+        assert subject.threads(1, warmup=3)["warmup"] == 1
+        assert subject.run()["ms"] == 3000.0
+
+
 def test_a_quick_subject_warms_up(monkeypatch):
     subject, ran = Subject(), []
     monkeypatch.setattr(subject, "timed", lambda method: ran.append(1) or {"ms": 10.0})

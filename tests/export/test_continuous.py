@@ -202,7 +202,7 @@ def test_it_can_be_timed_at_any_size(exported: Exported) -> None:
     assert [(row["runtime"], row["threads"]) for row in measured["results"]] == [("executorch", 1), ("executorch", 2)]
     assert measured["results"][0]["lr"] == [45, 60]
     assert measured["results"][0]["hr"] == [122, 162]
-    assert all(row["median_ms"] > 1 for row in measured["results"])
+    assert all(row["median_ms"] > 0 for row in measured["results"])
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Weights in safetensors, with the spec that rebuilds their network in the metadata. No pickle is opened blindly."""
 
 import difflib
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from edge_scs.models import registry
 from edge_scs.models.registry import Description
 
 SHIPPED = Path(__file__).parent
+REGISTRY = "SHA256SUMS"  # of what is shipped, beside it: `sha256sum -c SHA256SUMS` reads it too
 MAX_BYTES = 2 << 30
 MAX_WIDTH = 1024
 # Far above every network here; what a hostile spec may have allocated before it is refused.
@@ -44,6 +46,21 @@ def shipped_file(name: str, quantised: bool = False) -> Path | None:
     return path if path.exists() else None
 
 
+def registered_sums(folder: Path) -> dict[str, str]:
+    """{file name: SHA-256 in hexadecimal} of a folder's registry; empty where it has none."""
+    path = folder / REGISTRY
+    lines = path.read_text(encoding="ascii").splitlines() if path.is_file() else []
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
+
+
+def _check_shipped(path: Path) -> None:
+    """Raise InputError when a shipped file is not the one that was registered: half fetched, or overwritten."""
+    expected = registered_sums(path.parent).get(path.name)
+    with path.open("rb") as file:
+        if expected is not None and hashlib.file_digest(file, "sha256").hexdigest() != expected:
+            raise InputError(f"{path}: not the file that was shipped (another SHA-256); fetch or install it again")
+
+
 def load(
     model: str, weights: Path | str | None = None, allow_untrained: bool = False, quantised: bool = False
 ) -> Loaded:
@@ -51,7 +68,8 @@ def load(
 
     ``quantised`` is for ``quantization.network.load``, which knows what to do with such a checkpoint's float weights.
     Raises InputError for an unknown name, a model without shipped weights (unless ``allow_untrained``: seeded random
-    weights, enough to count and time), a file that is no safetensors checkpoint of ours, or one of another network.
+    weights, enough to count and time), a file that is no safetensors checkpoint of ours, one of another network, or a
+    shipped one whose SHA-256 is not the registered one.
     """
     if model in registry.MODELS:
         path = Path(weights) if weights else shipped_file(model, quantised)
@@ -63,6 +81,8 @@ def load(
         if path is None:
             kind = "int8 weights" if quantised else "weights"
             raise InputError(f"{model}: no {kind} are shipped; give --weights FILE, or train it first")
+        if not weights:
+            _check_shipped(path)
         return _load_file(path, model, quantised)
     path = Path(model)
     if path.suffix == ".safetensors" or path.exists():

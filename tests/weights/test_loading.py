@@ -1,5 +1,6 @@
 """Weights files: what is saved comes back, and whatever else a file may be is one line that names it."""
 
+import hashlib
 import json
 import pickle
 import re
@@ -209,6 +210,28 @@ def test_untrained_weights_need_permission_and_are_always_the_same() -> None:
     assert first.source == "untrained"
     assert not first.model.training
     assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
+
+
+def test_every_shipped_file_is_registered_and_is_what_was_registered() -> None:
+    sums = loading.registered_sums(loading.SHIPPED)
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in loading.SHIPPED.glob("*.safetensors")}
+    assert sums == files
+    assert len(sums) == 4
+
+
+def test_a_shipped_file_that_is_another_is_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "SHIPPED", tmp_path)
+    shipped = checkpoint.rename(tmp_path / "edge_scs_s.safetensors")
+    (tmp_path / loading.REGISTRY).write_text(f"{hashlib.sha256(shipped.read_bytes()).hexdigest()}  {shipped.name}\n")
+    loading.load("edge_scs_s")
+    content = bytearray(shipped.read_bytes())
+    content[-1] ^= 1  # a weight: still a readable file
+    shipped.write_bytes(content)
+    with pytest.raises(InputError, match=r"edge_scs_s\.safetensors: not the file that was shipped .* again"):
+        loading.load("edge_scs_s")
+    assert loading.load("edge_scs_s", shipped).name == "edge_scs_s"  # named by hand it is anybody's file
 
 
 def test_shipped_weights_are_found_by_name(

@@ -16,7 +16,10 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def few_small_steps(recipe):
-    """Two steps a stage, with two small pictures, and an encoder that starts at random: no ImageNet weights needed."""
+    """Two steps a stage, with two small pictures, and an encoder that starts at random: no ImageNet weights needed.
+
+    In float32, as all tests that train in this process: accelerate takes one precision a process.
+    """
     stages = {
         name: replace(
             stage, steps=2, warmup=1, encoder_init="", colour_side=min(stage.colour_side, 48),
@@ -24,7 +27,7 @@ def few_small_steps(recipe):
         )
         for name, stage in recipe.stage.items()
     }  # fmt: skip
-    return replace(recipe, stage=stages, validate_pictures=1, validate_side=48)
+    return replace(recipe, stage=stages, precision="no", validate_pictures=1, validate_side=48)
 
 
 @pytest.mark.parametrize("size", ["edge_scs_m", "edge_scs_s"])

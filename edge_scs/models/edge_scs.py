@@ -22,6 +22,7 @@ from edge_scs.models.heads import YCC_TO_RGB, ContinuousHead, PixelShuffleHead
 
 SHUFFLE_SCALES = (2, 3, 4)
 MAX_SCALE = 8.0
+MEAN_LUMA = 0.45  # of photographs
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class TextureBranch(nn.Module):
         super().__init__()
         c = config.channels
         self.stem = conv3x3(1, c)
+        with torch.no_grad():  # learning starts around the mean luma: off it, it silences channels (docs/experiments.md)
+            self.stem.bias.copy_(-MEAN_LUMA * self.stem.weight.sum((1, 2, 3)))  # type: ignore[union-attr]
         self.blocks = nn.ModuleList(
             RecursiveBlock(
                 c, calls, config.groups, config.cascade, config.tied, config.widths[index] if config.widths else None

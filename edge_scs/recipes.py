@@ -66,10 +66,6 @@ class Stage:
     # "adam": weight decay as a part of the gradient; "muon": AdamW but for the convolutions in ``muon``
     optimizer: Literal["adamw", "adam", "muon"] = "adamw"
     muon: dict[str, float] = field(default_factory=dict)  # submodules it trains, at this multiple of learning_rate
-    tie: list[str] = field(default_factory=list)  # submodules whose recursive blocks share weights in this stage only
-    recycle: list[str] = field(default_factory=list)  # submodules whose dormant channels start anew (training.dormant)
-    # Cuts the texture branch's dormant channels out before the first step, and rounds its widths up to this; 0: not
-    trim: int = 0
     weight_decay: float = 0.0
     accumulate: int = 1
     clip: float = 1.0  # gradient norm

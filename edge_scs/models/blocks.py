@@ -5,7 +5,6 @@ ECascading (Fig. 4b: the *same* unit called several times, its outputs gathered 
 the group count and the cascade, are options here, because at phone budgets they have to be measured, not assumed.
 """
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -67,14 +66,6 @@ class RecursiveBlock(nn.Module):
         self.gathers = nn.ModuleList(
             nn.Conv2d((call + 2) * channels, channels, 1) for call in range(repeats if cascade else 0)
         )
-
-    def tie(self) -> None:
-        """Let every call use the first block, until ``untie``; what was built tied stays so."""
-        self.units = nn.ModuleList([self.units[0]] * len(self.units))
-
-    def untie(self) -> None:
-        """A copy of the block for every call."""
-        self.units = nn.ModuleList([self.units[0], *(copy.deepcopy(unit) for unit in self.units[1:])])
 
     def forward(self, x: Tensor) -> Tensor:
         gathered = [x]

@@ -10,10 +10,9 @@ from torch import nn
 from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
-from edge_scs.recipes import MAX_WIDTH, Recipe, Stage, build
+from edge_scs.recipes import Recipe, Stage, build
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
-from edge_scs.training.dormant import check_trimmable
 from edge_scs.training.perceptual import check_features
 from edge_scs.training.pictures import PictureTask, PointsTask
 from edge_scs.training.tasks import TASKS
@@ -35,8 +34,6 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             ("parts", stage.parts),
             ("slow", list(stage.slow)),
             ("muon", list(stage.muon)),
-            ("tie", stage.tie),
-            ("recycle", stage.recycle),
         ):
             for part in parts:
                 if part not in known:
@@ -44,21 +41,10 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
                     raise InputError(f"{where}.{key}: {recipe.model} has no part {part!r}; it has {has}")
         if (stage.optimizer == "muon") != bool(stage.muon):
             raise InputError(f'{where}.muon: goes with optimizer = "muon"; name submodules, as {{ "texture" = 12.0 }}')
-        if stage.trim:
-            _check_trim(stage, where, model)
         if stage.encoder_init:
             loading.find_encoder(stage.encoder_init)
         _check_scales(stage, where, described)
         _check_losses(stage, where)
-
-
-def _check_trim(stage: Stage, where: str, model: nn.Module) -> None:
-    if not 0 < stage.trim <= MAX_WIDTH:
-        raise InputError(f"{where}.trim: {stage.trim} is no width from 1 to {MAX_WIDTH}; XNNPACK's is 16")
-    try:
-        check_trimmable(model)
-    except ValueError as error:
-        raise InputError(f"{where}.trim: {error}") from error
 
 
 def _check_scales(stage: Stage, where: str, described: Description) -> None:

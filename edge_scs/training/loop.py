@@ -46,10 +46,9 @@ def train(
 ) -> Outcome:
     """Run a recipe's stages and write ``out``/weights.safetensors (EMA), metrics.csv, validation sheets, checkpoints.
 
-    ``init`` starts from a weights file of the same network, with the widths to which that was trimmed, where the recipe
-    does not give any; a run that goes on has no use for it. Raises InputError when ``out`` holds a run and ``resume``
-    is False, when the run there followed another recipe, when a stage names what does not exist, or when a loss is not
-    finite any more.
+    ``init`` starts from a weights file of the same network; a run that goes on has no use for it. Raises InputError
+    when ``out`` holds a run and ``resume`` is False, when the run there followed another recipe, when a stage names
+    what does not exist, or when a loss is not finite any more.
     """
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs, set_seed
@@ -68,15 +67,11 @@ def train(
         check_same_run(state, recipe, processes, out, say)
 
     set_seed(recipe.seed)
-    if state is not None:  # a stage may have trimmed the network since: then the checkpoint knows its shape
-        model = loading.create(recipe.model, state.get("config", recipe.config), "recipe")
+    model = loading.create(recipe.model, recipe.config, "recipe")
+    if state is not None:
         model.load_state_dict(state["ema"])
     elif init is not None:
-        tensors, spec = loading.read_safetensors(init)
-        model = loading.create(recipe.model, loading.trimmed_widths(spec, init) | recipe.config, "recipe")
-        loading.load_state(model, tensors, init)
-    else:
-        model = loading.create(recipe.model, recipe.config, "recipe")
+        loading.load_state(model, loading.read_safetensors(init)[0], init)
     check_stages(recipe, model)
     training, validation = photographs.split()
     log = MetricsLog(out, enabled=first)
@@ -88,7 +83,7 @@ def train(
         for number in range(position["stage"], len(recipe.stages)):
             name = recipe.stages[number]
             start = position["step"] if state is not None and number == position["stage"] else 0
-            run = StageRun(accelerator, recipe, name, number, model, training, fresh=not start)
+            run = StageRun(accelerator, recipe, name, number, model, training)
             if state is not None and start:
                 run.restore(state)
             for step in run.steps(start, say, log, asked):
@@ -109,7 +104,6 @@ def train(
                         out,
                         {
                             "recipe": asdict(recipe),
-                            "config": dict(vars(model.config)),
                             "processes": processes,
                             "position": position,
                         }

@@ -10,21 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge_scs.data.pairs import Batch, StepBatches
+from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
 from edge_scs.models import registry
-from edge_scs.models.blocks import RecursiveBlock
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
-from edge_scs.training.dormant import recycle, trim
 from edge_scs.training.guard import Guard, next_batch
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.optimizers import from_groups, optimizer, set_rate
 from edge_scs.training.tasks import TASKS
 from edge_scs.training.validation import held_out_loss
-
-DORMANT_BATCHES = 8  # to see which channels are
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -60,7 +56,6 @@ class StageRun:
         number: int,
         model: Any,
         photographs: Photographs,
-        fresh: bool = True,
     ):
         self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
         self.stage = stage = recipe.stage[name]
@@ -70,13 +65,9 @@ class StageRun:
         rank, processes = accelerator.process_index, accelerator.num_processes
         self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
         self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
-        # A run that goes on in the middle of this stage has been trimmed already: its checkpoint's config says so.
-        self.widths = trim(self.model, self.plain, self._seen(), stage.trim, self.seed) if stage.trim and fresh else []
         if recipe.channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.model.train().requires_grad_(False)
-        for block in self._tied():
-            block.tie()
         for part in stage.parts:
             self.model.get_submodule("" if part == "all" else part).requires_grad_(True)
         self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
@@ -84,7 +75,6 @@ class StageRun:
         if stage.adversary.weight:
             self.rival = _Rival(accelerator, recipe, stage, self.seed)
             self.plain.judge = (self.rival.discriminator,)
-        self.recycled = self._recycle() if stage.recycle else 0
         self.task, self.optimizer = accelerator.prepare(
             _maybe_compiled(self.plain, recipe), optimizer(self.model, stage)
         )
@@ -94,10 +84,6 @@ class StageRun:
 
     def steps(self, start: int, say: Any, log: MetricsLog, asked: Callable[[], bool]) -> Iterator[int]:
         """Take the steps, yielding how many are done after each; ``asked`` to stop, the last one sets ``stopped``."""
-        if self.widths:
-            say(f"{self.name}: trimmed to widths of {self.widths}")
-        if self.recycled and not start:
-            say(f"{self.name}: dormant channels that start anew: {self.recycled}")
         workers = self.recipe.workers
         loader = iter(
             torch.utils.data.DataLoader(
@@ -181,22 +167,7 @@ class StageRun:
     def finish(self) -> None:
         """The stage's result is the average."""
         self._put(self.ema)
-        for block in self._tied():
-            block.untie()
         self.model.eval()
-
-    def _recycle(self) -> int:
-        parts = [self.model.get_submodule(part) for part in self.stage.recycle]
-        return recycle(parts, self.plain, self._seen(), self.seed)
-
-    def _seen(self) -> Iterator[Batch]:
-        """Pictures to find dormant channels by: the same in every process, which so come to the same weights."""
-        batches = StepBatches(self.batches.photographs, self.stage.data, self.seed, colour=self.colour)
-        return (batches[step].to(self.accelerator.device) for step in range(DORMANT_BATCHES))
-
-    def _tied(self) -> list[RecursiveBlock]:
-        parts = [self.model.get_submodule(part) for part in self.stage.tie]
-        return [block for part in parts for block in part.modules() if isinstance(block, RecursiveBlock)]
 
     def _train(self, mode: bool) -> None:
         self.model.train(mode)

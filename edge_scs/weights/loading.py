@@ -172,15 +172,6 @@ def _load_file(path: Path, expected: str | None, quantised: bool) -> Loaded:
     return Loaded(name, model.eval(), registry.describe(name, model), str(path), spec)
 
 
-def trimmed_widths(spec: dict[str, str], path: Path) -> dict[str, object]:
-    """{"widths": ...} as in a file's config, or {} where it has none. Raises InputError that names ``path``."""
-    try:
-        widths = _config(spec).get("widths")
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its spec is damaged ({error}); convert or train it again") from error
-    return {"widths": widths} if widths else {}
-
-
 def _config(spec: dict[str, str]) -> dict[str, object]:
     """A spec's config. Raises ValueError before anything is allocated: it must not ask for a network of terabytes."""
     config = json.loads(spec.get("config", "{}"))

@@ -52,20 +52,6 @@ def test_tied_equals_the_unit_applied_in_a_loop() -> None:
     assert torch.equal(block(x), unit(unit(unit(x))))
 
 
-def test_calls_may_be_tied_for_a_while() -> None:
-    block, x = RecursiveBlock(8, repeats=3, tied=False), torch.rand(1, 8, 5, 4)
-    unit = block.units[0]
-    block.tie()
-    assert torch.equal(block(x), unit(unit(unit(x))))
-    assert count(block) == count(ResidualBlock(8))
-    block.untie()
-    assert torch.equal(block(x), unit(unit(unit(x))))
-    assert count(block) == 3 * count(ResidualBlock(8))
-    with torch.no_grad():
-        block.units[1].conv1.weight.zero_()
-    assert block.units[0].conv1.weight.abs().sum() > 0 < block.units[2].conv1.weight.abs().sum()
-
-
 @pytest.mark.parametrize("groups", [1, 4])
 @pytest.mark.parametrize("tied", [True, False])
 def test_cascade_gathers_the_input_and_every_unit_s_output(groups: int, tied: bool) -> None:

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge_scs.models import registry
 from edge_scs.models.edge_scs import (
+    MEAN_LUMA,
     SHUFFLE_SCALES,
     EdgeSCS,
     EdgeSCSConfig,
@@ -159,6 +160,13 @@ def test_texture_gathers_every_block_once_and_adds_the_stem() -> None:
     h2 = branch.blocks[1](h1)
     gathered = branch.gather(torch.cat([h0, h1, h2], 1)) + h0
     assert torch.equal(branch(gray, chroma), F.relu(branch.fuse(torch.cat([gathered, chroma], 1))))
+
+
+def test_a_new_texture_branch_answers_the_mean_luma_with_nothing() -> None:
+    stem = TextureBranch(EdgeSCSConfig(channels=8, blocks=1)).stem
+    inside = stem(torch.full((1, 1, 6, 7), MEAN_LUMA))[..., 1:-1, 1:-1]
+    torch.testing.assert_close(inside, torch.zeros_like(inside), rtol=0, atol=1e-6)
+    assert stem(torch.rand(1, 1, 6, 7)).abs().mean() > 0.01
 
 
 def test_widths_are_those_of_the_units_block_by_block() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from edge_scs.errors import InputError
@@ -45,6 +46,12 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             loading.find_encoder(stage.encoder_init)
         _check_scales(stage, where, described)
         _check_losses(stage, where)
+
+
+def warn_of_emulation(recipe: Recipe, device: torch.device, say: Callable[[str], None]) -> None:
+    """Say so where a processor computes bf16 by float32: steps took ten times as long (docs/training.md)."""
+    if recipe.precision == "bf16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        say("this processor has no bf16 and emulates it very slowly; float32 is faster: --set precision=no")
 
 
 def _check_scales(stage: Stage, where: str, described: Description) -> None:

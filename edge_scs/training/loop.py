@@ -16,7 +16,7 @@ from edge_scs.errors import InputError
 from edge_scs.files import sweep
 from edge_scs.recipes import Recipe
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
-from edge_scs.training.checks import check_same_run, check_stages
+from edge_scs.training.checks import check_same_run, check_stages, warn_of_emulation
 from edge_scs.training.log import MetricsLog, contact_sheet
 from edge_scs.training.processes import without_accelerator
 from edge_scs.training.stage import StageRun
@@ -73,6 +73,7 @@ def train(
     elif init is not None:
         loading.load_state(model, loading.read_safetensors(init)[0], init)
     check_stages(recipe, model)
+    warn_of_emulation(recipe, accelerator.device, say)
     training, validation = photographs.split()
     log = MetricsLog(out, enabled=first)
     position = {"stage": 0, "step": 0} if state is None else state["position"]

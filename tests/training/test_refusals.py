@@ -8,6 +8,7 @@ import torch
 from edge_scs.data.photographs import load_photographs
 from edge_scs.errors import InputError
 from edge_scs.recipes import load_recipe
+from edge_scs.training.checks import warn_of_emulation
 from edge_scs.training.loop import train
 from tests.training.conftest import losses
 from tests.training.test_loop import recipe_file
@@ -42,6 +43,23 @@ def test_stages_that_cannot_be(tmp_path, folder, override, says):
     with pytest.raises(InputError, match=says):
         train(plan, load_photographs([folder]), tmp_path / "run")
     assert not losses(tmp_path / "run"), "refused before the first step of the first stage"
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "native", "warned"),
+    [
+        ("bf16", "cpu", False, True),
+        ("bf16", "cpu", True, False),
+        ("no", "cpu", False, False),
+        ("bf16", "cuda", False, False),
+    ],
+)
+def test_emulated_bf16_is_told(tmp_path, monkeypatch, precision, device, native, warned):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
+    said = []
+    plan = load_recipe(recipe_file(tmp_path), [f"precision={precision}"])
+    warn_of_emulation(plan, torch.device(device), said.append)
+    assert [text.endswith("--set precision=no") for text in said] == [True] * warned
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
 
 def warn_of_emulation(recipe: Recipe, device: torch.device, say: Callable[[str], None]) -> None:
     """Say so where a processor computes bf16 by float32: steps took ten times as long (docs/training.md)."""
-    if recipe.precision == "bf16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if recipe.precision != "bf16" or device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         say("this processor has no bf16 and emulates it very slowly; float32 is faster: --set precision=no")
 
 

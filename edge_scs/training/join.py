@@ -30,8 +30,9 @@ def join(base: Path, others: list[tuple[Path, list[str]]], out: Path) -> None:
                 raise InputError(f"{path}: has no part {part!r}")
             state.update(taken)
     loading.load_state(loaded.model, state, out)
+    made = {key: loaded.spec[key] for key in ("stages", "seed") if key in loaded.spec}
     sources = {"joined": " ".join(f"{path.name}={','.join(parts)}" for path, parts in others)}
-    loading.save(out, loaded.name, loaded.model, sources)
+    loading.save(out, loaded.name, loaded.model, made | sources)
 
 
 def main(

@@ -12,9 +12,16 @@ from edge_scs.weights.loading import read_safetensors, save
 def test_named_parts_come_from_the_other_file(tmp_path):
     for seed in (1, 2):
         torch.manual_seed(seed)
-        save(tmp_path / f"{seed}.safetensors", "edge_scs_s", registry.create("edge_scs_s"))
+        model, made = registry.create("edge_scs_s"), {"stages": "texture", "seed": str(seed)}
+        save(tmp_path / f"{seed}.safetensors", "edge_scs_s", model, made)
     out = tmp_path / "joined.safetensors"
     join(tmp_path / "1.safetensors", [(tmp_path / "2.safetensors", ["colour"])], out)
+    spec = read_safetensors(out)[1]
+    assert {key: spec[key] for key in ("stages", "seed", "joined")} == {
+        "stages": "texture",
+        "seed": "1",
+        "joined": "2.safetensors=colour",
+    }
     one, two, joined = (read_safetensors(tmp_path / f"{name}.safetensors")[0] for name in ("1", "2", "joined"))
     for key in joined:
         assert torch.equal(joined[key], (two if key.startswith("colour.") else one)[key])

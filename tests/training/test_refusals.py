@@ -55,6 +55,7 @@ def test_stages_that_cannot_be(tmp_path, folder, override, says):
     ],
 )
 def test_emulated_bf16_is_told(tmp_path, monkeypatch, precision, device, native, warned):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
     said = []
     plan = load_recipe(recipe_file(tmp_path), [f"precision={precision}"])

@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all the set-up themselves, in .venv, with plain pip and pinned versions.
+# `make demo` and `make test` do all the set-up themselves, in .venv, with plain pip.
 PYTHON ?= python3
 BIN := .venv/bin
 

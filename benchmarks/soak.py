@@ -1,4 +1,4 @@
-"""Many pictures through one process, twenty of a hundred broken: does memory stay flat?
+"""Many pictures through one process, ten of a hundred broken: does memory stay flat?
 
     python benchmarks/soak.py --count 500
 

@@ -65,7 +65,7 @@ class EdgeSCSConfig:
 
 
 class TextureBranch(nn.Module):
-    """Luma features from recursive tied residual blocks, gathered by one global cascade, fused with the chroma.
+    """Luma features from residual blocks, tied or not, gathered by one global cascade, fused with the chroma.
 
     The global cascade (PCARN eq. 3) is a single 1x1 convolution over the stem and all block outputs, the one cascade
     that was measured to pay at this width; the global residual (PCARN 3.1) adds the stem.

@@ -14,27 +14,26 @@ from edge_scs.export.manifest import manifest_path
 def publish(artifact: Path, final: Path) -> None:
     """Move a proven artifact, its golden pairs and its manifest to their final names.
 
-    The manifest goes first and comes last: without one an artifact is not whole. A folder cannot be replaced in one
-    step, so older ones step aside first and come back if the new ones cannot be moved in. Exports into the same folder
-    wait for each other here, and signals that end the process wait until all is moved.
+    The old manifest goes first and the new one comes last: without one an artifact is not whole. A folder cannot be
+    replaced in one step, so all older ones step aside, and come back if the new ones cannot be moved in. Exports into
+    the same folder wait for each other here, and signals that end the process wait until all is moved.
     """
-    moves = [(path(artifact), path(final)) for path in (golden_path, lambda a: a) if path(artifact).exists()]
+    moves = [(path(artifact), path(final)) for path in (golden_path, lambda path: path, manifest_path)]
+    moves = [(new, place) for new, place in moves if new.exists()]
+    asides = [(place, artifact.with_name(f"replaced-{place.name}")) for _, place in reversed(moves)]
     with alone(final.parent), uninterrupted():
-        manifest_path(final).unlink(missing_ok=True)  # never an old manifest beside a new artifact
-        asides: list[tuple[Path, Path]] = []
+        done: list[tuple[Path, Path]] = []
         try:
-            for new, place in moves:
-                if place.exists():
-                    aside = artifact.with_name(f"replaced-{place.name}")
-                    os.replace(place, aside)
-                    asides.append((aside, place))
-                os.replace(new, place)
+            for source, target in ((place, aside) for place, aside in asides if place.exists()):
+                os.replace(source, target)
+                done.append((source, target))
+            for source, target in moves:
+                os.replace(source, target)
+                done.append((source, target))
         except OSError:
-            for aside, place in asides:
-                if not place.exists():
-                    os.replace(aside, place)
+            for source, target in reversed(done):
+                os.replace(target, source)
             raise
-        os.replace(manifest_path(artifact), manifest_path(final))
 
 
 @contextmanager

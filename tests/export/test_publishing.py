@@ -47,6 +47,27 @@ for i in range(40):
     assert len({path.read_text() for path in places}) == 1
 
 
+def test_what_was_there_comes_back_if_the_new_cannot_be_moved_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, text in ((tmp_path, "old"), (tmp_path / "w", "new")):
+        (folder / "a.pte.golden").mkdir(parents=True)
+        for name in ("a.pte", "a.pte.json", "a.pte.golden/x"):
+            (folder / name).write_text(text)
+    real = os.replace
+
+    def broken(source: Path, target: Path) -> None:
+        if Path(source) == tmp_path / "w" / "a.pte":
+            raise OSError("the disk")
+        real(source, target)
+
+    monkeypatch.setattr("edge_scs.export.publishing.os.replace", broken)
+    with pytest.raises(OSError, match="the disk"):
+        publish(tmp_path / "w" / "a.pte", tmp_path / "a.pte")
+    for folder, text in ((tmp_path, "old"), (tmp_path / "w", "new")):
+        assert [(folder / name).read_text() for name in ("a.pte", "a.pte.json", "a.pte.golden/x")] == [text] * 3
+
+
 class Ended(Exception):  # noqa: N818
     """What a handler of SIGTERM raises here."""
 

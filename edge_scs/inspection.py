@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from edge_scs.enhance.pictures import Picture, as_grey, check_picture, shrink_reference, to_tensor
+from edge_scs.enhance.scans import read_reference
 from edge_scs.errors import InputError
 from edge_scs.files import atomic_path
-from edge_scs.images import check_writable, read_grey, read_rgb
+from edge_scs.images import check_writable, read_grey
 from edge_scs.models.attention import CrossAttention
 from edge_scs.weights.loading import Loaded
 
@@ -34,7 +35,7 @@ def inspect(loaded: Loaded, picture: Path, reference: Path, points: Sequence[str
     check_writable(out, (1, 1))
     if out.resolve() in (picture.resolve(), reference.resolve()):
         raise InputError(f"{out}: would replace its source; choose another output")
-    grey, guide = read_grey(picture), read_rgb(reference)
+    grey, guide = read_grey(picture), read_reference(Path(reference))
     chosen = parse_points(points, (grey.shape[0], grey.shape[1])) if points else diagonal(grey.shape[1], grey.shape[0])
     draw(grey, guide, look(loaded, grey, guide), chosen, loaded.name, out)
     return chosen

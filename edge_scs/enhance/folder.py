@@ -23,13 +23,12 @@ from edge_scs.enhance.plan import plan
 from edge_scs.enhance.progress import WORTH_ESTIMATING, Display, duration, seconds_per_pixel
 from edge_scs.enhance.ranks import Ranks, interruptible
 from edge_scs.enhance.restore import Wanted, restore
-from edge_scs.enhance.scans import check_pixels, picture_size
+from edge_scs.enhance.scans import check_pixels, picture_size, read_reference
 from edge_scs.enhance.sizes import check_scale, parse_size, target_size
 from edge_scs.enhance.workers import Died, run_all
 from edge_scs.enhance.writers import check_target
 from edge_scs.errors import InputError
 from edge_scs.files import printable, sweep, write_atomically
-from edge_scs.images import read_rgb
 
 FAILURES = "failures.jsonl"
 # Trouble with the disk that the next picture would meet as well: the run stops, to go on with --resume.
@@ -127,7 +126,7 @@ def enhance_files(
     wanted = Wanted(scale, size, keep_colour, quality, max_output_pixels)
     unlisted: list[tuple[Path, str]] = []
     pairs = plan(inputs, out, suffix, overwrite_sources, unlisted)
-    guide = None if reference is None else read_rgb(reference)
+    guide = None if reference is None else read_reference(Path(reference))
     work = partial(_attempt, wanted=wanted, guide=guide)
     if len(inputs) == 1 and not Path(inputs[0]).is_dir():
         if dry_run:

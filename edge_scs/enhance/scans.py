@@ -80,6 +80,18 @@ def read_scan(
     return Scan(pixels, alpha, hr, metadata, profile, notes)
 
 
+def read_reference(path: Path) -> NDArray[np.uint8]:
+    """A picture to take colours from: RGB (h, w, 3) in sRGB, upright, on white where it is transparent.
+
+    Raises InputError like ``read_scan``.
+    """
+    scan = read_scan(path, colour=True, scale=1.0)
+    pixels = scan.pixels if scan.pixels.ndim == 3 else np.repeat(scan.pixels[..., None], 3, axis=2)
+    if scan.alpha is not None:
+        pixels = pixels + (scan.top - scan.alpha)[..., None]
+    return (pixels >> 8 if pixels.dtype == np.uint16 else pixels).astype(np.uint8)
+
+
 def check_pixels(path: Path, size: tuple[int, int], max_pixels: int | None) -> None:
     """Raise InputError if the result of size (H, W) would have more than ``max_pixels`` pixels."""
     if max_pixels is not None and size[0] * size[1] > max_pixels:

@@ -217,7 +217,7 @@ def _resources(metadata: Metadata) -> bytes | None:
 
 
 def _encoded(name: str, pixels: Picture, metadata: Metadata, quality: int) -> bytes:
-    """A JPEG or WebP file. What its blocks cannot hold (64 KB in a JPEG) is left out, biggest first."""
+    """A JPEG or WebP file. A block too large for the format (64 KB in a JPEG) is left out."""
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     image = Image.fromarray(pixels)

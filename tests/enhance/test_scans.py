@@ -9,7 +9,7 @@ import tifffile
 from fuzz.mixed import photo, png
 from PIL import Image, ImageCms, ImageOps
 
-from edge_scs.enhance.scans import Scan, picture_size, read_scan
+from edge_scs.enhance.scans import Scan, picture_size, read_reference, read_scan
 from edge_scs.errors import InputError
 
 # Adobe RGB (1998): its colorants adapted to D50, and a gamma of 563/256.
@@ -146,6 +146,20 @@ def test_adobe_rgb_becomes_srgb_and_goes_back(tmp_path: Path) -> None:
     inside = (deep.pixels > 0).all(-1) & (deep.pixels < 65535).all(-1)
     back = deep.profile.from_srgb(deep.pixels).astype(int)
     assert np.abs(back - rgb.astype(int) * 257)[inside].max() < 30
+
+
+def test_references_are_srgb_of_8_bits_on_white(tmp_path: Path) -> None:
+    rgb = photo(32, 5)
+    Image.fromarray(rgb).save(tmp_path / "a.png", icc_profile=adobe_rgb())
+    assert np.array_equal(read_reference(tmp_path / "a.png"), read(tmp_path / "a.png").pixels)
+    tifffile.imwrite(tmp_path / "a.tif", rgb[..., 1].astype(np.uint16) * 257, metadata=None)
+    assert np.array_equal(read_reference(tmp_path / "a.tif"), np.repeat(rgb[..., 1:2], 3, axis=2))
+    alpha = np.full((*rgb.shape[:2], 1), 255, np.uint8)
+    alpha[:4] = 0
+    Image.fromarray(np.dstack([rgb, alpha])).save(tmp_path / "b.png")
+    half = read_reference(tmp_path / "b.png")
+    assert (half[:4] == 255).all()
+    assert np.array_equal(half[4:], rgb[4:])
 
 
 def test_grey_profiles_become_srgb(tmp_path: Path) -> None:

@@ -138,12 +138,12 @@ class DeployedTexture(nn.Module):
         channels, gather = texture.stem.out_channels, texture.gather
         self.gathers = nn.ModuleList()
         for index, weight in enumerate(gather.weight.split(channels, dim=1)):
-            part = nn.Conv2d(channels, channels, 1, bias=index == 0, dtype=weight.dtype).requires_grad_(False)
+            part = nn.Conv2d(channels, channels, 1, bias=index == 0).to(weight).requires_grad_(False)
             part.weight.copy_(weight)
             self.gathers.append(part)
         first = self.gathers[0]
         first.bias.copy_(gather.bias)  # type: ignore[arg-type, operator, union-attr]
-        first.weight += torch.eye(channels, dtype=gather.weight.dtype)[:, :, None, None]  # type: ignore[operator]
+        first.weight += torch.eye(channels).to(gather.weight)[:, :, None, None]  # type: ignore[operator]
 
     def forward(self, gray: Tensor, chroma: Tensor) -> Tensor:
         x = self.stem(gray)
@@ -159,7 +159,7 @@ class DeployedTexture(nn.Module):
             getattr(texture, name).load_state_dict(getattr(self, name).state_dict())
         texture.gather.weight.copy_(torch.cat([part.weight for part in self.gathers], dim=1))  # type: ignore[arg-type, misc]
         own = texture.stem.out_channels
-        texture.gather.weight[:, :own] -= torch.eye(own, dtype=texture.gather.weight.dtype)[:, :, None, None]
+        texture.gather.weight[:, :own] -= torch.eye(own).to(texture.gather.weight)[:, :, None, None]
         texture.gather.bias.copy_(self.gathers[0].bias)  # type: ignore[union-attr, arg-type]
 
 
@@ -259,9 +259,9 @@ class FoldedContinuousHead(nn.Module):
         self.on_features, self.hidden, self.out, self.size = head.on_features, head.hidden, out, size
         self.finest = finest
         ratios = (size[0] / lr[0], size[1] / lr[1])
-        dtype = head.on_rows.weight.dtype
-        rows = head.positions(lr_coordinates(size[0], ratios[0]), ratios[0]).to(dtype)
-        cols = head.positions(lr_coordinates(size[1], ratios[1]), ratios[1]).to(dtype)
+        weight = head.on_rows.weight
+        rows = head.positions(lr_coordinates(size[0], ratios[0]), ratios[0]).to(weight)
+        cols = head.positions(lr_coordinates(size[1], ratios[1]), ratios[1]).to(weight)
         with torch.no_grad():
             self.register_buffer("rows", head.on_rows(rows[None, :, :, None]))  # (1, hidden, H, 1)
             self.register_buffer("cols", head.on_cols(cols[None, :, None, :]))  # (1, hidden, 1, W)
@@ -289,7 +289,7 @@ def _mix_outputs(conv: nn.Conv2d, matrix: Tensor) -> nn.Conv2d:
 
 def _constant_conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
     """weight (out, in), bias (out) -> a frozen 1x1 convolution."""
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, dtype=weight.dtype).requires_grad_(False)
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1).to(weight).requires_grad_(False)
     conv.weight.copy_(weight[:, :, None, None])
     conv.bias.copy_(bias)  # type: ignore[union-attr]
     return conv

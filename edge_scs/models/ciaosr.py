@@ -31,7 +31,7 @@ convolution of eq. 7 acts on the values before they are gathered.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -108,9 +108,6 @@ class CiaoSRConfig:
             raise ValueError("nonlocal_scales: must be some of 2, 3 and 4, each once")
         if self.window < max(scales):
             raise ValueError(f"window {self.window}: must be at least {max(scales)}, one key wide")
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 class NonLocalAttention(nn.Module):

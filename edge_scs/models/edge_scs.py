@@ -9,7 +9,7 @@ Three parts that meet in pictures, not in features, so that each can be trained,
 Colour is BT.601 luma and chroma (docs/design.md says why not LAB). Grey in is luma, values in [0, 1].
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -59,9 +59,6 @@ class EdgeSCSConfig:
     def calls(self) -> list[int]:
         """Residual units of each block, counted as often as they are called."""
         return [len(row) for row in self.widths] or [self.repeats] * self.blocks
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 class TextureBranch(nn.Module):

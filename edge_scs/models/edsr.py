@@ -4,7 +4,7 @@ Lim, Son, Kim, Nah, Lee, "Enhanced deep residual networks for single image super
 network is trained for each scale; x4 shuffles twice. The mean colour of DIV2K is taken off before and added after.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +39,6 @@ class EDSRConfig:
     def __post_init__(self) -> None:
         if self.scale not in _STEPS:
             raise ValueError(f"scale {self.scale}: EDSR is built for 2, 3 or 4")
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 class EDSR(nn.Module):

@@ -53,21 +53,26 @@ def enlarge_like(x: Tensor, like: Tensor) -> Tensor:
 def sample_bilinear(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     """Bilinear samples of x (n, c, h, w) on the grid rows (H) x cols (W) of LR coordinates -> (n, c, H, W).
 
-    Coordinates beyond the border clamp to it. Equals ``F.interpolate(mode="bilinear")`` on the whole picture's grid,
-    and can also be asked for a part of it, which is what tiles need.
+    Coordinates are float64 on the CPU, whatever the device of x. Those beyond the border clamp to it. Equals
+    ``F.interpolate(mode="bilinear")`` on the whole picture's grid, and can also be asked for a part of it, which is
+    what tiles need.
     """
     h, w = x.shape[-2:]
     rows, cols = rows.clamp(0, h - 1), cols.clamp(0, w - 1)
     top, left = rows.floor().long(), cols.floor().long()
-    down, right = (rows - top)[:, None].to(x.dtype), (cols - left).to(x.dtype)
-    bottom, beside = (top + 1).clamp(max=h - 1), (left + 1).clamp(max=w - 1)
+    down, right = (rows - top)[:, None].to(x), (cols - left).to(x)
+    bottom, beside = (top + 1).clamp(max=h - 1).to(x.device), (left + 1).clamp(max=w - 1).to(x.device)
+    top, left = top.to(x.device), left.to(x.device)
     x = x[..., top, :] * (1 - down) + x[..., bottom, :] * down
     return x[..., left] * (1 - right) + x[..., beside] * right
 
 
-def lr_coordinates(count: int, ratio: float, start: int = 0, device: torch.device | None = None) -> Tensor:
-    """LR coordinates (float64) of HR pixel centres start .. start + count - 1; ``ratio`` = HR size / LR size."""
-    return (torch.arange(start, start + count, device=device, dtype=torch.float64) + 0.5) / ratio - 0.5
+def lr_coordinates(count: int, ratio: float, start: int = 0) -> Tensor:
+    """LR coordinates (float64) of HR pixel centres start .. start + count - 1; ``ratio`` = HR size / LR size.
+
+    On the CPU: Apple's GPUs have no float64.
+    """
+    return (torch.arange(start, start + count, dtype=torch.float64, device="cpu") + 0.5) / ratio - 0.5
 
 
 def finer(coordinates: Tensor, scale: int) -> Tensor:
@@ -104,12 +109,11 @@ class ContinuousHead(nn.Module):
 
     def forward(self, features: Tensor, base: Tensor, size: tuple[int, int]) -> Tensor:
         ratios = (size[0] / features.shape[-2], size[1] / features.shape[-1])
-        rows = lr_coordinates(size[0], ratios[0], device=features.device)
-        cols = lr_coordinates(size[1], ratios[1], device=features.device)
+        rows, cols = lr_coordinates(size[0], ratios[0]), lr_coordinates(size[1], ratios[1])
         return self.map(
             F.interpolate(self.on_features(features), size, mode="bilinear", align_corners=False),
-            self.positions(rows, ratios[0]).to(features.dtype),
-            self.positions(cols, ratios[1]).to(features.dtype),
+            self.positions(rows, ratios[0]).to(features),
+            self.positions(cols, ratios[1]).to(features),
             F.interpolate(self.finest(features, base), size, mode="bilinear", align_corners=False),
         )
 
@@ -117,8 +121,8 @@ class ContinuousHead(nn.Module):
         """The same mapping on any grid of LR coordinates: rows (H), cols (W) -> (n, 3, H, W). For tiles."""
         return self.map(
             sample_bilinear(self.on_features(features), rows, cols),
-            self.positions(rows, ratios[0]).to(features.dtype),
-            self.positions(cols, ratios[1]).to(features.dtype),
+            self.positions(rows, ratios[0]).to(features),
+            self.positions(cols, ratios[1]).to(features),
             sample_bilinear(self.finest(features, base), finer(rows, FINEST), finer(cols, FINEST)),
         )
 

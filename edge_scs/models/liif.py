@@ -5,7 +5,7 @@ Chen, Liu, Wang, "Learning continuous image representation with local implicit i
 grid, which is exact because it is linear. Pictures are in [-1, 1] inside.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -35,9 +35,6 @@ class LIIFConfig:
     encoder: str = "edsr"
     encoder_options: dict[str, int] = field(default_factory=dict)
     hidden: int = 256
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 class LIIF(ImplicitNetwork):

@@ -12,7 +12,7 @@ Readings that the paper leaves open, settled by the official checkpoints (which 
 * the mean colour of DIV2K is taken off before the first convolution and added after the last.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -56,9 +56,6 @@ class PCARNConfig:
     repeats: int = 3
     groups: int = 1
     tied: bool = False
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 class Cascade(nn.Module):

@@ -26,7 +26,7 @@ published network. Attention is quadratic in the picture and the instance norms 
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -70,9 +70,6 @@ class SCSNetConfig:
     channels: int = 64
     blocks: int = 16
     reference: bool = True
-
-    def to_dict(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def to_lab(rgb: Tensor) -> Tensor:
@@ -141,7 +138,7 @@ class PixelMapping(nn.Module):
         step = max(1, CHUNK_PIXELS // (n * size[1]))
         if self.training or step >= size[0]:
             return self._map(F.interpolate(features, size, mode="bilinear", align_corners=True), z_rows, z_cols)
-        rows, cols = aligned_coordinates(h, size[0], x.device), aligned_coordinates(w, size[1], x.device)
+        rows, cols = aligned_coordinates(h, size[0]), aligned_coordinates(w, size[1])
         out = features.new_empty(n, 3, *size)  # now: small results made in between would pin the large ones' memory
         for start in range(0, size[0], step):
             band = slice(start, start + step)
@@ -155,9 +152,9 @@ class PixelMapping(nn.Module):
         return self.mapping(torch.cat([features, z.expand(n, 2, h, w)], dim=1))
 
 
-def aligned_coordinates(lr: int, hr: int, device: torch.device) -> Tensor:
-    """LR coordinates (hr) float64 of HR pixels with corners aligned: the first at 0, the last at lr - 1."""
-    return torch.arange(hr, device=device, dtype=torch.float64) * ((lr - 1) / max(1, hr - 1))
+def aligned_coordinates(lr: int, hr: int) -> Tensor:
+    """LR coordinates (hr) float64 on the CPU of HR pixels with corners aligned: the first at 0, the last at lr - 1."""
+    return torch.arange(hr, dtype=torch.float64, device="cpu") * ((lr - 1) / max(1, hr - 1))
 
 
 class Up(nn.Module):

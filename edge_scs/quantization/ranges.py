@@ -90,7 +90,9 @@ class Ranges:
             x = inputs[0].flatten()
             x = x[:: max(1, len(x) // SAMPLE)]
             low, high = seen[id(quantiser)]
-            errors[id(quantiser)] += torch.stack([(x - _int8(x, low * k, high * k)).square().sum() for k in CLIPS])
+            errors[id(quantiser)] += torch.stack(
+                [(x - _int8(x, low * k, high * k)).square().sum() for k in CLIPS]
+            ).cpu()
 
         self._watch(prepared, pictures, judge)
         best = {key: CLIPS[int(error.argmin())] for key, error in errors.items()}

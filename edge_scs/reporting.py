@@ -25,7 +25,8 @@ from edge_scs.report.page import MODELS, SLOW_MULT_ADDS, make_report
 from edge_scs.report.pictures import Comparison
 from edge_scs.report.result import Report
 from edge_scs.report.roofline import machine_peak
-from edge_scs.report.rows import LR, SCALE
+from edge_scs.report.rows import LR, SCALE, timed_row
+from edge_scs.report.rows import read_manifest as given_manifest
 from edge_scs.report.stage_times import LoweredStages, lower_stages, measure_stages
 from edge_scs.side_by_side import Say, Task, run_side_by_side
 from edge_scs.weights.loading import Loaded, load, shipped_file
@@ -60,6 +61,8 @@ def full_report(
     device_results = _unfolded(device_results)
     for path in device_results:
         read_device_result(path)  # what is wrong with it should not come out after minutes of exporting
+    for path in artifacts:
+        timed_row(path, given_manifest(path))
     cache = Cache(out / "cache", fresh)
     variants = [variant for subject in models or MODELS for variant in _variants(subject)]
     floats = [variant for variant in variants if variant.precision == "fp32"]
@@ -140,21 +143,25 @@ def exports(variants: Iterable[Variant], folder: Path, say: Say) -> tuple[list[P
     from edge_scs.export.presets import load_preset
 
     paths: list[Path] = []
-    tasks: dict[Path, Task] = {}  # of two checkpoints of one network, the later one gets the name
+    tasks: list[Task] = []
     for variant in variants:
         description = variant.network.description
         if not description.enlarges(SCALE) or description.no_export:
             continue
         preset = PRESETS[variant.precision]
-        path = folder / artifact_name(variant.network.name, load_preset(preset))
+        # Checkpoints of one network have one name: each has a folder of its own.
+        checkpoint = variant.network.origin not in ("shipped", "untrained")
+        own = weights_sha256(variant.network.model)[:8] if checkpoint else ""
+        path = folder / own / artifact_name(variant.network.name, load_preset(preset))
+        if path in paths:  # the same weights again
+            continue
         paths.append(path)
-        tasks.pop(path, None)
         if _proven(path, variant.network):
             say(f"proven before: {path.name}")
             continue
-        work = partial(_export, variant.subject, variant.precision, folder)
-        tasks[path] = Task(f"{variant} artifact", work, lambda made: None)
-    return paths, list(tasks.values())
+        work = partial(_export, variant.subject, variant.precision, path.parent)
+        tasks.append(Task(f"{variant} artifact", work, lambda made: None))
+    return paths, tasks
 
 
 def _proven(path: Path, network: Loaded) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from edge_scs import reporting
@@ -12,10 +13,12 @@ from edge_scs.cli.app import app
 from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
 from edge_scs.images import write_image
+from edge_scs.models import registry
 from edge_scs.report.cache import Cache
 from edge_scs.reporting import Variant, _variants, evaluations, exports, full_report
 from edge_scs.side_by_side import run_side_by_side
-from edge_scs.weights.loading import load, shipped_file
+from edge_scs.weights.loading import load, save
+from tests.report.test_page import artifact
 
 
 @pytest.fixture
@@ -74,7 +77,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, at_once: list[str]) -> dict[str, Any]
 
 
 def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked):
-    full_report(tmp_path, models=["pcarn_m", "edge_scs_m"], artifacts=[Path("other.pte")], command="edge-scs report")
+    other = artifact(tmp_path, "edge_scs_s")
+    full_report(tmp_path, models=["pcarn_m", "edge_scs_m"], artifacts=[other], command="edge-scs report")
     exported = ["pcarn_m fp32 artifact", "edge_scs_m fp32 artifact", "edge_scs_m int8 artifact"]
     assert asked["tasks"] == [
         *exported, "pcarn_m fp32 stages", "edge_scs_m fp32 stages", "edge_scs_m int8 quality",
@@ -86,7 +90,7 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
         "edge_scs_m_x4_180x320_xnnpack-fp32",
         "edge_scs_m_x4_180x320_xnnpack-int8",
     ]
-    assert asked["artifacts"] == [*(tmp_path / "artifacts" / f"{name}.pte" for name in made), Path("other.pte")]
+    assert asked["artifacts"] == [*(tmp_path / "artifacts" / f"{name}.pte" for name in made), other]
     assert [(q["model"], q["precision"], len(q["pictures"])) for q in asked["quality"]] == [
         ("edge_scs_m", "fp32", 6), ("edge_scs_m", "int8", 6),
     ]  # fmt: skip
@@ -183,16 +187,25 @@ def test_results_are_those_of_one_after_the_other(tmp_path, photograph):
     assert evaluations(variants, tmp_path / "data", tmp_path, cache) == (results, [])
 
 
-def test_of_two_checkpoints_with_one_name_the_later_is_exported(tmp_path):
-    source = shipped_file("edge_scs_s")
-    assert source is not None
-    copies = [tmp_path / f"{name}.safetensors" for name in "ab"]
-    for copy in copies:
-        copy.write_bytes(source.read_bytes())
-    paths, tasks = exports([v for copy in copies for v in _variants(str(copy))], tmp_path, lambda line: None)
-    assert paths == [tmp_path / "edge_scs_s_x4_180x320_xnnpack-fp32.pte"] * 2
-    (task,) = tasks
-    assert task.work.args[0] == str(copies[1])
+def test_checkpoints_of_one_network_are_exported_into_folders_of_their_own(tmp_path):
+    names = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    for name, path in zip("aba", names, strict=True):  # the last is the first again
+        torch.manual_seed(ord(name))
+        save(path, "edge_scs_s", registry.create("edge_scs_s"))
+    subjects = ["edge_scs_s", *map(str, names)]
+    paths, tasks = exports([v for name in subjects for v in _variants(name)], tmp_path / "out", lambda line: None)
+    assert len(paths) == len(set(paths)) == 4  # the shipped one in both precisions
+    assert [path.parent == tmp_path / "out" for path in paths] == [True, True, False, False]
+    assert [(task.work.args[0], task.work.args[2]) for task in tasks] == [
+        *(("edge_scs_s", tmp_path / "out") for _ in range(2)),
+        *((str(name), path.parent) for name, path in zip(names, paths[2:], strict=False)),
+    ]
+
+
+def test_an_artifact_of_another_size_ends_it_before_anything_is_exported(tmp_path, asked):
+    with pytest.raises(InputError, match="another size"):
+        full_report(tmp_path / "out", artifacts=[artifact(tmp_path, "edge_scs_s", (90, 160))])
+    assert not asked["tasks"]
 
 
 def test_an_artifact_that_was_proven_is_not_made_again(tmp_path):

@@ -7,6 +7,7 @@ import typer
 
 from edge_scs.cli import phones
 from edge_scs.cli.app import Json, Model, Weights, app, emit, say, spoken_command
+from edge_scs.errors import InputError
 
 
 @app.command()
@@ -50,7 +51,9 @@ def bench(
     ] = None,
     lr: Annotated[str, typer.Option(help="LR size.")] = "320x180",
     scale: Annotated[float, typer.Option(help="Magnification.")] = 4.0,
-    threads: Annotated[list[int] | None, typer.Option(help="CPU threads; may be given again. Default 1, all.")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, help="CPU threads; may be given again. Default 1, all.")
+    ] = None,
     runs: Annotated[int, typer.Option(help="Timed runs of each subject, at least.")] = 20,
     min_seconds: Annotated[float, typer.Option(help="Go on that long, for each thread count.")] = 5.0,
     max_seconds: Annotated[float, typer.Option(help="Stop then, for slow subjects; two runs at least.")] = 120.0,
@@ -60,6 +63,8 @@ def bench(
 ) -> None:
     """Latency with warm-up: median, p90, minimum, memory growth in a fresh process, and ratios within this call."""
     if device in phones.DEVICES:
+        if stages or mode:
+            raise InputError(f"--{'stages' if stages else 'mode'}: not on a phone, which times artifacts as they are")
         phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_)
         return
     from edge_scs.enhance.sizes import parse_size
@@ -89,7 +94,6 @@ def stages_of(
     models: list[str], device: str, lr: tuple[int, int], scale: float, threads: tuple[int, ...]
 ) -> dict[str, Any]:
     """{"stages": rows of ``measure_stages``, "machine": the roof at the first thread count}."""
-    from edge_scs.errors import InputError
     from edge_scs.report.roofline import machine_peak
     from edge_scs.report.stage_times import measure_stages
     from edge_scs.weights.loading import load
@@ -132,7 +136,6 @@ def report(
     json_: Json = False,
 ) -> None:
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
-    from edge_scs.errors import InputError
     from edge_scs.report.page import EVERY_MODEL
     from edge_scs.reporting import full_report
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edge_scs.cli.app import emit, say
 
@@ -13,15 +14,19 @@ def bench_on_phone(
 ) -> None:
     """Time each artifact on the connected phone; print the rows of ``bench``, with where each result was stored."""
     from edge_scs.report import adb, iphone
+    from edge_scs.report.rows import read_manifest
 
     rows = []
     for artifact in artifacts:
-        row = {"subject": artifact, "runtime": "coreml", "device": device, "threads": threads, "warmup": 1}
+        row: dict[str, Any] = {"subject": artifact, "runtime": "coreml", "device": device, "threads": threads}
+        row |= {"warmup": 1, "lr": None, "hr": None, "rss_growth_mb": None}  # no app tells its memory
         if device == "adb":
             result, path = adb.measure(Path(artifact), serial, runs=runs, threads=threads, say=say)
             row |= {key: result["model"][key] for key in ("lr", "hr")} | {"stored": str(path)}
         else:
             result = iphone.measure(Path(artifact), runs=runs, say=say)
+            ports = read_manifest(Path(artifact))
+            row |= {"lr": ports["inputs"][0]["shape"][-2:], "hr": ports["outputs"][0]["shape"][-2:]}
         known = ("runtime", "threads", "warmup", "runs", "median_ms", "p90_ms", "min_ms")
         rows.append(row | {key: result[key] for key in known if key in result} | {"phone": result["device"]})
         if not json_:

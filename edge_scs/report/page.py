@@ -16,7 +16,7 @@ from edge_scs.report.markdown import render_markdown
 from edge_scs.report.pictures import Comparison
 from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
-from edge_scs.report.rows import LR, SCALE, Row, artifact_row, eager_row, read_manifest
+from edge_scs.report.rows import LR, SCALE, Row, eager_row, read_manifest, timed_row
 from edge_scs.weights.loading import load
 
 MODELS = ("pcarn_m", "edge_scs_m", "edge_scs_s")
@@ -69,8 +69,9 @@ def make_report(
     rows = [eager_row(load(name, allow_untrained=True)) for name in models]
     subjects = list(models)
     for path, manifest in manifests:
-        if path.suffix == ".pte" and manifest.get("backend", "xnnpack") in ("", "xnnpack"):
-            rows.append(artifact_row(path, manifest))
+        row = timed_row(path, manifest)
+        if row is not None:
+            rows.append(row)
             subjects.append(str(path))
     threads, effort = threads or all_threads(), QUICK if quick else EFFORT
     slow = [i for i, row in enumerate(rows) if i and row.runtime == "eager" and row.mult_adds_720p > SLOW_MULT_ADDS]

@@ -1,11 +1,11 @@
 """One row of the report: a network in one deployment, what it costs and what was measured of it."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_scs.errors import InputError
+from edge_scs.export import manifest as manifests
 from edge_scs.report.mult_adds import mult_adds_at, parameters
 from edge_scs.weights.loading import Loaded, load
 
@@ -81,29 +81,27 @@ def artifact_row(path: Path, manifest: dict[str, Any]) -> Row:
     cost = mult_adds_at(network.model, network.description, SCALE)
     return Row(
         model=manifest["model"],
-        deployment=f"ExecuTorch {manifest.get('preset', '')}".strip(),
+        deployment=f"ExecuTorch {manifest['preset']}".strip(),
         runtime="executorch",
-        weights=manifest.get("weights", "unknown"),
+        weights=manifest["weights"],
         params=manifest["params"],
         bytes=manifest["bytes"],
         mult_adds_720p=manifest["mult_adds"],
         attention_720p=cost.attention if cost else 0,
         parity_db=(manifest["parity"] or {}).get("psnr_db"),
-        precision=manifest.get("precision", "fp32"),
+        precision=manifest["precision"],
         sha256=manifest["sha256"],
     )
 
 
 def read_manifest(artifact: Path) -> dict[str, Any]:
-    """The manifest <artifact>.json. Raises InputError for anything but an artifact with our manifest beside it."""
-    path = artifact.with_name(artifact.name + ".json")
+    """The manifest beside an artifact. Raises InputError for anything but an artifact with our manifest beside it."""
     if artifact.suffix not in (".pte", ".mlpackage") or not artifact.exists():
         raise InputError(f"{artifact}: no .pte or .mlpackage artifact; export it first")
-    try:
-        manifest = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no readable manifest; keep it beside its artifact, or export again") from error
-    for key in ("model", "inputs", "outputs", "params", "bytes", "sha256", "mult_adds", "parity"):
-        if not isinstance(manifest, dict) or key not in manifest:
-            raise InputError(f"{path}: lacks {key!r}; export the artifact again")
-    return manifest
+    return manifests.read_manifest(artifact).to_dict()
+
+
+def timed_row(path: Path, manifest: dict[str, Any]) -> Row | None:
+    """``artifact_row`` of what can be timed on this machine; None for what is for Core ML or Vulkan."""
+    timed = path.suffix == ".pte" and manifest["backend"] in ("", "xnnpack")
+    return artifact_row(path, manifest) if timed else None

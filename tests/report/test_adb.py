@@ -19,6 +19,7 @@ from report.fake_adbd import FakePhone
 
 from edge_scs.cli.phones import bench_on_phone
 from edge_scs.errors import InputError
+from edge_scs.export.manifest import Manifest, Port
 from edge_scs.report import adb
 from edge_scs.report.adb import choose, measure, parse_devices, parse_thermal
 
@@ -90,12 +91,13 @@ def artifact(tmp_path: Path) -> Path:
     """A .pte in name, 100 kB, and its manifest."""
     path = tmp_path / "edge_scs_m_x4.pte"
     path.write_bytes(bytes(range(256)) * 400)
-    ports = {"inputs": [{"shape": [1, 1, 180, 320]}], "outputs": [{"shape": [1, 3, 720, 1280]}]}
-    costs = {"params": 5, "bytes": path.stat().st_size, "mult_adds": 7, "parity": None}
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_name(path.name + ".json").write_text(
-        json.dumps({"model": "edge_scs_m", "sha256": sha256} | ports | costs)
-    )
+    Manifest(
+        artifact=path.name, target="executorch", model="edge_scs_m", scale=4.0, bytes=path.stat().st_size, params=5,
+        inputs=[Port("gray", [1, 1, 180, 320], "float32")], outputs=[Port("rgb", [1, 3, 720, 1280], "float32")],
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(), delegated_share=1.0, parity=None, versions={},
+        mult_adds=7, preset="xnnpack-fp32", precision="fp32", weights="shipped", weights_sha256="0" * 64,
+        min_psnr_db=60.0,
+    ).write(path)  # fmt: skip
     return path
 
 
@@ -301,6 +303,7 @@ def test_the_command_prints_the_rows_of_bench(tmp_path, artifact, monkeypatch, c
     assert row["phone"] == "Google Pixel 8"
     assert row["stored"].endswith("x.json")
     keys = ("runtime", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms")
+    assert row["rss_growth_mb"] is None
     shared = {key: row[key] for key in keys}
     assert shared == {key: result[key] for key in shared if key in result} | {"lr": [180, 320], "hr": [720, 1280]}
     bench_on_phone([str(artifact)], "adb", None, None, 20, json_=False)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge_scs.errors import InputError
+from edge_scs.export.manifest import Manifest, Parity, Port
 from edge_scs.models import registry
 from edge_scs.report import page
 from edge_scs.report.page import make_report
@@ -44,12 +45,14 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def artifact(folder: Path, model: str, lr: tuple[int, int] = (180, 320), **changes: Any) -> Path:
     path = folder / f"{model}.pte"
     path.write_bytes(b"program")
-    manifest = {
-        "model": model, "preset": "xnnpack-fp32", "bytes": 7, "params": 1234, "mult_adds": 5_000_000_000,
-        "inputs": [{"name": "x", "shape": [1, 1, *lr]}], "outputs": [{"name": "rgb", "shape": [1, 3, 720, 1280]}],
-        "parity": {"psnr_db": 88.0}, "weights": "untrained", "sha256": hashlib.sha256(model.encode()).hexdigest(),
+    facts: dict[str, Any] = {
+        "artifact": path.name, "target": "executorch", "scale": 4.0, "model": model, "preset": "xnnpack-fp32",
+        "precision": "fp32", "bytes": 7, "params": 1234, "mult_adds": 5_000_000_000, "delegated_share": 1.0,
+        "inputs": [Port("x", [1, 1, *lr], "float32")], "outputs": [Port("rgb", [1, 3, 720, 1280], "float32")],
+        "parity": Parity("eager", 88.0, 0.0, 6, "pass", 60.0), "weights": "untrained", "weights_sha256": "0" * 64,
+        "sha256": hashlib.sha256(model.encode()).hexdigest(), "versions": {}, "min_psnr_db": 60.0,
     } | changes  # fmt: skip
-    path.with_name(path.name + ".json").write_text(json.dumps(manifest))
+    Manifest(**facts).write(path)
     return path
 
 
@@ -147,9 +150,9 @@ def test_manifests_that_cannot_be_read(tmp_path, measured):
     path = artifact(tmp_path, "pcarn_m")
     manifest = path.with_name(path.name + ".json")
     for content, message in (
-        ("{", "no readable manifest"),
-        ("[]", "lacks 'model'"),
-        ('{"model": "x"}', "lacks 'inputs'"),
+        ("{", "not valid JSON"),
+        ("[]", "not a manifest of ours"),
+        ('{"model": "x"}', "not a manifest of ours"),
     ):
         manifest.write_text(content)
         with pytest.raises(InputError, match=message):

@@ -96,7 +96,7 @@ def find_images(paths: Iterable[Path | str], unlisted: list[tuple[Path, str]] | 
     found: set[Path] = set()
     for path in map(Path, paths):
         if path.is_dir():
-            inside = _walk(path, unlisted)
+            inside = pictures_below(path, unlisted)
             if not inside:
                 raise InputError(f"{path}: no pictures in this folder; it should hold {', '.join(SUFFIXES)} files")
             found.update(inside)
@@ -107,7 +107,9 @@ def find_images(paths: Iterable[Path | str], unlisted: list[tuple[Path, str]] | 
     return sorted(found)
 
 
-def _walk(folder: Path, unlisted: list[tuple[Path, str]] | None) -> list[Path]:
+def pictures_below(folder: Path, unlisted: list[tuple[Path, str]] | None = None) -> list[Path]:
+    """Paths of the pictures in a folder and below, as ``find_images`` looks for them; it may hold none."""
+
     def refuse(error: OSError) -> None:
         if unlisted is not None and Path(error.filename) != folder:
             unlisted.append((Path(error.filename), f"cannot be listed ({error.strerror}); check its permissions"))

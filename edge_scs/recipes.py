@@ -10,6 +10,13 @@ from edge_scs.errors import InputError
 
 # What a recipe file may measure, and any number in its [config].
 MAX_BYTES, MAX_WIDTH = 1 << 20, 1024
+# The least that a number may be, whichever table of a recipe it stands in.
+LEAST = {
+    "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1, "clip": 0,
+    "colour_side": 32, "ema": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0, "lr_patch": 4, "min_side": 1,
+    "points": 0, "reference_every": 0, "seed": 0, "steps": 0, "validate_every": 1, "validate_pictures": 1,
+    "validate_side": 32, "warmup": 0, "workers": 0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Stage:
     weight_decay: float = 0.0
     accumulate: int = 1
     clip: float = 1.0  # gradient norm
-    ema: float = 0.999  # share of the average that a step keeps; 0: no averaging; 1: the mean of all since the warm-up
+    ema: float = 0.999  # share of the average that a step keeps; 0: no averaging
     pixel_weight: float = 1.0  # L1, in the tasks of training.pictures
     perceptual: Perceptual = field(default_factory=Perceptual)
     adversary: Adversary = field(default_factory=Adversary)
@@ -113,8 +120,6 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     for name in recipe.stages:
         if name not in recipe.stage:
             raise InputError(f"{path}: stages names {name!r}, but there is no table [stage.{name}]")
-    if recipe.validate_side < 32:
-        raise InputError(f"{path}: validate_side is {recipe.validate_side}; choose 32 HR pixels or more, as 256")
     if not recipe.stages:
         raise InputError(f"{path}: stages is empty; name at least one of {', '.join(recipe.stage)}")
     return recipe
@@ -159,7 +164,11 @@ def build(cls: type, table: dict[str, Any], where: str) -> Any:
     for key in required:
         if key not in table:
             raise InputError(f"{where}: lacks the key {key!r}")
-    return cls(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in table.items()})
+    values = {key: _value(hints[key], value, f"{where}: {key}") for key, value in table.items()}
+    for key, value in values.items():
+        if key in LEAST and isinstance(value, int | float) and not value >= LEAST[key]:
+            raise InputError(f"{where}: {key} is {value}; choose {LEAST[key]} or more")
+    return cls(**values)
 
 
 def _required(f: Any) -> bool:

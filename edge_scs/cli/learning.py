@@ -19,7 +19,7 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
     init: Annotated[Path | None, typer.Option(help="Weights to start from.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: stage.texture.steps=100.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch likes.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as torch likes.")] = 0,
 ) -> None:
     """Train by a recipe. Many GPUs: accelerate launch -m edge_scs train RECIPE ..."""
     import torch
@@ -51,7 +51,7 @@ def qat(
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out, exactly.")] = False,
     sensitivity: Annotated[bool, typer.Option(help="Only tell which parts suffer from int8, and stop.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: steps=0 quantises only.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0: as torch likes.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as torch likes.")] = 0,
     json_: Json = False,
 ) -> None:
     """Quantisation-aware fine-tuning: a float network into an int8 one for both export targets."""

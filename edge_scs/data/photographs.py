@@ -1,6 +1,7 @@
 """A collection of photographs, from folders and tar shards, decoded once and kept as bytes where memory allows."""
 
 import glob
+import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from edge_scs.data.shards import Member, index_shard, is_shard
 from edge_scs.errors import InputError
-from edge_scs.images import decode_rgb, find_images, read_rgb
+from edge_scs.images import decode_rgb, find_images, pictures_below, read_rgb
 
 # One name in this many is held out for validation: the same ones for everybody, whatever the order of folders.
 HOLD_OUT = 50
@@ -45,6 +46,11 @@ class Photographs:
             return self.sizes[index]
         h, w = self[index].shape[1:]
         return h, w
+
+    def digest(self) -> str:
+        """SHA-256 of the names and sizes, in order: what a run's batches are drawn from."""
+        drawn_from = [(path.name, *self.size(index)) for index, path in enumerate(self.paths)]
+        return hashlib.sha256(repr(drawn_from).encode()).hexdigest()
 
     def split(self) -> tuple["Photographs", "Photographs"]:
         """(training, validation): every HOLD_OUT-th name is held out, at least one picture if there are two.
@@ -154,8 +160,9 @@ def find_sources(folders: Iterable[Path], warn: Callable[[str], None]) -> list[S
                 raise InputError(f"{path}: nothing matches this pattern; check the path")
         for match in matches:
             inside = sorted(match.glob("*.tar")) if match.is_dir() else []
-            shards.update([match] if is_shard(match) and match.is_file() else inside)
-            if not inside and not (is_shard(match) and match.is_file()):
+            alone = is_shard(match) and match.is_file()
+            shards.update([match] if alone else inside)
+            if not alone and (not inside or pictures_below(match)):
                 others.append(match)
     members = [member for shard in sorted(shards) for member in index_shard(shard, warn)]
     return [*(find_images(others) if others else []), *members]

@@ -24,6 +24,8 @@ from edge_scs.data.pairs import draw_references, draw_windows
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import absorb, deploy
+from edge_scs.export.manifest import weights_sha256
+from edge_scs.files import sweep
 from edge_scs.models.registry import Description
 from edge_scs.quantization.network import Quantised, parse_variant, save
 from edge_scs.quantization.prepare import prepare
@@ -31,6 +33,7 @@ from edge_scs.quantization.ranges import Range, Ranges, observe_weights
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.recipes import DataSection
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
+from edge_scs.training.checks import check_same_photographs
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.loop import Outcome, stop_on_signals
 from edge_scs.weights.loading import Loaded
@@ -49,11 +52,9 @@ def finetune(
 ) -> Outcome:
     """Make ``out``/int8.safetensors (``quantization.network``) of a float network; metrics.csv lies beside it.
 
-    Raises InputError when ``out`` holds another run, when the network cannot be prepared, or when the recipe asks for
-    a variant that it does not have.
+    Raises InputError when ``out`` holds another run, or one of other weights, when the network cannot be prepared, or
+    when the recipe asks for a variant that it does not have.
     """
-    from accelerate import Accelerator
-
     if recipe.model != loaded.name:
         raise InputError(f"{loaded.source}: holds {loaded.name}, the recipe is for {recipe.model}")
     state = load_checkpoint(out, say) if resume else None
@@ -61,8 +62,15 @@ def finetune(
         raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
     if state is not None and state["recipe"] != asdict(recipe):
         raise InputError(f"{out}: was started with another recipe or other --set values; use those, or another --out")
+    teacher = weights_sha256(loaded.model)
+    if state is not None and state.get("weights", teacher) != teacher:
+        raise InputError(f"{out}: was started from other --weights than {loaded.source}; use those, or another --out")
+    sweep(out)
+    log = MetricsLog(out)  # before minutes of calibrating: the folder may not be one
+    if state is not None:
+        check_same_photographs(state, photographs, out, say)
     torch.manual_seed(recipe.seed)
-    device = Accelerator().device
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, validation = photographs.split()
     family = Family(recipe, loaded, device)
     if state is None:
@@ -79,7 +87,6 @@ def finetune(
         family.put(state["parameters"])
         optimizer.load_state_dict(state["optimizer"])
         average = [value.to(device) for value in state["average"]]
-    log = MetricsLog(out)
     log.truncate(0, start)
 
     def validate(step: int) -> None:
@@ -117,6 +124,8 @@ def finetune(
                     {
                         "recipe": asdict(recipe),
                         "step": step + 1,
+                        "weights": teacher,
+                        "photographs": photographs.digest(),
                         "ranges": family.ranges(),
                         "parameters": family.parameters,
                         "average": average,

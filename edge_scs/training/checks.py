@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
@@ -22,7 +23,7 @@ from edge_scs.weights import loading
 
 def check_stages(recipe: Recipe, model: nn.Module) -> None:
     """Refuse what would only come to light after the stages before it. Raises InputError naming the key."""
-    known = {"all", *(name for name, _ in model.named_modules())}
+    known = {name for name, _ in model.named_modules()} - {""}
     described = registry.describe(recipe.model, model)
     for name in recipe.stages:
         stage, where = recipe.stage[name], f"stage.{name}"
@@ -37,7 +38,7 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             ("muon", list(stage.muon)),
         ):
             for part in parts:
-                if part not in known:
+                if part not in known and (key, part) != ("parts", "all"):
                     has = ", ".join(child for child, _ in model.named_children())
                     raise InputError(f"{where}.{key}: {recipe.model} has no part {part!r}; it has {has}")
         if (stage.optimizer == "muon") != bool(stage.muon):
@@ -73,6 +74,12 @@ def _check_losses(stage: Stage, where: str) -> None:
     for key, part in (("perceptual", asked), ("adversary", adversary)):
         if part.weight and not (issubclass(task, PictureTask) and task.whole):
             raise InputError(f"{where}.{key}: task {stage.task!r} has no whole pictures to judge; set its weight to 0")
+    if asked.weight or adversary.weight:
+        data = stage.data
+        least = min(data.scales) if data.scales else 1.0 if data.whole_scales < 1 else 2.0
+        side = data.hr_side if data.crop == "picture" else round(data.lr_patch * least)
+        if side < 32:
+            raise InputError(f"{where}.data: HR pictures of {side} pixels; discriminators and features need 32 or more")
     if asked.weight:
         check_features(asked.features, asked.file, f"{where}.perceptual")
     for key, value, table in (
@@ -89,14 +96,29 @@ def check_same_run(
     """Refuse to go on with a run of another recipe.
 
     The same recipe may go on with more or fewer processes, which changes the batch of a step. Or ``batch`` may be
-    changed with them so that the whole batch stays: that run is then the same run. Raises InputError.
+    changed with them so that the whole batch stays: that run is then the same run. What a diverged run is told to
+    lower, ``learning_rate`` and ``clip``, may change in stages that are not finished. Raises InputError.
     """
     saved, before = build(Recipe, state["recipe"], str(out)), state.get("processes", 1)
+    for name in saved.stages[state["position"]["stage"] :]:
+        old, new = saved.stage[name], recipe.stage.get(name)
+        if new is not None and (old.learning_rate, old.clip) != (new.learning_rate, new.clip):
+            say(f"{out}: goes on with learning_rate {new.learning_rate:g} and clip {new.clip:g} in stage {name}")
+            eased = replace(old, learning_rate=new.learning_rate, clip=new.clip)
+            saved = replace(saved, stage=saved.stage | {name: eased})
     if _whole_batches(saved, before) == _whole_batches(recipe, processes):
         return
     if saved != recipe:
         raise InputError(f"{out}: was started with another recipe or other --set values; use those, or another --out")
     say(f"{out}: goes on with {processes} processes instead of {before}, so a step sees another number of pictures")
+
+
+def check_same_photographs(
+    state: dict[str, Any], photographs: Photographs, out: Path, say: Callable[[str], None]
+) -> None:
+    """Say so where a run goes on with other photographs: not as it would have, as every batch is drawn from them."""
+    if state.get("photographs", photographs.digest()) != photographs.digest():
+        say(f"{out}: goes on with other photographs than before, so every further batch is another one")
 
 
 def _whole_batches(recipe: Recipe, processes: int) -> Recipe:

@@ -1,6 +1,7 @@
 """What a run leaves to look at: metrics.csv (and TensorBoard if installed), progress on stderr, contact sheets."""
 
 import csv
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from edge_scs.data.photographs import Photographs
+from edge_scs.files import write_atomically
 from edge_scs.training.validation import crop_pair
 
 HEADER = ("stage_number", "stage", "step", "name", "value")
@@ -23,9 +25,8 @@ class MetricsLog:
         self.writer: Any = None
         if not enabled:
             return
-        folder.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
-            self.path.write_text(",".join(HEADER) + "\n")
+            self._replace([])
         try:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -39,9 +40,12 @@ class MetricsLog:
             return
         with open(self.path, newline="") as file:
             rows = [row for row in csv.reader(file) if len(row) == len(HEADER)]
-        keep = [r for r in rows[1:] if (int(r[0]), int(r[2])) < (stage_number, step)]
-        with open(self.path, "w", newline="") as file:
-            csv.writer(file).writerows([HEADER, *keep])
+        self._replace([row for row in rows[1:] if (int(row[0]), int(row[2])) < (stage_number, step)])
+
+    def _replace(self, rows: list[list[str]]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([HEADER, *rows])
+        write_atomically(self.path, text.getvalue())
 
     def write(self, number: int, stage: str, step: int, figures: dict[str, float]) -> None:
         """Append one row per figure of a step."""

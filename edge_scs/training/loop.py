@@ -16,7 +16,7 @@ from edge_scs.errors import InputError
 from edge_scs.files import sweep
 from edge_scs.recipes import Recipe
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
-from edge_scs.training.checks import check_same_run, check_stages, warn_of_emulation
+from edge_scs.training.checks import check_same_photographs, check_same_run, check_stages, warn_of_emulation
 from edge_scs.training.log import MetricsLog, contact_sheet
 from edge_scs.training.processes import without_accelerator
 from edge_scs.training.stage import StageRun
@@ -59,12 +59,14 @@ def train(
     first, processes = accelerator.is_main_process, accelerator.num_processes
     say = say if first else _silent
     if first:
-        sweep(out)  # what a killed run left unfinished
+        for folder in (out, out / "sheets"):
+            sweep(folder)  # what a killed run left unfinished
     state = load_checkpoint(out, say) if resume else None
     if not resume and (out / "checkpoint.pt").exists():
         raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
     if state is not None:
         check_same_run(state, recipe, processes, out, say)
+        check_same_photographs(state, photographs, out, say)
 
     set_seed(recipe.seed)
     model = loading.create(recipe.model, recipe.config, "recipe")
@@ -106,6 +108,7 @@ def train(
                         {
                             "recipe": asdict(recipe),
                             "processes": processes,
+                            "photographs": photographs.digest(),
                             "position": position,
                         }
                         | run.state(),

@@ -80,7 +80,7 @@ def optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
             continue
         orthogonal = _share(stage.muon, name) if parameter.dim() == 4 else None
         share = _share(stage.slow, name) if orthogonal is None else orthogonal
-        groups.setdefault((orthogonal is not None, share or 1.0), []).append(parameter)
+        groups.setdefault((orthogonal is not None, 1.0 if share is None else share), []).append(parameter)
     return from_groups(
         [{"params": p, "share": share, "orthogonal": orthogonal} for (orthogonal, share), p in groups.items() if p],
         stage,

@@ -35,9 +35,6 @@ def learning_rate(stage: Stage, step: int) -> float:
 
 def kept(stage: Stage, step: int) -> float:
     """The share of the average of weights that a step keeps. Of the step alone."""
-    if stage.ema == 1:  # stochastic weight averaging (Izmailov et al. 2018): all steps after the warm-up count alike
-        counted = step - stage.warmup
-        return counted / (counted + 1) if counted > 0 else 0.0
     # A young average follows closely, else it would remember the initialisation for thousands of steps.
     return min(stage.ema, (1 + step) / (10 + step))
 
@@ -124,7 +121,7 @@ class StageRun:
                 means[key] = means.get(key, 0.0) + float(value.detach()) / self.stage.accumulate
             pictures += len(batch.gray) * self.accelerator.num_processes
         good = self.guard.passes(self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip))
-        if good or self.accelerator.scaler is not None:  # a scaler skips bad steps itself, and learns from them
+        if good:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if not good:  # nor is the discriminator shown what came of it

@@ -5,7 +5,11 @@ says what it ``needs`` of a network: its input, or None for either, and methods 
 Edge-SCS, and the table of all.
 """
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -84,20 +88,24 @@ def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
     texture five times more than to meaning. ReLU, max-pooling and convolution commute with positive factors, so each
     layer is divided by its deviation and the next one's weights are multiplied by it.
     """
+    device = next(encoder.parameters()).device
     before = 1.0  # how much smaller the input of the next layer has become
-    seen: list[Tensor] = []
     for layers in encoder.layers():
+        moments = np.zeros(3)  # number, sum and sum of squares: photographs' activations may be gigabytes
+
+        def count(_: nn.Module, __: Any, output: Tensor, moments: NDArray[np.float64] = moments) -> None:
+            x = output.relu()
+            moments += [x.numel(), float(x.sum()), float(x.square().sum())]
+
         for layer in layers:
             layer.weight.mul_(before)
-        hooks = [
-            layer.register_forward_hook(lambda _, __, output: seen.append(output.relu().flatten())) for layer in layers
-        ]
+        hooks = [layer.register_forward_hook(count) for layer in layers]
         for picture in lumas:
-            encoder(picture)
+            encoder(picture.to(device))
         for hook in hooks:
             hook.remove()
-        before = float(torch.cat(seen).std())
-        seen.clear()
+        number, total, squares = moments
+        before = float(np.sqrt(squares / number - (total / number) ** 2))
         for layer in layers:
             layer.weight.div_(before)
             layer.bias.div_(before)  # type: ignore[union-attr]

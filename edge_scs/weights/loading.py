@@ -22,6 +22,8 @@ MAX_BYTES = 2 << 30
 MAX_WIDTH = 1024
 # Far above every network here; what a hostile spec may have allocated before it is refused.
 MAX_PARAMETERS, MAX_LAYERS = 50_000_000, 20_000
+# What a network raises when it is asked to be what it cannot.
+_MISFITS = (TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, AssertionError)
 
 
 @dataclass
@@ -98,7 +100,7 @@ def create(name: str, config: dict[str, object], where: str) -> nn.Module:
         raise InputError(f"{where}: model {name!r}: {_nearest(name)}")
     try:
         return registry.create(name, config)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except _MISFITS as error:
         raise InputError(f"{where}: config does not fit {name} ({error})") from error
 
 
@@ -165,7 +167,7 @@ def _load_file(path: Path, expected: str | None, quantised: bool) -> Loaded:
         raise InputError(f"{path}: holds weights of {name}, not of {expected}; load it as {name}")
     try:
         model = _create_bounded(name, _config(spec))
-    except (TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, AssertionError) as error:
+    except _MISFITS as error:
         why = str(error)[:200]  # it may quote the spec
         raise InputError(f"{path}: its spec does not fit {name} ({why}); convert or train it again") from error
     load_state(model, state, path)

@@ -51,6 +51,13 @@ def test_shards_give_what_a_folder_of_their_pictures_gives(tmp_path, shards):
     assert said[2] == "skipped 2 of 5 files"
 
 
+def test_pictures_beside_a_shard_are_taken_too(shards):
+    (shards / "more").mkdir()
+    (shards / "more" / "005.png").write_bytes(png(5))
+    assert load_photographs([shards], warn=lambda text: None).paths[0].name == "005.png"
+    assert len(load_photographs([shards], warn=lambda text: None)) == 4
+
+
 def test_a_shard_a_folder_and_a_pattern_name_the_same_pictures(shards):
     names = [
         [str(path) for path in load_photographs(given, warn=lambda text: None).paths]

@@ -75,6 +75,11 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
         finetune(TINY_RECIPE, fresh(tiny), photographs, tmp_path / "twice", say=silent)
     with pytest.raises(InputError, match="another recipe"):
         finetune(replace(TINY_RECIPE, seed=2), fresh(tiny), photographs, tmp_path / "twice", resume=True, say=silent)
+    other = fresh(tiny)
+    with torch.no_grad():
+        next(other.model.parameters()).add_(1e-3)
+    with pytest.raises(InputError, match="other --weights"):
+        finetune(TINY_RECIPE, other, photographs, tmp_path / "twice", resume=True, say=silent)
     again = finetune(TINY_RECIPE, fresh(tiny), photographs, tmp_path / "twice", resume=True, say=silent).weights
     assert straight is not None
     assert again is not None

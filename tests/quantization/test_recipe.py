@@ -25,7 +25,7 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
         ('variants = ["x5"]', "cannot be divided by 5"),
         ("hr = [264]", "rows and columns"),
         ('crop = "whole"', "crop"),
-        ("batch = 0", "batch must be at least 1"),
+        ("batch = 0", "batch is 0; choose 1 or more"),
         ("step = 3", "did you mean steps"),
         ('keep_float = "head"', "must be a list"),
     ],

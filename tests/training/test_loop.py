@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from dataclasses import replace
 
 import pytest
 import torch
@@ -288,10 +287,6 @@ def test_the_learning_rate_warms_up_and_falls_along_a_cosine():
     assert learning_rate(stage, 110) == pytest.approx(0.1)
 
 
-def test_an_average_of_1_is_the_mean_of_all_steps_after_the_warmup():
-    stage = Stage("texture", ["texture"], steps=20, learning_rate=1.0, warmup=4, ema=1.0)
-    average, values = 100.0, [float(step**2) for step in range(20)]
-    for step, value in enumerate(values):
-        average += (1 - kept(stage, step)) * (value - average)
-    assert average == pytest.approx(sum(values[4:]) / 16)
-    assert kept(replace(stage, ema=0.9), 1) < kept(replace(stage, ema=0.9), 19) <= 0.9
+def test_a_young_average_follows_closely():
+    stage = Stage("texture", ["texture"], steps=20, learning_rate=1.0, warmup=4, ema=0.9)
+    assert kept(stage, 1) < kept(stage, 19) <= 0.9

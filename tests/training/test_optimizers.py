@@ -57,6 +57,19 @@ def test_named_convolutions_take_orthogonal_steps_and_the_rest_adamws():
         assert p.grad is not None
 
 
+def test_a_share_of_nothing_learns_nothing():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 2, 3), nn.Conv2d(2, 2, 3))
+    before = [value.clone() for value in model.state_dict().values()]
+    stage = Stage("texture", ["all"], 1, 0.1, slow={"0": 0.0})
+    made = optimizer(model, stage)
+    model(torch.rand(1, 2, 8, 8)).sum().backward()
+    set_rate(made, 0.1)
+    made.step()
+    same = [torch.equal(old, new) for old, new in zip(before, model.state_dict().values(), strict=True)]
+    assert same == [True, True, False, False]
+
+
 def test_a_restored_optimizer_goes_on_exactly():
     one, two = network(), network()
     first = optimizer(one, stage(optimizer="muon", muon={"1": 2.0}))

@@ -8,6 +8,7 @@ import torch
 from edge_scs.data.photographs import load_photographs
 from edge_scs.errors import InputError
 from edge_scs.recipes import load_recipe
+from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
 from edge_scs.training.checks import warn_of_emulation
 from edge_scs.training.loop import train
 from tests.training.conftest import losses
@@ -25,6 +26,39 @@ def test_a_run_is_neither_overwritten_nor_mixed(tmp_path, folder):
         train(other, photographs, tmp_path / "run", resume=True)
 
 
+def test_a_diverged_run_may_go_on_more_gently(tmp_path, folder):
+    photographs, said = load_photographs([folder]), []
+    path = recipe_file(tmp_path, texture=4, colour=2)
+    plan = load_recipe(path)
+    train(plan, photographs, tmp_path / "run", say=lambda text: None)
+    state = load_checkpoint(tmp_path / "run")
+    gentle = "stage.colour.learning_rate=1e-5"
+    save_checkpoint(tmp_path / "run", state | {"position": {"stage": 1, "step": 0}})
+    train(load_recipe(path, [gentle]), photographs, tmp_path / "run", resume=True, say=said.append)
+    assert any("goes on with learning_rate 1e-05 and clip 1 in stage colour" in line for line in said)
+    save_checkpoint(tmp_path / "run", state | {"position": {"stage": 1, "step": 0}})
+    finished = "stage.texture.learning_rate=1e-5"
+    with pytest.raises(InputError, match="another recipe"):
+        train(load_recipe(path, [finished]), photographs, tmp_path / "run", resume=True)
+
+
+def test_other_photographs_are_told(tmp_path, folder):
+    plan, said = load_recipe(recipe_file(tmp_path, texture=4, colour=2)), []
+    photographs = load_photographs([folder])
+    train(plan, photographs, tmp_path / "run", say=lambda text: None)
+    train(plan, photographs, tmp_path / "run", resume=True, say=said.append)
+    assert not any("other photographs" in line for line in said)
+    fewer = load_photographs([sorted(folder.iterdir())[0]])
+    train(plan, fewer, tmp_path / "run", resume=True, say=said.append)
+    assert any("other photographs" in line for line in said)
+
+
+def test_an_output_that_cannot_be_is_one_line(tmp_path, folder):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(InputError, match=r"run/metrics\.csv: cannot be written"):
+        train(load_recipe(recipe_file(tmp_path)), load_photographs([folder]), tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
@@ -34,6 +68,7 @@ def test_a_run_is_neither_overwritten_nor_mixed(tmp_path, folder):
         ("stage.colour.adversary.loss=wasserstein", "known: standard, relativistic"),
         ('stage.texture.parts=["textur"]', "has no part 'textur'"),
         ('stage.colour.slow={"colour.decoder" = 0.1}', "has no part 'colour.decoder'"),
+        ('stage.colour.slow={"all" = 0.1}', "has no part 'all'"),
         ("stage.colour.optimizer=muon", "stage.colour.muon: goes with optimizer"),
         ("stage.colour.encoder_init=/none.pth", "no such feature weights"),
     ],
@@ -68,6 +103,7 @@ def test_emulated_bf16_is_told(tmp_path, monkeypatch, precision, device, native,
     [
         ("stage.gan.data.scales=[2, 5]", "pcarn does x2, x3 or x4, not x5"),
         ("stage.gan.data.scales=[]", "name them here, as [2, 3, 4]"),
+        ("stage.gan.data={scales=[2], lr_patch=8}", "HR pictures of 16 pixels"),
         ("stage.gan.task=points", "pcarn cannot learn 'points'"),
         ("stage.gan.task=texture", "pcarn cannot learn 'texture'"),
         ("stage.gan.adversary.discriminator=patch", "known: multi_scale, spectral"),

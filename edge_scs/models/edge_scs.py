@@ -137,13 +137,6 @@ class EdgeSCS(nn.Module):
         assert isinstance(head, PixelShuffleHead)
         return head
 
-    def render_at(
-        self, gray: Tensor, chroma: Tensor, rows: Tensor, cols: Tensor, ratios: tuple[float, float]
-    ) -> Tensor:
-        """``render`` by the continuous head on any grid of LR coordinates within these LR pixels: a tile's part."""
-        features, base = self.texture(gray, chroma), torch.cat([gray, chroma], dim=1)
-        return self.continuous.at(features, base, rows, cols, ratios)
-
     def rgb(self, ycc: Tensor) -> Tensor:
         """Luma and chroma (n, 3, h, w) -> RGB clamped to [0, 1]."""
         return F.conv2d(ycc, self.to_rgb).clamp(0, 1)

@@ -143,13 +143,14 @@ def test_render_and_rgb_make_up_forward(small: EdgeSCS) -> None:
     torch.testing.assert_close(small(gray, (18, 22)), rgb, rtol=0, atol=1e-6)
 
 
-def test_render_at_is_a_part_of_render(small: EdgeSCS) -> None:
+def test_the_continuous_head_at_some_points_is_a_part_of_render(small: EdgeSCS) -> None:
     from edge_scs.models.heads import lr_coordinates
 
     gray, chroma = torch.rand(1, 1, 9, 11), torch.rand(1, 2, 9, 11) - 0.5
     whole = small.render(gray, chroma, (21, 27))
     rows, cols = lr_coordinates(6, 21 / 9, 4), lr_coordinates(5, 27 / 11, 20)
-    part = small.render_at(gray, chroma, rows, cols, (21 / 9, 27 / 11))
+    features, base = small.texture(gray, chroma), torch.cat([gray, chroma], dim=1)
+    part = small.continuous.at(features, base, rows, cols, (21 / 9, 27 / 11))
     torch.testing.assert_close(part, whole[..., 4:10, 20:25], rtol=0, atol=1e-5)
 
 

@@ -12,7 +12,7 @@ from edge_scs.errors import InputError
 MAX_BYTES, MAX_WIDTH = 1 << 20, 1024
 # The least that a number may be, whichever table of a recipe it stands in.
 LEAST = {
-    "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1, "clip": 0,
+    "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1,
     "colour_side": 32, "ema": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0, "lr_patch": 4, "min_side": 1,
     "points": 0, "reference_every": 0, "seed": 0, "steps": 0, "validate_every": 1, "validate_pictures": 1,
     "validate_side": 32, "warmup": 0, "workers": 0,
@@ -168,6 +168,10 @@ def build(cls: type, table: dict[str, Any], where: str) -> Any:
     for key, value in values.items():
         if key in LEAST and isinstance(value, int | float) and not value >= LEAST[key]:
             raise InputError(f"{where}: {key} is {value}; choose {LEAST[key]} or more")
+        if key == "clip" and not value > 0:
+            raise InputError(f"{where}: {key} is {value}, which stops all learning; choose more than 0")
+        if key == "ema" and not value < 1:
+            raise InputError(f"{where}: {key} is {value}; choose less than 1")
     return cls(**values)
 
 

@@ -58,6 +58,8 @@ def test_overrides_are_typed(recipe):
         ("stage.a.accumulate=0", "stage.a: accumulate is 0; choose 1 or more"),
         ("stage.a.learning_rate=-1", "learning_rate is -1.0; choose 0 or more"),
         ("stage.a.learning_rate=nan", "learning_rate is nan"),
+        ("stage.a.clip=0", "choose more than 0"),
+        ("stage.a.ema=1", "ema is 1.0; choose less than 1"),
         ("stage.a.data.batch=0", "data: batch is 0; choose 1 or more"),
         ("nonsense", "key=value"),
         ("config.widths=[[16, 99999]]", "config.widths is 99999"),

@@ -12,14 +12,18 @@ DEVICES = ("adb", "ios")
 def bench_on_phone(
     artifacts: Sequence[str], device: str, serial: str | None, threads: int | None, runs: int, json_: bool
 ) -> None:
-    """Time each artifact on the connected phone; print the rows of ``bench``, with where each result was stored."""
+    """Time each artifact on the connected phone; print the rows of ``bench``, with where each result was stored.
+
+    What ``bench`` tells and an app does not is None.
+    """
     from edge_scs.report import adb, iphone
+    from edge_scs.report.latency import RESULT
     from edge_scs.report.rows import read_manifest
 
     rows = []
     for artifact in artifacts:
-        row: dict[str, Any] = {"subject": artifact, "runtime": "coreml", "device": device, "threads": threads}
-        row |= {"warmup": 1, "lr": None, "hr": None, "rss_growth_mb": None}  # no app tells its memory
+        row: dict[str, Any] = dict.fromkeys(RESULT) | {"subject": artifact, "runtime": "coreml", "device": device}
+        row |= {"threads": threads, "warmup": 1}
         if device == "adb":
             result, path = adb.measure(Path(artifact), serial, runs=runs, threads=threads, say=say)
             row |= {key: result["model"][key] for key in ("lr", "hr")} | {"stored": str(path)}
@@ -27,10 +31,10 @@ def bench_on_phone(
             result = iphone.measure(Path(artifact), runs=runs, say=say)
             ports = read_manifest(Path(artifact))
             row |= {"lr": ports["inputs"][0]["shape"][-2:], "hr": ports["outputs"][0]["shape"][-2:]}
-        known = ("runtime", "threads", "warmup", "runs", "median_ms", "p90_ms", "min_ms")
-        rows.append(row | {key: result[key] for key in known if key in result} | {"phone": result["device"]})
+        told = (key for key in RESULT if key in result and key != "device")
+        rows.append(row | {key: result[key] for key in told} | {"phone": result["device"]})
         if not json_:
             figures = f"median {result['median_ms']:8.2f} ms  p90 {result['p90_ms']:8.2f} ms"
             print(f"{artifact}  {result['device']}  {figures}  {row.get('stored', 'not stored')}")
     if json_:
-        emit({"results": rows, "ratios": []})
+        emit({"results": rows, "ratios": [], "left_out": []})

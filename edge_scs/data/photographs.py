@@ -57,9 +57,10 @@ class Photographs:
 
         Files of one name, in several folders, are versions of one picture: all of them are held out, or none.
         """
-        names = sorted({path.name for path in self.paths})
-        chosen = set(names[::HOLD_OUT]) if len(names) > 1 else set()
-        held = {index for index, path in enumerate(self.paths) if path.name in chosen}
+        names = [Path(path.name).name for path in self.paths]  # a shard's members may lie in folders
+        kinds = sorted(set(names))
+        chosen = set(kinds[::HOLD_OUT]) if len(kinds) > 1 else set()
+        held = {index for index, name in enumerate(names) if name in chosen}
         parts = ([i for i in range(len(self)) if i not in held], sorted(held) or [0])
         train, validation = (
             Photographs(
@@ -162,7 +163,12 @@ def find_sources(folders: Iterable[Path], warn: Callable[[str], None]) -> list[S
             inside = sorted(match.glob("*.tar")) if match.is_dir() else []
             alone = is_shard(match) and match.is_file()
             shards.update([match] if alone else inside)
-            if not alone and (not inside or pictures_below(match)):
+            if inside:
+                unlisted: list[tuple[Path, str]] = []
+                others += pictures_below(match, unlisted)
+                for folder, reason in unlisted:
+                    warn(f"skipped: {folder}: {reason}")
+            elif not alone:
                 others.append(match)
     members = [member for shard in sorted(shards) for member in index_shard(shard, warn)]
     return [*(find_images(others) if others else []), *members]

@@ -265,7 +265,7 @@ class Predictor:
 def chroma_at(chroma: Tensor, lr: tuple[int, int], rows: Span, cols: Span) -> Tensor:
     """Chroma (n, 2, hc, wc) on the LR grid of one tile, as ``enlarge_chroma`` gives it for the whole picture."""
     along = [
-        lr_coordinates(span.high - span.low, count / coarse, span.low)
+        lr_coordinates(span.high - span.low, count / coarse, span.low, chroma.device)
         for span, count, coarse in zip((rows, cols), lr, chroma.shape[-2:], strict=True)
     ]
     return sample_bilinear(chroma, *along)
@@ -285,13 +285,13 @@ def _bands(
     A band takes the feature rows that it interpolates between, and one more on either side for the heads' 3x3
     convolutions.
     """
-    at_cols = lr_coordinates(cols.stop - cols.start, ratios[1], cols.start) - cols.low
+    at_cols = lr_coordinates(cols.stop - cols.start, ratios[1], cols.start, base.device) - cols.low
     step = max(1, BAND_PIXELS // (cols.stop - cols.start))
     for start in range(rows.start, rows.stop, step):
         stop = min(start + step, rows.stop)
         band = span_of(start, stop, rows.high, ratios[0], halo=1)
         low = max(band.low, rows.low)
         inside = slice(low - rows.low, band.high - rows.low)
-        at_rows = lr_coordinates(stop - start, ratios[0], start) - low
+        at_rows = lr_coordinates(stop - start, ratios[0], start, base.device) - low
         windows = features[..., inside, :], base[..., inside, :]
         yield slice(start, stop), model.continuous.at(*windows, at_rows, at_cols, ratios)

@@ -14,6 +14,7 @@ from edge_scs.models.blocks import conv3x3
 
 # ITU-R BT.601 full range, [Y, Cb, Cr] -> [R, G, B] (JFIF): the constant that folds into the last layers at export.
 YCC_TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
+NO_FLOAT64 = ("mps",)  # kinds of devices
 FINEST = 4
 Enlarge = Callable[[Tensor, Tensor], Tensor]  # x (n, c, h, w), like (n, any, H, W) -> (n, c, H, W), bilinear
 
@@ -53,7 +54,7 @@ def enlarge_like(x: Tensor, like: Tensor) -> Tensor:
 def sample_bilinear(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     """Bilinear samples of x (n, c, h, w) on the grid rows (H) x cols (W) of LR coordinates -> (n, c, H, W).
 
-    Coordinates are float64 on the CPU, whatever the device of x. Those beyond the border clamp to it. Equals
+    Coordinates are those of ``lr_coordinates``; where they lie beyond the border they clamp to it. Equals
     ``F.interpolate(mode="bilinear")`` on the whole picture's grid, and can also be asked for a part of it, which is
     what tiles need.
     """
@@ -67,12 +68,17 @@ def sample_bilinear(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     return x[..., left] * (1 - right) + x[..., beside] * right
 
 
-def lr_coordinates(count: int, ratio: float, start: int = 0) -> Tensor:
+def lr_coordinates(count: int, ratio: float, start: int = 0, device: torch.device | None = None) -> Tensor:
     """LR coordinates (float64) of HR pixel centres start .. start + count - 1; ``ratio`` = HR size / LR size.
 
-    On the CPU: Apple's GPUs have no float64.
+    On ``device``, or on the CPU where that has no float64.
     """
-    return (torch.arange(start, start + count, dtype=torch.float64, device="cpu") + 0.5) / ratio - 0.5
+    return (torch.arange(start, start + count, dtype=torch.float64, device=for_float64(device)) + 0.5) / ratio - 0.5
+
+
+def for_float64(device: torch.device | None) -> torch.device | None:
+    """The device itself, or the CPU."""
+    return torch.device("cpu") if device is not None and device.type in NO_FLOAT64 else device
 
 
 def finer(coordinates: Tensor, scale: int) -> Tensor:
@@ -109,7 +115,8 @@ class ContinuousHead(nn.Module):
 
     def forward(self, features: Tensor, base: Tensor, size: tuple[int, int]) -> Tensor:
         ratios = (size[0] / features.shape[-2], size[1] / features.shape[-1])
-        rows, cols = lr_coordinates(size[0], ratios[0]), lr_coordinates(size[1], ratios[1])
+        rows = lr_coordinates(size[0], ratios[0], device=features.device)
+        cols = lr_coordinates(size[1], ratios[1], device=features.device)
         return self.map(
             F.interpolate(self.on_features(features), size, mode="bilinear", align_corners=False),
             self.positions(rows, ratios[0]).to(features),

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 from edge_scs.models.attention import CrossAttention
 from edge_scs.models.blocks import ResidualBlock, conv3x3
-from edge_scs.models.heads import pixel_shuffle, sample_bilinear
+from edge_scs.models.heads import for_float64, pixel_shuffle, sample_bilinear
 from edge_scs.models.scsnet_attention import SLOPE, PVCAttn, SAttn
 
 AB_RANGE = 110.0
@@ -138,7 +138,7 @@ class PixelMapping(nn.Module):
         step = max(1, CHUNK_PIXELS // (n * size[1]))
         if self.training or step >= size[0]:
             return self._map(F.interpolate(features, size, mode="bilinear", align_corners=True), z_rows, z_cols)
-        rows, cols = aligned_coordinates(h, size[0]), aligned_coordinates(w, size[1])
+        rows, cols = aligned_coordinates(h, size[0], x.device), aligned_coordinates(w, size[1], x.device)
         out = features.new_empty(n, 3, *size)  # now: small results made in between would pin the large ones' memory
         for start in range(0, size[0], step):
             band = slice(start, start + step)
@@ -152,9 +152,9 @@ class PixelMapping(nn.Module):
         return self.mapping(torch.cat([features, z.expand(n, 2, h, w)], dim=1))
 
 
-def aligned_coordinates(lr: int, hr: int) -> Tensor:
-    """LR coordinates (hr) float64 on the CPU of HR pixels with corners aligned: the first at 0, the last at lr - 1."""
-    return torch.arange(hr, dtype=torch.float64, device="cpu") * ((lr - 1) / max(1, hr - 1))
+def aligned_coordinates(lr: int, hr: int, device: torch.device) -> Tensor:
+    """LR coordinates (hr) float64 of HR pixels with corners aligned: the first at 0, the last at lr - 1."""
+    return torch.arange(hr, dtype=torch.float64, device=for_float64(device)) * ((lr - 1) / max(1, hr - 1))
 
 
 class Up(nn.Module):

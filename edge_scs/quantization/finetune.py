@@ -65,14 +65,14 @@ def finetune(
     teacher = weights_sha256(loaded.model)
     if state is not None and state.get("weights", teacher) != teacher:
         raise InputError(f"{out}: was started from other --weights than {loaded.source}; use those, or another --out")
-    sweep(out)
-    log = MetricsLog(out)  # before minutes of calibrating: the folder may not be one
     if state is not None:
         check_same_photographs(state, photographs, out, say)
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, validation = photographs.split()
     family = Family(recipe, loaded, device)
+    sweep(out)
+    log = MetricsLog(out)  # before minutes of calibrating: the folder may not be one
     if state is None:
         for name in family.names:
             say(f"calibrating {name} on {min(recipe.calibration, len(training))} photographs")
@@ -104,9 +104,8 @@ def finetune(
             begun = time.perf_counter()
             losses = family.losses(step, training)
             if not bool(losses["loss"].isfinite()):
-                raise InputError(
-                    f"step {step}: the loss is not finite; lower learning_rate, or name a part in keep_float"
-                )
+                mend = "lower learning_rate, or name a part in keep_float, with another --out"
+                raise InputError(f"step {step}: the loss is not finite; {mend}")
             losses["loss"].backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -28,6 +28,10 @@ from edge_scs.report.modes import LOWERED, MODES, Unavailable
 from edge_scs.side_by_side import cores
 
 DEVICES = ("cpu", "cuda")
+RESULT = (  # what every result says
+    "subject", "mode", "runtime", "device", "threads", "measured", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms",
+    "min_ms", "spread", "noisy", "cpu_ms", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb", "arena_mb",
+)  # fmt: skip
 NOISY = 0.25  # spread of a quiet machine's runs: 0.02 to 0.1
 SAY_EVERY = 10.0  # seconds between remarks on how far a measurement is
 Say = Callable[[str], None]
@@ -58,13 +62,12 @@ def bench(
 
     Returns {"results": [...], "ratios": [...], "left_out": [...]}, in the order given, modes within subjects, thread
     counts within modes:
-    results have {"subject", "mode", "runtime": "eager", "compiled" or "executorch", "device", "threads", "measured":
-    when, "lr": [h, w], "hr": [H, W], "warmup", "runs", "median_ms", "p90_ms", "min_ms", "spread", "noisy", "cpu_ms",
-    "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb", "arena_mb"}: see ``summary``; the median of the processor time
-    that a run took on all threads, which other work on the machine lengthens little; resident memory after warm-up, and
-    at its highest, over what the process had before it loaded the subject (at a second thread count: since the first
-    load); what PyTorch had allocated on the GPU at its highest; and what a .pte plans for itself, its delegate's memory
-    not counted. None where it means nothing.
+    results have RESULT. "runtime" is "eager", "compiled" or "executorch", "measured" the time of day; "spread" and
+    "noisy": see ``summary``. "cpu_ms" is the median of the processor time that a run took on all threads, which other work on
+    the machine lengthens little; "rss_growth_mb" and "peak_growth_mb" resident memory after warm-up and at its highest,
+    over what the process had before it loaded the subject (at a second thread count: since the first load);
+    "cuda_peak_mb" what PyTorch had allocated on the GPU at its highest; "arena_mb" what a .pte plans for itself, its
+    delegate's memory not counted. None where it means nothing.
     ratios have {"subject", "mode", "to", "to_mode", "threads", "median", "min", "max"}: the subject's time over that of
     ``to``, turn by turn. ``to`` is the first subject, and the first of the same runtime where that is another; left out
     where the two make pictures of different sizes.

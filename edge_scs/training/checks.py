@@ -77,9 +77,15 @@ def _check_losses(stage: Stage, where: str) -> None:
     if asked.weight or adversary.weight:
         data = stage.data
         least = min(data.scales) if data.scales else 1.0 if data.whole_scales < 1 else 2.0
-        side = data.hr_side if data.crop == "picture" else round(data.lr_patch * least)
-        if side < 32:
-            raise InputError(f"{where}.data: HR pictures of {side} pixels; discriminators and features need 32 or more")
+        # A scene of 16 to 9 is 0.75 hr_side high. Discriminators halve it five times, VGG four times.
+        key, side = (
+            ("lr_patch", round(data.lr_patch * least))
+            if data.crop != "picture"
+            else ("hr_side", int(0.75 * data.hr_side))
+        )
+        need = 32 if adversary.weight else 16
+        if side < need:
+            raise InputError(f"{where}.data.{key}: gives HR pictures of {side} pixels; its losses need {need} or more")
     if asked.weight:
         check_features(asked.features, asked.file, f"{where}.perceptual")
     for key, value, table in (
@@ -100,17 +106,21 @@ def check_same_run(
     lower, ``learning_rate`` and ``clip``, may change in stages that are not finished. Raises InputError.
     """
     saved, before = build(Recipe, state["recipe"], str(out)), state.get("processes", 1)
+    changes: list[str] = []
     for name in saved.stages[state["position"]["stage"] :]:
         old, new = saved.stage[name], recipe.stage.get(name)
         if new is not None and (old.learning_rate, old.clip) != (new.learning_rate, new.clip):
-            say(f"{out}: goes on with learning_rate {new.learning_rate:g} and clip {new.clip:g} in stage {name}")
+            changes.append(f"learning_rate {new.learning_rate:g} and clip {new.clip:g} in stage {name}")
             eased = replace(old, learning_rate=new.learning_rate, clip=new.clip)
             saved = replace(saved, stage=saved.stage | {name: eased})
-    if _whole_batches(saved, before) == _whole_batches(recipe, processes):
-        return
-    if saved != recipe:
-        raise InputError(f"{out}: was started with another recipe or other --set values; use those, or another --out")
-    say(f"{out}: goes on with {processes} processes instead of {before}, so a step sees another number of pictures")
+    if _whole_batches(saved, before) != _whole_batches(recipe, processes):
+        if saved != recipe:
+            raise InputError(
+                f"{out}: was started with another recipe or other --set values; use those, or another --out"
+            )
+        changes.append(f"{processes} processes instead of {before}, so a step sees another number of pictures")
+    for change in changes:
+        say(f"{out}: goes on with {change}")
 
 
 def check_same_photographs(

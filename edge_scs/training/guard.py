@@ -26,7 +26,8 @@ class Guard:
             return True
         self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
         if self._in_a_row >= MAX_SKIPPED:
-            mend = f"go on with --resume and a lower --set stage.{self.stage}.learning_rate= or clip="
+            key = f"--set stage.{self.stage}"
+            mend = f"go on with --resume and a lower {key}.learning_rate= or {key}.clip="
             raise InputError(f"stage {self.stage}: no finite loss or gradient in {MAX_SKIPPED} steps in a row; {mend}")
         return False
 

@@ -9,11 +9,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from edge_scs.export.deploy import absorb, deploy
-from edge_scs.models import registry
+from edge_scs.models import heads, registry
 
 
 class NoFloat64(TorchDispatchMode):
-    """Apple's GPUs have no float64: refuses it on the meta device."""
+    """Refuses float64 on the meta device, which then is like Apple's GPUs."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -27,11 +27,13 @@ class NoFloat64(TorchDispatchMode):
     [
         ("edge_scs_s", {}, (48, 64)),
         ("edge_scs_s", {}, (33, 44)),
-        ("scsnet", {"channels": 4, "blocks": 1}, (33, 44)),
-        ("pcarn_m", {"channels": 8}, (48, 64)),
+        ("scsnet", {"channels": 4, "blocks": 1}, (132, 176)),  # so many pixels that it maps them in bands
     ],
 )
-def test_no_float64_on_the_networks_device(name: str, config: dict[str, Any], size: tuple[int, int]) -> None:
+def test_no_float64_where_there_is_none(
+    name: str, config: dict[str, Any], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "NO_FLOAT64", ("mps", "meta"))
     model = registry.create(name, config).eval().to("meta")
     channels = 1 if registry.describe(name, model).input == "grey" else 3
     with NoFloat64(), torch.no_grad():

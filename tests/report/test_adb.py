@@ -22,6 +22,7 @@ from edge_scs.errors import InputError
 from edge_scs.export.manifest import Manifest, Port
 from edge_scs.report import adb
 from edge_scs.report.adb import choose, measure, parse_devices, parse_thermal
+from edge_scs.report.latency import RESULT
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "apps" / "schema" / "latency.schema.json").read_text())
 LISTED = """* daemon not running; starting now at tcp:5037
@@ -303,6 +304,7 @@ def test_the_command_prints_the_rows_of_bench(tmp_path, artifact, monkeypatch, c
     assert row["phone"] == "Google Pixel 8"
     assert row["stored"].endswith("x.json")
     keys = ("runtime", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms")
+    assert set(RESULT) <= set(row)
     assert row["rss_growth_mb"] is None
     shared = {key: row[key] for key in keys}
     assert shared == {key: result[key] for key in shared if key in result} | {"lr": [180, 320], "hr": [720, 1280]}

@@ -8,7 +8,7 @@ import pytest
 from edge_scs.errors import InputError
 from edge_scs.report import latency
 from edge_scs.report.artifacts import arena_bytes
-from edge_scs.report.latency import bench, pairwise, summary
+from edge_scs.report.latency import RESULT, bench, pairwise, summary
 from edge_scs.report.latency_worker import Subject, memory_mb
 from edge_scs.report.modes import Unavailable, runtime_of
 from edge_scs.report.tables import latency_table
@@ -100,7 +100,7 @@ def test_turns_end_when_time_is_up_but_not_before_the_second(fake):
 def test_results_come_in_the_order_given(fake):
     result = bench(["b", "a"], threads=(1, 2), runs=2)
     assert [(r["subject"], r["threads"]) for r in result["results"]] == [("b", 1), ("b", 2), ("a", 1), ("a", 2)]
-    assert all(set(r) == KEYS for r in result["results"])
+    assert all(set(r) == KEYS == set(RESULT) for r in result["results"])
     assert result["results"][0]["lr"] == [180, 320]
 
 

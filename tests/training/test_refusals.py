@@ -103,7 +103,7 @@ def test_emulated_bf16_is_told(tmp_path, monkeypatch, precision, device, native,
     [
         ("stage.gan.data.scales=[2, 5]", "pcarn does x2, x3 or x4, not x5"),
         ("stage.gan.data.scales=[]", "name them here, as [2, 3, 4]"),
-        ("stage.gan.data={scales=[2], lr_patch=8}", "HR pictures of 16 pixels"),
+        ("stage.gan.data={scales=[2], lr_patch=8}", "stage.gan.data.lr_patch: gives HR pictures of 16 pixels"),
         ("stage.gan.task=points", "pcarn cannot learn 'points'"),
         ("stage.gan.task=texture", "pcarn cannot learn 'texture'"),
         ("stage.gan.adversary.discriminator=patch", "known: multi_scale, spectral"),

@@ -77,12 +77,10 @@ def _check_losses(stage: Stage, where: str) -> None:
     if asked.weight or adversary.weight:
         data = stage.data
         least = min(data.scales) if data.scales else 1.0 if data.whole_scales < 1 else 2.0
-        # A scene of 16 to 9 is 0.75 hr_side high. Discriminators halve it five times, VGG four times.
-        key, side = (
-            ("lr_patch", round(data.lr_patch * least))
-            if data.crop != "picture"
-            else ("hr_side", int(0.75 * data.hr_side))
-        )
+        key, side = "lr_patch", round(data.lr_patch * least)
+        if data.crop == "picture":
+            key, side = "hr_side", int(0.75 * data.hr_side)  # the short side of a scene of 16 to 9
+        # Discriminators halve it five times, VGG four times.
         need = 32 if adversary.weight else 16
         if side < need:
             raise InputError(f"{where}.data.{key}: gives HR pictures of {side} pixels; its losses need {need} or more")

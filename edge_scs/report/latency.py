@@ -64,8 +64,8 @@ def bench(
     counts within modes:
     results have RESULT. "runtime" is "eager", "compiled" or "executorch", "measured" the time of day; "spread" and
     "noisy": see ``summary``. "cpu_ms" is the median of the processor time that a run took on all threads, which other
-    work on the machine lengthens little; "rss_growth_mb" and "peak_growth_mb" resident memory after warm-up and at its highest,
-    over what the process had before it loaded the subject (at a second thread count: since the first load);
+    work on the machine lengthens little; "rss_growth_mb" and "peak_growth_mb" resident memory after warm-up and at its
+    highest, over what the process had before it loaded the subject (at a second thread count: since the first load);
     "cuda_peak_mb" what PyTorch had allocated on the GPU at its highest; "arena_mb" what a .pte plans for itself, its
     delegate's memory not counted. None where it means nothing.
     ratios have {"subject", "mode", "to", "to_mode", "threads", "median", "min", "max"}: the subject's time over that of

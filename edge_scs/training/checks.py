@@ -36,6 +36,7 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             ("parts", stage.parts),
             ("slow", list(stage.slow)),
             ("muon", list(stage.muon)),
+            ("begin_as", [*stage.begin_as, *stage.begin_as.values()]),
         ):
             for part in parts:
                 if part not in known and (key, part) != ("parts", "all"):
@@ -43,10 +44,18 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
                     raise InputError(f"{where}.{key}: {recipe.model} has no part {part!r}; it has {has}")
         if (stage.optimizer == "muon") != bool(stage.muon):
             raise InputError(f'{where}.muon: goes with optimizer = "muon"; name submodules, as {{ "texture" = 12.0 }}')
+        for part, source in stage.begin_as.items():
+            one, other = (_shapes(model.get_submodule(name)) for name in (part, source))
+            if one != other:
+                raise InputError(f"{where}.begin_as: {part} cannot begin as {source}, whose tensors are others")
         if stage.encoder_init:
             loading.find_encoder(stage.encoder_init)
         _check_scales(stage, where, described)
         _check_losses(stage, where)
+
+
+def _shapes(part: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in part.state_dict().items()}
 
 
 def warn_of_emulation(recipe: Recipe, device: torch.device, say: Callable[[str], None]) -> None:

@@ -61,6 +61,8 @@ class StageRun:
         self.seed = recipe.seed + 1000 * number
         rank, processes = accelerator.process_index, accelerator.num_processes
         self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
+        for part, source in stage.begin_as.items():  # gone on with in the middle, what it has become is restored
+            self.model.get_submodule(part).load_state_dict(self.model.get_submodule(source).state_dict())
         self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
         if recipe.channels_last:
             self.model.to(memory_format=torch.channels_last)

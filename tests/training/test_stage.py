@@ -1,6 +1,7 @@
 """Stages hand over: Muon's momentum survives a broken run, and weights of other widths are no start."""
 
 import pytest
+import torch
 
 from edge_scs.data.photographs import load_photographs
 from edge_scs.errors import InputError
@@ -53,6 +54,20 @@ def test_a_run_that_breaks_off_in_either_stage_goes_on_exactly(tmp_path, folder,
     train(plan, photographs, tmp_path / "whole", say=lambda text: None)
     train_with_a_power_cut(plan, photographs, tmp_path / "broken", row, monkeypatch)
     assert_same_run(tmp_path)
+
+
+def test_a_part_begins_as_another_where_its_stage_begins(tmp_path, folder, recipe, monkeypatch):
+    still = ["stage.muon.learning_rate=0", 'stage.muon.begin_as={"continuous.finest" = "heads.4"}']
+    photographs = load_photographs([folder])
+    train(load_recipe(recipe, still), photographs, tmp_path / "run", say=lambda text: None)
+    state, _ = loading.read_safetensors(tmp_path / "run" / "weights.safetensors")
+    assert torch.equal(state["continuous.finest.conv.weight"], state["heads.4.conv.weight"])
+    plan = load_recipe(recipe, still[1:])
+    train(plan, photographs, tmp_path / "whole", say=lambda text: None)
+    train_with_a_power_cut(plan, photographs, tmp_path / "broken", 8, monkeypatch)
+    assert_same_run(tmp_path)
+    state, _ = loading.read_safetensors(tmp_path / "whole" / "weights.safetensors")
+    assert not torch.equal(state["continuous.finest.conv.weight"], state["heads.4.conv.weight"])
 
 
 def test_weights_of_other_widths_are_no_start(tmp_path, folder, recipe):

@@ -107,7 +107,7 @@ def find_images(paths: Iterable[Path | str], unlisted: list[tuple[Path, str]] | 
     return sorted(found)
 
 
-def pictures_below(folder: Path, unlisted: list[tuple[Path, str]] | None = None) -> list[Path]:
+def pictures_below(folder: Path, unlisted: list[tuple[Path, str]] | None) -> list[Path]:
     """Paths of the pictures in a folder and below, as ``find_images`` looks for them; it may hold none."""
 
     def refuse(error: OSError) -> None:

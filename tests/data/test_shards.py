@@ -58,6 +58,15 @@ def test_pictures_beside_a_shard_are_taken_too(shards):
     assert len(load_photographs([shards], warn=lambda text: None)) == 4
 
 
+def test_a_member_in_a_folder_is_held_out_with_the_file_of_its_name(tmp_path):
+    write_shard(tmp_path / "a.tar", {f"photos/{seed:03d}.png": png(seed) for seed in range(3)})
+    for seed in range(3):
+        (tmp_path / f"{seed:03d}.png").write_bytes(png(seed))
+    train, held = load_photographs([tmp_path]).split()
+    assert sorted(path.name for path in held.paths) == ["000.png", "photos/000.png"]
+    assert len(train) == 4
+
+
 def test_a_shard_a_folder_and_a_pattern_name_the_same_pictures(shards):
     names = [
         [str(path) for path in load_photographs(given, warn=lambda text: None).paths]

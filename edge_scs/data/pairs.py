@@ -48,7 +48,8 @@ class Batch:
 class StepBatches(Dataset[Batch]):
     """``batches[step]`` is that step's batch for one process: a map-style dataset, for DataLoader workers to share.
 
-    ``colour``: the network's input is RGB, so the batch holds ``rgb`` too.
+    ``colour``: the network's input is RGB, so the batch holds ``rgb`` too. ``heads``: the whole scales that it has
+    heads of their own for, which ``whole_scales = 0`` leaves out.
     """
 
     def __init__(
@@ -59,14 +60,15 @@ class StepBatches(Dataset[Batch]):
         rank: int = 0,
         processes: int = 1,
         colour: bool = False,
+        heads: tuple[int, ...] = WHOLE_SCALES,
     ):
         self.photographs, self.data, self.seed = photographs, data, seed
-        self.rank, self.processes, self.colour = rank, processes, colour
+        self.rank, self.processes, self.colour, self.heads = rank, processes, colour, heads
 
     def __getitem__(self, step: int) -> Batch:
         data, n = self.data, self.data.batch * self.processes
         rng = np.random.default_rng([self.seed, step, 0])
-        lr, size = draw_sizes(data, rng)
+        lr, size = draw_sizes(data, rng, self.heads)
         windows = draw_windows(self.photographs, data, size, n, rng)
         references = None
         if data.reference_every and step % data.reference_every == data.reference_every - 1:
@@ -115,8 +117,14 @@ def fade(gray: Tensor, share: float, rngs: list[np.random.Generator]) -> Tensor:
     return out
 
 
-def draw_sizes(data: DataSection, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The LR and the HR size (h, w) of a batch: one scale for all of it."""
+def draw_sizes(
+    data: DataSection, rng: np.random.Generator, heads: tuple[int, ...] = WHOLE_SCALES
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The LR and the HR size (h, w) of a batch: one scale for all of it.
+
+    A network with ``heads`` of their own for whole scales trains the other ones apart (``whole_scales = 0``); a size
+    that rounding made a whole multiple is one pixel larger then, because its head would take it.
+    """
     scale = draw_scale(data, rng)
     if data.crop == "picture":
         # About hr_side^2 pixels in one of the usual aspects: the colour branch needs to see whole scenes.
@@ -126,8 +134,8 @@ def draw_sizes(data: DataSection, rng: np.random.Generator) -> tuple[tuple[int, 
     else:
         lr = (data.lr_patch, data.lr_patch)
     size = (round(lr[0] * scale), round(lr[1] * scale))
-    if not data.scales and not data.whole_scales and any(size == (lr[0] * n, lr[1] * n) for n in WHOLE_SCALES):
-        size = (size[0] + 1, size[1] + 1)  # rounded to a whole scale, for which networks have heads of their own
+    if not data.scales and not data.whole_scales and any(size == (lr[0] * n, lr[1] * n) for n in heads):
+        size = (size[0] + 1, size[1] + 1)
     return lr, size
 
 
@@ -144,7 +152,10 @@ def draw_scale(data: DataSection, rng: np.random.Generator) -> float:
 
 @dataclass
 class Window:
-    """Which part of which picture: rows and columns of the picture mirrored at its border, then flips."""
+    """Which part of which picture: rows and columns of the picture mirrored at its border, then its orientation.
+
+    ``mirror`` is left-right, ``flip`` upside down, ``turn`` a transposition: together all eight orientations.
+    """
 
     picture: int
     top: int
@@ -153,6 +164,7 @@ class Window:
     w: int
     mirror: bool
     turn: bool
+    flip: bool = False
 
     def cut(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
         """uint8 (3, h, w) -> uint8 (3, *size); a smaller picture is mirrored at its border until it is large enough."""
@@ -165,6 +177,8 @@ class Window:
             picture = pillow_bicubic(picture[None], size)[0]
         if self.mirror:
             picture = picture.flip(2)
+        if self.flip:
+            picture = picture.flip(1)
         return picture.transpose(1, 2) if self.turn else picture
 
 
@@ -173,9 +187,9 @@ def draw_windows(
 ) -> list[Window]:
     """n windows for an HR batch of ``size``.
 
-    Patches are cut at the picture's own resolution, mirrored left-right half of the time and transposed half of the
-    time (texture has no up). Scenes are most of a picture (``zoom`` to all of the largest window of this aspect),
-    resized, and mirrored only.
+    Patches are cut at the picture's own resolution; each of the eight orientations is as likely (texture has no up;
+    four, without transpositions, where a patch is not square). Scenes are most of a picture (``zoom`` to all of the
+    largest window of this aspect), resized, and mirrored only.
     """
     windows = []
     patches = data.crop == "patch"
@@ -192,7 +206,8 @@ def draw_windows(
         top, left = int(rng.integers(h - rows + 1)), int(rng.integers(w - cols + 1))
         mirror = rng.random() < 0.5
         turn = patches and rng.random() < 0.5 and size[0] == size[1]
-        windows.append(Window(int(picture), top, left, rows, cols, bool(mirror), bool(turn)))
+        flip = patches and rng.random() < 0.5  # not drawn for scenes: their batches stay what they were
+        windows.append(Window(int(picture), top, left, rows, cols, bool(mirror), bool(turn), bool(flip)))
     return windows
 
 

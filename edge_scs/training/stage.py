@@ -56,11 +56,12 @@ class StageRun:
     ):
         self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
         self.stage = stage = recipe.stage[name]
-        self.colour = registry.describe(recipe.model, model).input == "rgb"
+        about = registry.describe(recipe.model, model)
+        self.colour, self.heads = about.input == "rgb", about.scales
         self.model = model.to(accelerator.device)
         self.seed = recipe.seed + 1000 * number
         rank, processes = accelerator.process_index, accelerator.num_processes
-        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour)
+        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour, self.heads)
         for part, source in stage.begin_as.items():  # gone on with in the middle, what it has become is restored
             self.model.get_submodule(part).load_state_dict(self.model.get_submodule(source).state_dict())
         self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
@@ -143,7 +144,8 @@ class StageRun:
 
     def validation_loss(self, photographs: Photographs) -> float:
         """The task's loss on held-out photographs, in one process, with the weights as they are."""
-        batches = StepBatches(photographs, replace(self.stage.data, batch=1), self.seed, colour=self.colour)
+        data = replace(self.stage.data, batch=1)
+        batches = StepBatches(photographs, data, self.seed, colour=self.colour, heads=self.heads)
         with self.accelerator.autocast():
             return held_out_loss(
                 self.plain,

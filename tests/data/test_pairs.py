@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edge_scs.data.degradation import grey, to_lr
-from edge_scs.data.pairs import Batch, StepBatches, draw_references, draw_scale, draw_sizes
+from edge_scs.data.pairs import Batch, StepBatches, Window, draw_references, draw_scale, draw_sizes, draw_windows
 from edge_scs.data.photographs import Photographs
 from edge_scs.recipes import DataSection
 
@@ -145,8 +145,25 @@ def test_faded_pictures_keep_their_order_of_tones_and_their_range(photographs):
     assert 10 <= untouched.sum() <= 30
 
 
-def test_without_whole_scales_none_is_hit_by_rounding():
+def test_whole_scales_are_left_out_for_heads_of_their_own_only():
     data = DataSection(lr_patch=12, whole_scales=0.0)
-    sizes = {draw_sizes(data, np.random.default_rng(seed))[1] for seed in range(400)}
-    assert not sizes & {(24, 24), (36, 36), (48, 48)}
-    assert {(25, 25), (37, 37)} <= sizes
+    apart = {draw_sizes(data, np.random.default_rng(seed))[1] for seed in range(400)}
+    assert not apart & {(24, 24), (36, 36), (48, 48)}
+    assert {(25, 25), (37, 37)} <= apart
+    every = {draw_sizes(data, np.random.default_rng(seed), heads=())[1] for seed in range(400)}
+    assert every == {(side, side) for side in range(12, 49)}
+
+
+@pytest.mark.parametrize(("crop", "square", "count"), [("patch", True, 8), ("patch", False, 4), ("picture", True, 2)])
+def test_every_orientation_of_a_patch_is_as_likely(crop, square, count):
+    photographs = Photographs([None], [torch.zeros(3, 16, 16, dtype=torch.uint8)])
+    size = (8, 8) if square else (8, 6)
+    windows = draw_windows(photographs, DataSection(crop=crop, zoom=1.0), size, 1600, np.random.default_rng(0))
+    pattern = torch.arange(48, dtype=torch.uint8).reshape(1, 8, 6)
+    pattern = torch.cat([pattern, 100 + pattern[..., :2]], dim=2) if square else pattern
+    seen: dict[bytes, int] = {}
+    for window in windows:
+        cut = Window(0, 0, 0, *size, window.mirror, window.turn, window.flip).cut(pattern, size)
+        seen[cut.numpy().tobytes()] = seen.get(cut.numpy().tobytes(), 0) + 1
+    assert len(seen) == count
+    assert all(abs(number - 1600 / count) < 0.35 * 1600 / count for number in seen.values())

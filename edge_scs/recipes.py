@@ -15,7 +15,7 @@ LEAST = {
     "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1,
     "colour_side": 32, "ema": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0, "lr_patch": 4, "min_side": 1,
     "points": 0, "reference_every": 0, "seed": 0, "steps": 0, "validate_every": 1, "validate_pictures": 1,
-    "validate_side": 32, "warmup": 0, "workers": 0,
+    "validate_side": 32, "views": 1, "warmup": 0, "workers": 0,
 }  # fmt: skip
 
 
@@ -30,12 +30,14 @@ class DataSection:
     hr_side: int = 240  # HR pixels, crop = "picture"
     scales: list[float] = field(default_factory=list)  # every step draws one of these; empty: by whole_scales
     zoom: float = 0.7  # least share of a picture's extent that a scene shows, crop = "picture" or "square"
-    fade: float = 0.0  # share of pictures whose grey input is made flatter, paler or darker, as old prints are
+    fade: float = 0.0  # share of images whose grey input has an old print's tones (``data.wear.fade``)
     whole_scales: float = 0.75  # share of steps at x2, x3 or x4; the others draw from U(1, 4)
     reference_every: int = 0  # every n-th step brings references; 0: none
     foreign_references: float = 0.25  # share of references that show another picture
     points: int = 0  # HR pixels drawn from every picture, for task = "points"
-    degradation: Literal["bicubic", "real"] = "bicubic"  # how LR is made; "real": old or bad photographs
+    degradation: Literal["clean", "worn", "old", "bsrgan"] = "clean"  # how LR is made (``data.degradation``)
+    views: int = 1  # 2: every image comes twice, the second time mirrored, shifted and with a degradation of its own
+    spoiled_references: float = 0.0  # share of references without true colour: grey, sepia, tinted or badly exposed
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Stage:
     pixel_weight: float = 1.0  # L1, in the tasks of training.pictures
     perceptual: Perceptual = field(default_factory=Perceptual)
     adversary: Adversary = field(default_factory=Adversary)
+    consistency: float = 0.0  # weight of the difference in colour between two views (data.views = 2), task = "colour"
     chroma_weight: float = 0.5  # of the loss on chroma against that on luma (texture), or on the mean chroma (colour)
     # What counts as an error, task = "texture": L1, its square, or the square's logarithm, picture by picture
     error: Literal["l1", "l2", "log_l2"] = "l1"

@@ -1,6 +1,6 @@
 """How a colour photograph becomes a small grey one: Pillow's ``convert("L")`` and antialiased bicubic, on tensors.
 
-And how a bad one is made from a good one: ``degrade(..., "real", ...)``.
+And how a bad one is made from a good one: ``degrade``.
 """
 
 import io
@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
+
+from edge_scs.data.wear import wear
 
 
 def grey(rgb: Tensor) -> Tensor:
@@ -45,17 +47,25 @@ def to_lr(hr: Tensor, size: tuple[int, int]) -> Tensor:
 def degrade(hr: Tensor, size: tuple[int, int], kind: str, rngs: Sequence[np.random.Generator]) -> Tensor:
     """uint8 HR (n, c, H, W), c = 1 or 3 -> uint8 LR (n, c, *size).
 
-    "bicubic" is ``pillow_bicubic``. "real" is a practical degradation in the manner of BSRGAN (Zhang et al. 2021), with
-    which CiaoSR 5.4 trains: blur, resize, noise and JPEG in a random order, each of a random kind and strength, drawn
-    from the picture's generator. Of a grey picture all of it is grey, as of an old photograph that was scanned.
+    "clean" is ``pillow_bicubic``. "worn" and "old" are the presets of ``data.wear``: half of the images are reduced by
+    Pillow's bicubic, the others by filters at random, then worn. "bsrgan" is a practical degradation in the manner of
+    BSRGAN (Zhang et al. 2021), with which CiaoSR 5.4 trains: blur, resize, noise and JPEG in a random order, each of a
+    random kind and strength. All is drawn from the image's generator. Grey images get grey degradations, as an old
+    photograph that was scanned.
     """
-    if kind == "bicubic":
+    if kind == "clean":
         return pillow_bicubic(hr, size)
-    worn = [_wear(picture, size, rng) for picture, rng in zip(hr, rngs, strict=True)]
+    if kind == "bsrgan":
+        return torch.stack([_bsrgan(image, size, rng) for image, rng in zip(hr, rngs, strict=True)])
+    worn = []
+    for image, rng in zip(hr, rngs, strict=True):
+        small = pillow_bicubic(image[None], size)[0] if rng.random() < 0.5 else _resize(image, size, rng)
+        pixels = small[0].numpy() if len(small) == 1 else small.permute(1, 2, 0).contiguous().numpy()
+        worn.append(torch.from_numpy(wear(pixels, kind, rng).copy()).reshape(*small.shape[1:], -1).permute(2, 0, 1))
     return torch.stack(worn)
 
 
-def _wear(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
+def _bsrgan(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
     steps = {
         "blur": lambda x: _blur(x, 0.4 + 0.6 * x.shape[-1] / size[1], rng),
         "resize": lambda x: _resize(x, size, rng),

@@ -6,7 +6,6 @@ would have seen, without replaying or storing anything. With several processes t
 reads and makes its own part. So two processes train on what one process with the doubled batch would train on.
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch.utils.data import Dataset
 
 from edge_scs.data.degradation import bicubic, degrade, grey, pillow_bicubic
 from edge_scs.data.photographs import Photographs
+from edge_scs.data.wear import fade
 from edge_scs.recipes import DataSection
 
 REFERENCE_SIDE = 128
@@ -30,7 +30,9 @@ class Batch:
 
     ``chroma_ratio``: how much coarser than the LR grid the chroma shall be that the texture stage is given. ``rgb``
     (n, 3, h, w) is the small picture in colour, for networks whose input it is. ``points`` (n, q), int64, are HR pixels
-    in reading order, drawn without repetition, where ``data.points`` asks for them.
+    in reading order, drawn without repetition, where ``data.points`` asks for them. ``shifts`` (n / 2, 2), where every
+    image comes as two views, is how far the second one lies below and to the right of the first, in window extents;
+    the second one is mirrored as well.
     """
 
     gray: Tensor
@@ -39,6 +41,7 @@ class Batch:
     chroma_ratio: float
     rgb: Tensor | None = None
     points: Tensor | None = None
+    shifts: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         moved: dict[str, Any] = {key: x.to(device) for key, x in vars(self).items() if isinstance(x, Tensor)}
@@ -69,10 +72,13 @@ class StepBatches(Dataset[Batch]):
         data, n = self.data, self.data.batch * self.processes
         rng = np.random.default_rng([self.seed, step, 0])
         lr, size = draw_sizes(data, rng, self.heads)
-        windows = draw_windows(self.photographs, data, size, n, rng)
+        windows = draw_windows(self.photographs, data, size, n // data.views, rng)
+        shifts = None
+        if data.views == 2:
+            windows, shifts = second_views(windows, self.photographs, rng)
         references = None
         if data.reference_every and step % data.reference_every == data.reference_every - 1:
-            references = draw_references(n, data.foreign_references, rng)
+            references = draw_references(n, data, rng)
         chroma_ratio = float(rng.uniform(1.5, 8.0))
 
         own = range(self.rank * data.batch, (self.rank + 1) * data.batch)
@@ -93,28 +99,28 @@ class StepBatches(Dataset[Batch]):
             drawn = [r.choice(size[0] * size[1], size=count, replace=False) for r in rngs]
             points = torch.from_numpy(np.stack(drawn))
         return Batch(
-            gray=fade((grey(small) if self.colour else small).float() / 255, data.fade, rngs),
+            gray=faded(grey(small) if self.colour else small, data.fade, rngs).float() / 255,
             hr=hr.float() / 255,
             reference=reference,
             chroma_ratio=chroma_ratio,
             rgb=small.float() / 255 if self.colour else None,
             points=points,
+            shifts=None if shifts is None else shifts[own.start // 2 : own.stop // 2],
         )
 
 
-def fade(gray: Tensor, share: float, rngs: list[np.random.Generator]) -> Tensor:
-    """(n, 1, h, w) in [0, 1] -> the same, a ``share`` of the pictures with another gamma, less contrast, paler blacks.
-
-    For the colour branch: the tones of a print say less about colours than what it shows.
-    """
+def faded(gray: Tensor, share: float, rngs: list[np.random.Generator]) -> Tensor:
+    """uint8 (n, 1, h, w) -> the same, or floats of as many levels, a ``share`` of the images with a print's tones."""
     if not share:
         return gray
-    out = gray.clone()
-    for picture, rng in zip(out, rngs, strict=True):
-        if rng.random() < share:
-            contrast = rng.uniform(0.6, 1.0)
-            picture.pow_(math.exp(rng.uniform(-0.5, 0.5))).mul_(contrast).add_(rng.uniform(0.0, 1.0 - contrast))
-    return out
+    return torch.stack(
+        [
+            torch.from_numpy(fade(image[0].numpy().astype(np.float32), rng))[None]
+            if rng.random() < share
+            else image.float()
+            for image, rng in zip(gray, rngs, strict=True)
+        ]
+    )
 
 
 def draw_sizes(
@@ -211,31 +217,74 @@ def draw_windows(
     return windows
 
 
+def second_views(
+    windows: list[Window], photographs: Photographs, rng: np.random.Generator
+) -> tuple[list[Window], Tensor]:
+    """Every window followed by a second view of the same image, mirrored and moved by up to a twentieth of its extent.
+
+    Returns the windows and how far the second views were moved, (windows, 2), rows and columns in window extents.
+    """
+    views, shifts = [], []
+    for window in windows:
+        h, w = photographs.size(window.picture)
+        moved = []
+        for start, extent, limit in ((window.top, window.h, h), (window.left, window.w, w)):
+            offset = round(float(rng.uniform(-0.05, 0.05)) * extent)
+            moved.append(min(max(start + offset, 0), max(limit - extent, start)))
+        views += [window, replace(window, top=moved[0], left=moved[1], mirror=not window.mirror)]
+        right = moved[1] - window.left if not window.mirror else window.left - moved[1]
+        shifts.append(((moved[0] - window.top) / window.h, right / window.w))
+    return views, torch.tensor(shifts)
+
+
 @dataclass
 class References:
-    """The plan of a whole batch's references: whose picture each shows, mirrored or not, and how it is deformed."""
+    """The plan of a whole batch's references: whose image each shows, mirrored or not, how it is deformed, spoiled."""
 
     order: list[int]
     mirrored: Tensor
     noise: Tensor
+    spoilers: list[tuple[Tensor, Tensor] | None]
 
     def make(self, pictures: Tensor, part: slice) -> Tensor:
-        """uint8 (n, 3, H, W), the pictures that ``part`` of the batch shows -> (n, 3, 128, 128) in [0, 1]."""
+        """uint8 (n, 3, H, W), the images that ``part`` of the batch shows -> (n, 3, 128, 128) in [0, 1]."""
         from kornia.geometry.transform import elastic_transform2d
 
         small = bicubic(pictures.float() / 255, (REFERENCE_SIDE, REFERENCE_SIDE)).clamp(0, 1)
         small = torch.where(self.mirrored[part], small.flip(3), small)
         # Blurred, the noise has a deviation of 0.02 half-widths; times alpha that moves pixels by some 5 of 128.
-        return elastic_transform2d(
+        small = elastic_transform2d(
             small, self.noise[part], kernel_size=(31, 31), sigma=(8.0, 8.0), alpha=(4.0, 4.0), padding_mode="reflection"
         ).clamp(0, 1)
+        for image, spoiler in zip(small, self.spoilers[part], strict=True):
+            if spoiler is not None:
+                matrix, gamma = spoiler
+                image.copy_(torch.einsum("oc,chw->ohw", matrix, image).clamp(0, 1) ** gamma)
+        return small
 
 
-def draw_references(n: int, foreign: float, rng: np.random.Generator) -> References:
-    """References for n pictures: the same picture, flipped and elastically deformed (SCSNet 4.1, Simard et al. 2003); a
-    share ``foreign`` gets the picture of a neighbour in the batch instead.
+def draw_references(n: int, data: DataSection, rng: np.random.Generator) -> References:
+    """References for n images: the same image, flipped and elastically deformed (SCSNet 4.1, Simard et al. 2003); a
+    share ``foreign_references`` gets the next image of the batch instead, a share ``spoiled_references`` a reference
+    without true colour.
     """
-    order = np.where(rng.random(n) < foreign, (np.arange(n) + 1) % n, np.arange(n))
+    own = np.arange(n)
+    order = np.where(rng.random(n) < data.foreign_references, (own + data.views) % n, own)
     mirrored = torch.from_numpy(rng.random(n) < 0.5).reshape(n, 1, 1, 1)
     noise = rng.uniform(-1, 1, size=(n, 2, REFERENCE_SIDE, REFERENCE_SIDE)).astype(np.float32)
-    return References(order.tolist(), mirrored, torch.from_numpy(noise))
+    spoilers = [_draw_spoiler(rng) if data.spoiled_references > rng.random() else None for _ in range(n)]
+    return References(order.tolist(), mirrored, torch.from_numpy(noise), spoilers)
+
+
+def _draw_spoiler(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """What spoils a reference: a matrix on RGB and a gamma. Grey, toned (sepia and others), a colour cast, exposure."""
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    kind = rng.integers(4)
+    if kind == 0:
+        return luma.expand(3, 3), torch.tensor(1.0)
+    tint = torch.from_numpy(rng.uniform(0.6, 1.1, 3)).float()
+    if kind == 1:
+        return tint.sort(descending=True).values[:, None] * luma, torch.tensor(1.0)
+    if kind == 2:
+        return torch.diag(tint), torch.tensor(1.0)
+    return torch.eye(3), torch.tensor(float(rng.choice([rng.uniform(0.2, 0.4), rng.uniform(2.5, 4.0)])))

@@ -48,6 +48,10 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             one, other = (_shapes(model.get_submodule(name)) for name in (part, source))
             if one != other:
                 raise InputError(f"{where}.begin_as: {part} cannot begin as {source}, whose tensors are others")
+        if stage.data.views > 2 or stage.data.batch % stage.data.views:
+            raise InputError(f"{where}.data.views: is {stage.data.views}; choose 1, or 2 and an even data.batch")
+        if stage.consistency and (stage.task != "colour" or stage.data.views != 2):
+            raise InputError(f'{where}.consistency: goes with task = "colour" and data.views = 2')
         if stage.encoder_init:
             loading.find_encoder(stage.encoder_init)
         _check_scales(stage, where, described)

@@ -144,7 +144,7 @@ class StageRun:
 
     def validation_loss(self, photographs: Photographs) -> float:
         """The task's loss on held-out photographs, in one process, with the weights as they are."""
-        data = replace(self.stage.data, batch=1)
+        data = replace(self.stage.data, batch=self.stage.data.views)
         batches = StepBatches(photographs, data, self.seed, colour=self.colour, heads=self.heads)
         with self.accelerator.autocast():
             return held_out_loss(

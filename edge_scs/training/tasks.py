@@ -73,11 +73,32 @@ class ColourTask(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         logits = self.model.colour.logits(batch.gray, batch.reference).float()
-        chroma = rgb_to_ycc(batch.hr)[:, 1:]
-        target = F.interpolate(chroma, logits.shape[-2:], mode="bilinear", antialias=True, align_corners=False)
+        target = rgb_to_ycc(batch.hr)[:, 1:]
+        target = F.interpolate(target, logits.shape[-2:], mode="bilinear", antialias=True, align_corners=False)
         classes = chroma_cross_entropy(logits, target, self.weights)
-        mean = F.l1_loss(self.model.colour.annealed_mean(logits), target)
-        return {"loss": classes + self.stage.chroma_weight * mean, "classes": classes, "chroma": mean}
+        chroma = self.model.colour.annealed_mean(logits)
+        mean = F.l1_loss(chroma, target)
+        losses = {"loss": classes + self.stage.chroma_weight * mean, "classes": classes, "chroma": mean}
+        if self.stage.consistency and batch.shifts is not None:
+            losses["consistency"] = disagreement(chroma[::2], chroma[1::2], batch.shifts)
+            losses["loss"] = losses["loss"] + self.stage.consistency * losses["consistency"]
+        return losses
+
+
+def disagreement(first: Tensor, second: Tensor, shifts: Tensor) -> Tensor:
+    """Mean difference in chroma (n, 2, h, w) between two views where they overlap.
+
+    The second view is mirrored and lies ``shifts`` (n, 2), rows and columns in window extents, from the first
+    (``data.pairs.second_views``). Its colours are sampled bilinearly where the first view's cells lie in it.
+    """
+    n = len(first)
+    theta = first.new_zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = -1, 1
+    theta[:, 0, 2], theta[:, 1, 2] = 2 * shifts[:, 1], -2 * shifts[:, 0]
+    grid = F.affine_grid(theta, list(first.shape), align_corners=False)
+    inside = (grid.abs() <= 1).all(-1)[:, None]
+    aligned = F.grid_sample(second, grid, padding_mode="border", align_corners=False)
+    return ((first - aligned).abs() * inside).sum() / (inside.sum() * first.shape[1])
 
 
 @torch.no_grad()

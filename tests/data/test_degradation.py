@@ -29,7 +29,7 @@ def test_lr_is_pillows_bicubic_to_one_level(photograph, scale):
 def test_real_degradation_is_drawn_by_the_pictures_generator_alone(photograph, colour, size):
     hr = torch.from_numpy(photograph[:160, :192].copy()).permute(2, 0, 1)[None].repeat(3, 1, 1, 1)
     hr = hr if colour else grey(hr)
-    worn = degrade(hr, size, "real", [np.random.default_rng(seed) for seed in (1, 2, 1)])
+    worn = degrade(hr, size, "bsrgan", [np.random.default_rng(seed) for seed in (1, 2, 1)])
     assert worn.shape == (3, 3 if colour else 1, *size)
     assert worn.dtype == torch.uint8
     assert torch.equal(worn[0], worn[2])
@@ -38,8 +38,8 @@ def test_real_degradation_is_drawn_by_the_pictures_generator_alone(photograph, c
 
 def test_real_degradation_spoils_pictures_in_many_ways_and_still_shows_them(photograph):
     hr = torch.from_numpy(photograph[:192, :192].copy()).permute(2, 0, 1)[None].repeat(24, 1, 1, 1)
-    clean = degrade(hr[:1], (48, 48), "bicubic", [])
-    worn = degrade(hr, (48, 48), "real", [np.random.default_rng(seed) for seed in range(24)])
+    clean = degrade(hr[:1], (48, 48), "clean", [])
+    worn = degrade(hr, (48, 48), "bsrgan", [np.random.default_rng(seed) for seed in range(24)])
     errors = (worn.float() - clean.float()).abs().mean((1, 2, 3))
     assert 1 < errors.min() < 5, "some pictures are nearly clean"
     assert 8 < errors.max() < 40, "some are bad, none is lost"

@@ -2,18 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-apps test-slow fuzz soak lint
+.PHONY: setup demo docs test test-apps test-slow fuzz soak lint
 
 setup: .venv/.installed
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[export,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[export,dev,docs]"
 	touch $@
 
 demo: setup
 	$(BIN)/edge-scs demo --out demo
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: setup
 	$(BIN)/python -m pytest -n 2 -m "not slow and not fuzz"

@@ -1,4 +1,4 @@
-"""Side by side, each suite in one interleaved call: the tables of docs/performance.md.
+"""Side by side, each suite in one interleaved call: the tables of docs/performance.md and docs/log/performance.md.
 
     python benchmarks/latency.py targets        # the speed and size that this project promises, at one thread
     python benchmarks/latency.py networks       # ours beside PCARN, PCARN-M and EDSR in ExecuTorch

@@ -1,4 +1,4 @@
-"""Float, quantised only (PTQ) and fine-tuned (QAT) side by side: the tables of docs/quantization.md.
+"""Float, quantised only (PTQ) and fine-tuned (QAT) side by side: the tables of docs/log/quantisation.md.
 
     python benchmarks/quantization.py edge_scs_m --ptq runs/m_ptq/int8.safetensors --bench DIR
 

@@ -14,7 +14,7 @@
 
 Nothing here resizes to a size that is known only at run time: ``colour`` and ``decode`` sample bilinearly by two matrix
 products with thin matrices that the caller fills (two numbers a row), which XNNPACK does faster than a gather
-(docs/export.md has the measurement).
+(docs/log/export.md has the measurement).
 """
 
 import copy

@@ -127,7 +127,7 @@ class DeployedTexture(nn.Module):
     """The texture branch, its global cascade written as a sum: W [a, b] = W_a a + W_b b, and the residual W_a a + a.
 
     In int8, what is joined shares one range: the first blocks' outputs, which are small, would have the steps of the
-    last one's, which are not (docs/quantization.md). In float it makes no difference, nor in time.
+    last one's, which are not (docs/log/quantisation.md). In float it makes no difference, nor in time.
 
     Shapes: as ``TextureBranch``.
     """

@@ -73,7 +73,7 @@ def average(x: Tensor, kernel: tuple[int, int]) -> Tensor:
 class LumaChroma(nn.Module):
     """RGB (n, 3, h, w) in [0, 1] -> luma (n, 1, h, w) in [0, 1] and chroma (n, 2, h, w) in [-0.5, 0.5], BT.601.
 
-    A convolution, and a module that can stay float in int8 networks: docs/quantization.md says what products with
+    A convolution, and a module that can stay float in int8 networks: docs/log/quantisation.md says what products with
     single numbers came to.
     """
 

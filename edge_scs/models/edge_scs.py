@@ -74,7 +74,7 @@ class TextureBranch(nn.Module):
         super().__init__()
         c = config.channels
         self.stem = conv3x3(1, c)
-        with torch.no_grad():  # the blocks start around the mean luma: +0.017 dB (docs/experiments.md)
+        with torch.no_grad():  # the blocks start around the mean luma: +0.017 dB (docs/log/round-8.md)
             self.stem.bias.copy_(-MEAN_LUMA * self.stem.weight.sum((1, 2, 3)))  # type: ignore[union-attr]
         self.blocks = nn.ModuleList(
             RecursiveBlock(

@@ -96,7 +96,7 @@ class ContinuousHead(nn.Module):
     of ours: three linear layers, not four, and pixel centres, not aligned corners (SCSNet itself keeps its own).
 
     What the perceptron says is added to an x4 picture, ``fine``, sampled bilinearly at the same points. It comes from a
-    PixelShuffle head of this head's own, ``finest``, which learns what bilinear sampling will blur (docs/experiments.md
+    PixelShuffle head of this head's own, ``finest``, which learns what bilinear sampling will blur (docs/log/round-3.md
     has the gain of both).
 
     Shapes: features (n, channels, h, w), base (n, 3, h, w), size (H, W) -> (n, 3, H, W); fine (n, 3, 4 h, 4 w).

@@ -97,7 +97,7 @@ def _describe_scsnet(name: str, model: nn.Module) -> Description:
         halo=model.halo,
         reference=model.config.reference,
         published=scsnet.PUBLISHED,
-        no_export="its instance norms and LAB to sRGB stop the converters (docs/scsnet.md)",
+        no_export="its instance norms and LAB to sRGB stop the converters (docs/papers/scsnet.md)",
     )
 
 

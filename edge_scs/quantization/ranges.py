@@ -1,7 +1,7 @@
 """Activation ranges: measured on photographs, then frozen, and carried from one picture size to another.
 
 torchao's fake quantisers would follow a moving average of each activation's range during training; here the ranges are
-measured once, over photographs, and left alone (docs/quantization.md). Weights keep their observers: a weight's range
+measured once, over photographs, and left alone (docs/quantise.md). Weights keep their observers: a weight's range
 is that of the weight as it is.
 """
 

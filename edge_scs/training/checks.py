@@ -63,7 +63,7 @@ def _shapes(part: nn.Module) -> dict[str, torch.Size]:
 
 
 def warn_of_emulation(recipe: Recipe, device: torch.device, say: Callable[[str], None]) -> None:
-    """Say so where a processor computes bf16 by float32: steps took ten times as long (docs/training.md)."""
+    """Say so where a processor computes bf16 by float32: steps took ten times as long (docs/train.md)."""
     if recipe.precision != "bf16" or device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -129,7 +129,7 @@ def test_a_missing_quantiser_says_what_to_install(tied: nn.Module, monkeypatch: 
 
 
 def test_preparing_and_converting_need_nothing_compiled_of_executorch() -> None:
-    """So its Python files alone do, on a machine whose torch its libraries do not fit (docs/quantization.md)."""
+    """So its Python files alone do, on a machine whose torch its libraries do not fit (docs/quantise.md)."""
     code = (
         "import sys, torch\n"
         "from edge_scs.quantization.prepare import convert, prepare\n"

@@ -49,6 +49,18 @@ def test_quality_prints_its_tables(
     assert "nan" not in said
 
 
+def test_degraded_prints_its_tables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds = ["--kinds", "clean", "noise 20", "old"]
+    run(monkeypatch, "degraded.py", "--bench", folder, "--model", "edge_scs_s", "--restoration", 0, *kinds, "--flat")
+    said = capsys.readouterr().out
+    gains = next(line for line in said.splitlines() if "restoration 0, gain" in line).split("|")[2:5]
+    assert float(gains[0]) > 0.3
+    assert "| bicubic, deviation on flat areas, levels | " in said
+    assert "nan" not in said
+
+
 def test_held_out_prints_its_table(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,7 +78,7 @@ class StepBatches(Dataset[Batch]):
             windows, shifts = second_views(windows, self.photographs, rng)
         references = None
         if data.reference_every and step % data.reference_every == data.reference_every - 1:
-            references = draw_references(n, data, rng)
+            references = draw_references(n, data.foreign_references, rng, data.spoiled_references, data.views)
         chroma_ratio = float(rng.uniform(1.5, 8.0))
 
         own = range(self.rank * data.batch, (self.rank + 1) * data.batch)
@@ -263,16 +263,18 @@ class References:
         return small
 
 
-def draw_references(n: int, data: DataSection, rng: np.random.Generator) -> References:
+def draw_references(
+    n: int, foreign: float, rng: np.random.Generator, spoiled: float = 0.0, views: int = 1
+) -> References:
     """References for n images: the same image, flipped and elastically deformed (SCSNet 4.1, Simard et al. 2003); a
-    share ``foreign_references`` gets the next image of the batch instead, a share ``spoiled_references`` a reference
+    share ``foreign`` gets the next image of the batch, of ``views`` each, instead; a share ``spoiled`` gets a reference
     without true colour.
     """
     own = np.arange(n)
-    order = np.where(rng.random(n) < data.foreign_references, (own + data.views) % n, own)
+    order = np.where(rng.random(n) < foreign, (own + views) % n, own)
     mirrored = torch.from_numpy(rng.random(n) < 0.5).reshape(n, 1, 1, 1)
     noise = rng.uniform(-1, 1, size=(n, 2, REFERENCE_SIDE, REFERENCE_SIDE)).astype(np.float32)
-    spoilers = [_draw_spoiler(rng) if data.spoiled_references > rng.random() else None for _ in range(n)]
+    spoilers = [_draw_spoiler(rng) if spoiled > rng.random() else None for _ in range(n)]
     return References(order.tolist(), mirrored, torch.from_numpy(noise), spoilers)
 
 

@@ -262,7 +262,7 @@ class Family:
             small = to_lr(hr if coloured else grey(hr).expand(-1, 3, -1, -1), lr)
         given = [small]
         if reference:
-            plan = draw_references(len(hr), DataSection(), rng or np.random.default_rng(0))
+            plan = draw_references(len(hr), 0.25, rng or np.random.default_rng(0))
             given.append(plan.make(hr[plan.order], slice(None)))
         return [x.to(self.device).contiguous() for x in given]
 

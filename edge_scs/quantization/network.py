@@ -102,12 +102,14 @@ def save(path: Path, name: str, quantised: Quantised, extra: Mapping[str, str] |
     loading.save(path, name, quantised.network, spec, dtype=torch.float16)
 
 
-def load(model: str, weights: Path | None = None, allow_untrained: bool = False) -> Loaded:
+def load(model: str, weights: Path | None = None, allow_untrained: bool = False, amount: float | None = 0.0) -> Loaded:
     """A quantised network by name (the shipped one), by name with a file, or by file. There are no untrained ones.
+
+    ``amount`` of restoration: of a name's shipped weights 0 or 1; a file holds one end or the other.
 
     Raises InputError like ``weights.loading.load``, and for a file that holds a float network.
     """
-    loaded = loading.load(model, weights, quantised=True)
+    loaded = loading.load(model, weights, quantised=True, amount=amount)
     try:
         keep_float = [str(name) for name in json.loads(loaded.spec["quantised"])["keep_float"]]
         ranges = {

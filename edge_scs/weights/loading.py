@@ -15,6 +15,7 @@ from edge_scs.errors import InputError
 from edge_scs.files import write_atomically
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
+from edge_scs.weights import restoration
 
 SHIPPED = Path(__file__).parent
 REGISTRY = "SHA256SUMS"  # of what is shipped, beside it: `sha256sum -c SHA256SUMS` reads it too
@@ -35,6 +36,7 @@ class Loaded:
     description: Description
     source: str
     spec: dict[str, str] = field(default_factory=dict)
+    restoration: float = 0.0  # how far towards the restoring end (``weights.restoration``)
 
     @property
     def origin(self) -> str:
@@ -42,9 +44,9 @@ class Loaded:
         return "shipped" if Path(self.source).parent == SHIPPED else self.source
 
 
-def shipped_file(name: str, quantised: bool = False) -> Path | None:
-    """The shipped weights of a registered model, or None."""
-    path = SHIPPED / f"{name}{'_int8' if quantised else ''}.safetensors"
+def shipped_file(name: str, quantised: bool = False, restoring: bool = False) -> Path | None:
+    """The shipped weights of a registered model, or None. ``restoring``: the other end (``weights.restoration``)."""
+    path = SHIPPED / f"{name}{restoration.SUFFIX if restoring else ''}{'_int8' if quantised else ''}.safetensors"
     return path if path.exists() else None
 
 
@@ -64,17 +66,23 @@ def _check_shipped(path: Path) -> None:
 
 
 def load(
-    model: str, weights: Path | str | None = None, allow_untrained: bool = False, quantised: bool = False
+    model: str,
+    weights: Path | str | None = None,
+    allow_untrained: bool = False,
+    quantised: bool = False,
+    amount: float | None = 0.0,
 ) -> Loaded:
     """Load a network by name (its shipped weights), by name with a weights file, or by checkpoint path.
 
+    ``amount`` of restoration, 0 to 1: 0 is the clean end, which benchmarks are measured with; None is the default for
+    images of unknown origin, where the weights have a restoring end.
     ``quantised`` is for ``quantization.network.load``, which knows what to do with such a checkpoint's float weights.
     Raises InputError for an unknown name, a model without shipped weights (unless ``allow_untrained``: seeded random
     weights, enough to count and time), a file that is no safetensors checkpoint of ours, one of another network, or a
     shipped one whose SHA-256 is not the registered one.
     """
     if model in registry.MODELS:
-        path = Path(weights) if weights else shipped_file(model, quantised)
+        path = Path(weights) if weights else _shipped_end(model, quantised, amount)
         if path is None and allow_untrained:
             with torch.random.fork_rng():
                 torch.manual_seed(0)
@@ -85,13 +93,27 @@ def load(
             raise InputError(f"{model}: no {kind} are shipped; give --weights FILE, or train it first")
         if not weights:
             _check_shipped(path)
-        return _load_file(path, model, quantised)
+        return _load_file(path, model, quantised, amount)
     path = Path(model)
     if path.suffix == ".safetensors" or path.exists():
         if weights:
             raise InputError(f"{model}: is a file already; --weights goes with a model's name")
-        return _load_file(path, None, quantised)
+        return _load_file(path, None, quantised, amount)
     raise InputError(f"{model}: no such model or checkpoint; {_nearest(model)}")
+
+
+def _shipped_end(model: str, quantised: bool, amount: float | None) -> Path | None:
+    """The shipped file to start from. int8 weights cannot be blended, so there is one file for either end."""
+    if not quantised:
+        return shipped_file(model)
+    other = shipped_file(model, quantised, restoring=True)
+    amount = (restoration.DEFAULT if other else 0.0) if amount is None else amount
+    restoration.check_amount(amount)
+    if amount not in (0, 1):
+        raise InputError(f"restoration {amount:g}: int8 weights cannot be blended; choose 0 or 1, or float weights")
+    if amount and other is None:
+        raise InputError(f"{model}: no int8 weights of its restoring end are shipped; choose --restoration 0")
+    return other if amount else shipped_file(model, quantised)
 
 
 def create(name: str, config: dict[str, object], where: str) -> nn.Module:
@@ -154,8 +176,10 @@ def is_quantised(path: Path) -> bool:
         return False
 
 
-def _load_file(path: Path, expected: str | None, quantised: bool) -> Loaded:
+def _load_file(path: Path, expected: str | None, quantised: bool, amount: float | None = 0.0) -> Loaded:
     state, spec = read_safetensors(path)
+    if restoration.SPEC in spec and "quantised" not in spec:
+        raise InputError(f"{path}: holds a restoring end alone; name the clean weights beside it, and --restoration")
     if "quantised" in spec and not quantised:
         raise InputError(f"{path}: a quantised checkpoint; export it (--target xnnpack-int8) or evaluate it --int8")
     if quantised and "quantised" not in spec:
@@ -170,8 +194,27 @@ def _load_file(path: Path, expected: str | None, quantised: bool) -> Loaded:
     except _MISFITS as error:
         why = str(error)[:200]  # it may quote the spec
         raise InputError(f"{path}: its spec does not fit {name} ({why}); convert or train it again") from error
+    if quantised:
+        amount = float(spec.get(restoration.SPEC, 0))
+    else:
+        state, amount = _restored(state, path, amount)
     load_state(model, state, path)
-    return Loaded(name, model.eval(), registry.describe(name, model), str(path), spec)
+    return Loaded(name, model.eval(), registry.describe(name, model), str(path), spec, amount)
+
+
+def _restored(state: dict[str, Tensor], path: Path, amount: float | None) -> tuple[dict[str, Tensor], float]:
+    """The state, blended with the restoring end beside its file, and the amount that ``None`` stands for."""
+    other = restoration.restoring_file(path)
+    amount = (restoration.DEFAULT if other else 0.0) if amount is None else amount
+    restoration.check_amount(amount)
+    if not amount:
+        return state, 0.0
+    if other is None:
+        wanted = path.with_name(f"{path.stem}{restoration.SUFFIX}.safetensors").name
+        raise InputError(f"{path}: has no restoring end ({wanted} beside it); choose --restoration 0")
+    if other.parent == SHIPPED:
+        _check_shipped(other)
+    return restoration.blended(state, read_safetensors(other)[0], amount, other), amount
 
 
 def _config(spec: dict[str, str]) -> dict[str, object]:

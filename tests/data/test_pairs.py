@@ -114,7 +114,7 @@ def test_modes_alternate(photographs):
 def test_own_references_keep_the_colours_and_move_the_pixels(photographs):
     hr = photographs[0][None, :, :256, :256].repeat(6, 1, 1, 1)
     hr[3:] = 255 - hr[3:]
-    own = draw_references(6, DataSection(foreign_references=0.0), rng=np.random.default_rng(0)).make(hr, slice(None))
+    own = draw_references(6, foreign=0.0, rng=np.random.default_rng(0)).make(hr, slice(None))
     plain = torch.nn.functional.interpolate(hr.float() / 255, (128, 128), mode="bilinear", antialias=True)
     assert own.shape == (6, 3, 128, 128)
     assert (own.mean((2, 3)) - plain.mean((2, 3))).abs().max() < 0.06
@@ -126,7 +126,7 @@ def test_own_references_keep_the_colours_and_move_the_pixels(photographs):
 
 def test_foreign_references_show_another_picture(photographs):
     hr = torch.stack([torch.full((3, 64, 64), 10), torch.full((3, 64, 64), 200)]).to(torch.uint8)
-    plan = draw_references(2, DataSection(foreign_references=1.0), rng=np.random.default_rng(0))
+    plan = draw_references(2, foreign=1.0, rng=np.random.default_rng(0))
     foreign = plan.make(hr[plan.order], slice(None))
     assert (foreign.mean((1, 2, 3)) * 255 - torch.tensor([200.0, 10.0])).abs().max() < 2
 
@@ -183,9 +183,8 @@ def test_the_second_view_is_the_same_image_mirrored_and_shifted(photographs):
 
 def test_spoiled_references_lose_their_true_colour(photographs):
     hr = photographs[0][None, :, :128, :128].repeat(24, 1, 1, 1)
-    data = DataSection(spoiled_references=1.0, foreign_references=0.0)
-    kept = draw_references(24, replace(data, spoiled_references=0.0), np.random.default_rng(0))
-    plan = draw_references(24, data, np.random.default_rng(0))
+    kept = draw_references(24, 0.0, np.random.default_rng(0))
+    plan = draw_references(24, 0.0, np.random.default_rng(0), spoiled=1.0)
     spoiled, true = (replace(p, mirrored=kept.mirrored, noise=kept.noise).make(hr, slice(None)) for p in (plan, kept))
     assert ((spoiled - true).abs().mean((1, 2, 3)) > 0.01).all()
     grey = (spoiled.amax(1) - spoiled.amin(1)).flatten(1).amax(1) < 1e-5

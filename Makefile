@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo docs test test-apps test-slow fuzz soak lint
+.PHONY: setup demo docs test test-wheel test-apps test-slow fuzz soak lint
 
 setup: .venv/.installed
 
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[export,dev,docs]"
@@ -20,6 +20,9 @@ docs: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 -m "not slow and not fuzz"
+
+test-wheel: setup
+	.ci/wheel $(BIN)/python
 
 test-apps: setup
 	$(BIN)/python apps/test.py

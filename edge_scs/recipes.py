@@ -1,12 +1,12 @@
 """Recipes: TOML in, dataclasses out. A key that is not known is an error that names the nearest one that is."""
 
-import difflib
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from edge_scs.errors import InputError
+from edge_scs import presets
+from edge_scs.errors import InputError, did_you_mean
 
 # What a recipe file may measure, and any number in its [config].
 MAX_BYTES, MAX_WIDTH = 1 << 20, 1024
@@ -114,19 +114,21 @@ class Recipe:
     config: dict[str, Any] = field(default_factory=dict)  # overrides of the registered network's fields
 
 
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe; ``overrides`` are ``--set`` texts like ``stage.texture.steps=100``.
+def load_recipe(recipe: Path | str, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe: a TOML file, or the name of a shipped one ("edge_scs_m").
 
-    Raises InputError: no such file, no TOML, an unknown or missing key, a value of the wrong type.
+    ``overrides`` are ``--set`` texts like ``stage.texture.steps=100``. Raises InputError: no such recipe, no TOML, an
+    unknown or missing key, a value of the wrong type.
     """
-    recipe = build(Recipe, read_table(path, overrides), str(path))
-    _check_widths(recipe.config, f"{path}: config")
-    for name in recipe.stages:
-        if name not in recipe.stage:
+    path = presets.find("recipes", recipe)
+    plan: Recipe = build(Recipe, read_table(path, overrides), str(path))
+    _check_widths(plan.config, f"{path}: config")
+    for name in plan.stages:
+        if name not in plan.stage:
             raise InputError(f"{path}: stages names {name!r}, but there is no table [stage.{name}]")
-    if not recipe.stages:
-        raise InputError(f"{path}: stages is empty; name at least one of {', '.join(recipe.stage)}")
-    return recipe
+    if not plan.stages:
+        raise InputError(f"{path}: stages is empty; name at least one of {', '.join(plan.stage)}")
+    return plan
 
 
 def _check_widths(value: Any, where: str) -> None:
@@ -145,10 +147,10 @@ def read_table(path: Path, overrides: list[str] | None = None) -> dict[str, Any]
     """A TOML file with ``--set`` texts applied. Raises InputError."""
     try:
         if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: larger than {MAX_BYTES >> 10} KB, no recipe; name one such as recipes/*.toml")
+            raise InputError(f"{path}: larger than {MAX_BYTES >> 10} KB, not a recipe; give one such as edge_scs_m")
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a recipe such as recipes/*.toml") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not valid TOML ({error})") from error
     for text in overrides or []:
@@ -161,9 +163,7 @@ def build(cls: type, table: dict[str, Any], where: str) -> Any:
     hints, known = get_type_hints(cls), {f.name: f for f in fields(cls)}
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise InputError(f"{where}: unknown key {key!r}; {hint}")
+            raise InputError(f"{where}: unknown key {key!r}; {did_you_mean(key, known)}")
     required = [f.name for f in fields(cls) if _required(f)]
     for key in required:
         if key not in table:

@@ -15,7 +15,7 @@ ORDER = (
     "data", "metrics", "recipes", "weights", "models", "color", "images",
 )  # fmt: skip
 # Anyone may import these; they import nothing of ours but each other.
-COMMON = ("errors", "files", "side_by_side")
+COMMON = ("errors", "files", "presets", "side_by_side")
 NEVER = ("executorch", "coremltools", "torchao")
 
 

@@ -40,7 +40,7 @@ def export(
     else:
         for manifest in manifests:
             print(f"{manifest.path}\n  {manifest.summary()}")
-    if any(refusal.failed for refusal in refused):
+    if not manifests or any(refusal.failed for refusal in refused):
         raise typer.Exit(2)
 
 

@@ -11,7 +11,7 @@ from edge_scs.errors import InputError
 
 @app.command()
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m.toml.")],
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe, such as edge_scs_m, or a TOML file.")],
     data: Annotated[
         list[Path] | None, typer.Option(help="Photographs: a folder or tar shards; again for more.")
     ] = None,
@@ -44,7 +44,7 @@ def train(
 
 @app.command()
 def qat(
-    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as recipes/edge_scs_m_qat.toml.")],
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe, such as edge_scs_m_qat, or a TOML file.")],
     weights: Annotated[str, typer.Option(help="The float network: a name with shipped weights, or a checkpoint.")],
     data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/qat"),

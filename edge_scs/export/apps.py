@@ -26,7 +26,7 @@ from edge_scs.export.publishing import alone, uninterrupted
 from edge_scs.export.targets import network_for
 from edge_scs.weights.loading import Loaded
 
-# A clone's apps/ folder, beside the package: the package is installed from a clone (editable).
+# A clone's apps/ folder, beside the package. An installed package has none: apps are built in a clone.
 FOLDER = Path(__file__).parents[2] / "apps"
 RESOURCES = {"android": "android/app/src/main/assets/models", "ios": "ios/App/Resources/Models"}
 LED = ":reference"  # after a preset's name: with the second input
@@ -85,14 +85,20 @@ def prepare_apps(
     say = progress or (lambda message: None)
     plans: list[tuple[str, Preset, Loaded]] = []
     for app in apps:
-        if not (folder / app).is_dir():
-            raise InputError(f"{folder / app}: no such app; run this in a clone of the repository, or give --into")
+        check_app(app, folder)
         for spec in presets or CHOICE[app]:
             preset = _preset(spec, app)
             network = network_for(preset, loaded, quantised)
             check(network, preset)
             plans.append((app, preset, network))
     return [_prepare(app, preset, network, folder / RESOURCES[app], say) for app, preset, network in plans]
+
+
+def check_app(app: str, folder: Path = FOLDER) -> None:
+    """Raise InputError unless ``folder`` holds the sources of this sample app."""
+    if not (folder / app).is_dir():
+        why = "the sample apps are in the repository, not in the installed package"
+        raise InputError(f"{folder / app}: no such app; {why}; run this in a clone, or give --into CLONE/apps")
 
 
 def others(prepared: Sequence[Prepared]) -> list[Path]:

@@ -1,18 +1,16 @@
 """Export presets: one TOML a deployment target, strict, user-editable."""
 
 import dataclasses
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_scs.errors import InputError
+from edge_scs import presets
+from edge_scs.errors import InputError, did_you_mean
 from edge_scs.recipes import build
 
-# A clone's export/ folder, beside the package: the package is installed from a clone (editable).
-FOLDER = Path(__file__).parents[2] / "export"
 DEFAULTS = {"executorch": "xnnpack-fp32", "coreml": "coreml-fp16"}
 BACKENDS = {"executorch": ("xnnpack", "vulkan", "coreml"), "coreml": ("mlprogram",)}
 PRECISIONS = {
@@ -115,14 +113,13 @@ class Preset:
 
 def _choose(where: str, key: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        near = difflib.get_close_matches(value, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use {' or '.join(map(repr, known))}"
+        hint = did_you_mean(value, known, f"use {' or '.join(known)}")
         raise InputError(f"{where}: {key} cannot be {value!r}; {hint}")
 
 
 def known() -> list[str]:
-    """Names of the presets in the clone's export/ folder."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    """Names of the shipped presets, sorted; never empty. Raises InputError when the installation has none."""
+    return presets.names("export")
 
 
 def load_preset(target: str | Path) -> Preset:
@@ -130,15 +127,7 @@ def load_preset(target: str | Path) -> Preset:
 
     Raises InputError: no such preset (naming the nearest), unreadable file, unknown key, missing key, wrong value.
     """
-    name = DEFAULTS.get(str(target), str(target))
-    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not path.is_file():
-        if name.endswith(".toml"):
-            raise InputError(f"{name}: no such preset file; known presets: {', '.join(known()) or 'none'}")
-        names = [*DEFAULTS, *known()]
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}, or a TOML file"
-        raise InputError(f"{target}: no such export target or preset; {hint}")
+    path = presets.find("export", DEFAULTS.get(str(target), target), also=DEFAULTS)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -64,13 +64,15 @@ def export_all(
     progress: Say | None = None,
     quantised: Finder | None = None,
 ) -> tuple[list[Manifest], list[Refusal]]:
-    """Export the network that ``find`` loads for every preset of the clone's export/ folder, side by side.
+    """Export the network that ``find`` loads for every shipped preset, side by side.
 
     Each process loads it for itself, so ``find`` and ``quantised`` must be such as can be pickled; arguments otherwise
     as in ``export_targets``. Presets that name their sizes themselves are left out where ``scale`` or ``lr`` is given.
     What fails or does not fit ends no other preset: it is a Refusal, in the order of the presets like the manifests.
     """
     changes = _changes(scale, lr)
+    if not known():
+        raise InputError("--target all: this installation has no presets; install edge-scs again")
     presets = [preset for preset in map(load_preset, known()) if not (changes and (preset.sizes or preset.continuous))]
     # The int8 presets go first, and to one process: making the int8 graph takes longest, and they share it.
     shared = [preset.replace(**changes) for preset in presets if preset.precision == "int8"]

@@ -5,7 +5,6 @@ parameters are the same tensors in all of them. Steps take the variants in turn.
 of what the checkpoint holds, so an interrupted run goes on exactly.
 """
 
-import difflib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from edge_scs.color import luma
 from edge_scs.data.degradation import grey, to_lr
 from edge_scs.data.pairs import draw_references, draw_windows
 from edge_scs.data.photographs import Photographs
-from edge_scs.errors import InputError
+from edge_scs.errors import InputError, did_you_mean
 from edge_scs.export.deploy import absorb, deploy
 from edge_scs.export.manifest import weights_sha256
 from edge_scs.files import sweep
@@ -313,8 +312,8 @@ def check_keep_float(names: Sequence[str], deployed: nn.Module) -> None:
     known = {name for name, _ in deployed.named_modules()}
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1) or sorted(n for n in known if n and "." not in n)
-            raise InputError(f"keep_float: the deployed network has no part {name!r}; try {', '.join(near)}")
+            hint = did_you_mean(name, known, f"try {', '.join(sorted(n for n in known if n and '.' not in n))}")
+            raise InputError(f"keep_float: the deployed network has no part {name!r}; {hint}")
 
 
 def _psnr(x: Tensor, y: Tensor) -> float:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edge_scs.errors import InputError
+from edge_scs import presets
+from edge_scs.errors import InputError, did_you_mean
 from edge_scs.models import registry
 from edge_scs.quantization.network import parse_variant
 from edge_scs.recipes import build, read_table
@@ -34,17 +35,21 @@ class QATRecipe:
     checkpoint_every: int = 50
 
 
-def load_qat_recipe(path: Path, overrides: list[str] | None = None) -> QATRecipe:
-    """Read a recipe; ``overrides`` are ``--set`` texts. Raises InputError naming the key and the mend."""
-    recipe: QATRecipe = build(QATRecipe, read_table(path, overrides), str(path))
-    if recipe.model not in registry.MODELS:
-        raise InputError(f"{path}: model: no network {recipe.model!r}; known: {', '.join(registry.names())}")
-    if not recipe.variants:
+def load_qat_recipe(recipe: Path | str, overrides: list[str] | None = None) -> QATRecipe:
+    """Read a recipe: a TOML file, or the name of a shipped one ("edge_scs_m_qat"); ``overrides`` are ``--set`` texts.
+
+    Raises InputError naming the key and the fix.
+    """
+    path = presets.find("recipes", recipe)
+    plan: QATRecipe = build(QATRecipe, read_table(path, overrides), str(path))
+    if plan.model not in registry.MODELS:
+        raise InputError(f"{path}: model: no network {plan.model!r}; {did_you_mean(plan.model, registry.names())}")
+    if not plan.variants:
         raise InputError(f"{path}: variants is empty; name at least one, such as x4")
-    if len(recipe.hr) != 2:
+    if len(plan.hr) != 2:
         raise InputError(f"{path}: hr must be rows and columns, such as [264, 336]")
-    for name in recipe.variants:
+    for name in plan.variants:
         scale, _ = parse_variant(name)
-        if scale < 1 or any(side % scale or side <= 0 for side in recipe.hr):
-            raise InputError(f"{path}: hr {recipe.hr} cannot be divided by {scale}, as variant {name} needs it")
-    return recipe
+        if scale < 1 or any(side % scale or side <= 0 for side in plan.hr):
+            raise InputError(f"{path}: hr {plan.hr} cannot be divided by {scale}, as variant {name} needs it")
+    return plan

@@ -5,7 +5,6 @@ the schema, the statistics must follow from the samples, the model must be one w
 needs its MultAdds, and a figure without its artifact means nothing), and an emulator's times are not a phone's.
 """
 
-import difflib
 import json
 import math
 import re
@@ -16,7 +15,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from edge_scs.errors import InputError
+from edge_scs.errors import InputError, did_you_mean
 from edge_scs.files import printable
 
 SCHEMA_VERSION = 1
@@ -212,8 +211,7 @@ def _no_number(text: str) -> None:
 def _check(table: dict[str, Any], fields: dict[str, Any], where: str, prefix: str) -> None:
     for key in table:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "leave it out"
+            hint = did_you_mean(key, fields, "leave it out")
             raise InputError(f"{where}: unknown key {printable(prefix + key)[:60]!r}; {hint}")
     for key, kind in fields.items():
         name = prefix + key

@@ -1,6 +1,5 @@
 """Weights in safetensors, with the spec that rebuilds their network in the metadata. No pickle is opened blindly."""
 
-import difflib
 import hashlib
 import json
 import os
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edge_scs.errors import InputError
+from edge_scs.errors import InputError, did_you_mean
 from edge_scs.files import write_atomically
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
@@ -99,7 +98,7 @@ def load(
         if weights:
             raise InputError(f"{model}: is a file already; --weights goes with a model's name")
         return _load_file(path, None, quantised, amount)
-    raise InputError(f"{model}: no such model or checkpoint; {_nearest(model)}")
+    raise InputError(f"{model}: no such model or checkpoint; {did_you_mean(model, registry.names())}")
 
 
 def _shipped_end(model: str, quantised: bool, amount: float | None) -> Path | None:
@@ -119,16 +118,11 @@ def _shipped_end(model: str, quantised: bool, amount: float | None) -> Path | No
 def create(name: str, config: dict[str, object], where: str) -> nn.Module:
     """A freshly initialised network, as ``registry.create`` makes it. Raises InputError that names ``where``."""
     if name not in registry.MODELS:
-        raise InputError(f"{where}: model {name!r}: {_nearest(name)}")
+        raise InputError(f"{where}: model {name!r}: {did_you_mean(name, registry.names())}")
     try:
         return registry.create(name, config)
     except _MISFITS as error:
         raise InputError(f"{where}: config does not fit {name} ({error})") from error
-
-
-def _nearest(name: str) -> str:
-    near = difflib.get_close_matches(name, registry.names(), n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(registry.names())}"
 
 
 def save(

@@ -11,12 +11,13 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
+from edge_scs import presets
 from edge_scs.cli import app as command_line
 from edge_scs.errors import InputError
 from edge_scs.export import apps
 from edge_scs.export.apps import CHOICE, RESOURCES, Prepared, others, prepare_apps
 from edge_scs.export.manifest import Manifest, read_manifest
-from edge_scs.export.presets import FOLDER, Preset
+from edge_scs.export.presets import Preset
 from edge_scs.export.verify import embedded_photographs, verify
 from edge_scs.models import registry
 from edge_scs.weights import loading
@@ -35,7 +36,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Mod
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The default one, of a size that is exported within a second or two."""
-    text = (FOLDER / "xnnpack-fp32.toml").read_text(encoding="utf-8")
+    text = presets.find("export", "xnnpack-fp32").read_text(encoding="utf-8")
     path = tmp_path_factory.mktemp("presets") / "tiny.toml"
     path.write_text(text.replace("[180, 320]", "[24, 32]").replace('"xnnpack-fp32"', '"tiny"'), encoding="utf-8")
     return str(path)
@@ -154,7 +155,7 @@ def test_models_of_earlier_choices_are_named(small: Loaded, preset: str, clone: 
         ("android", "coreml-fp16", "the android app runs"),
         ("android", "xnnpack-continuous", "artifacts of fixed sizes"),
         ("android", "xnnpack-fp23", "did you mean xnnpack-fp32"),
-        ("android", "xnnpack-fp32:referenz", "no such export target or preset"),
+        ("android", "xnnpack-fp32:referenz", "no such export preset"),
         ("tv", "xnnpack-fp32", "no such app"),
     ],
 )

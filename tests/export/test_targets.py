@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from edge_scs.cli import app as command_line
 from edge_scs.errors import InputError
 from edge_scs.export import targets
 from edge_scs.export.manifest import Manifest
@@ -112,3 +114,19 @@ def test_presets_are_made_side_by_side(tmp_path: Path, small: Loaded) -> None:
     assert {refusal.preset for refusal in refused} == {"xnnpack-int8", "coreml-w8a8"}  # nothing quantised it
     assert any(line.startswith("[xnnpack-fp32] verifying") for line in said)
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".partial")]
+
+
+def test_a_table_without_a_row_is_a_failure(
+    tmp_path: Path, small: Loaded, monkeypatch: pytest.MonkeyPatch, at_once: list[str]
+) -> None:
+    def refuse(*_: object) -> Manifest:
+        raise UnsupportedError("it: has no export")
+
+    monkeypatch.setattr(targets, "export_model", refuse)
+    command = ["export", str(small.source), "--target", "all", "-o", str(tmp_path)]
+    result = CliRunner().invoke(command_line, command)
+    assert result.exit_code == 2
+    assert "xnnpack-fp32: refused: it: has no export" in result.stdout
+    monkeypatch.setattr("edge_scs.presets.folder", lambda kind: tmp_path)  # an installation that lost its presets
+    with pytest.raises(InputError, match="no presets"):
+        export_all(partial(loading.load, small.source), tmp_path)

@@ -106,7 +106,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("p90_ms", None, "p90_ms"),
     ("load_ms", -3.0, "load_ms"),
     ("first_ms", True, "first_ms"),
-    ("median", 4.2, "unknown key 'median'; did you mean 'median_ms'"),
+    ("median", 4.2, "unknown key 'median'; did you mean median_ms?"),
 ]
 # What a schema cannot say.
 WRONG_INSIDE: list[tuple[str, Any, str]] = [

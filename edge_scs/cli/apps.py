@@ -30,14 +30,14 @@ def prepare(
     json_: Json = False,
 ) -> None:
     """Export models, prove them, and lay them with manifest and golden pair into the apps' resources."""
+    from edge_scs.api import load_network
     from edge_scs.export.apps import FOLDER, check_app, others, prepare_apps
     from edge_scs.quantization.network import load as load_int8
-    from edge_scs.weights.loading import is_quantised, load
 
     chosen = [name for name, wanted in (("android", android), ("ios", ios)) if wanted] or ["android", "ios"]
     for name in chosen:
         check_app(name, into or FOLDER)
-    loaded = (load_int8 if is_quantised(weights or Path(model)) else load)(model, weights)
+    loaded = load_network(model, weights)
     prepared = prepare_apps(
         loaded, chosen, preset or (), into or FOLDER, quantised=lambda: load_int8(loaded.name), progress=say
     )

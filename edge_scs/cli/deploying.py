@@ -21,12 +21,12 @@ def export(
     json_: Json = False,
 ) -> None:
     """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
+    from edge_scs.api import load_network
     from edge_scs.export.table import render
     from edge_scs.export.targets import Refusal, export_all, export_targets
     from edge_scs.quantization.network import load as load_int8
-    from edge_scs.weights.loading import is_quantised, load
 
-    find = partial(load_int8 if is_quantised(weights or Path(model)) else load, model, weights)
+    find = partial(load_network, model, weights)
     loaded, refused = find(), list[Refusal]()
     quantised = partial(load_int8, loaded.name)
     if target == "all":
@@ -51,14 +51,9 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Prove an artifact again, anywhere: on real photographs, in dB against the eager model."""
-    from edge_scs.export.manifest import read_manifest
-    from edge_scs.export.verify import load_named
-    from edge_scs.export.verify import verify as prove
-    from edge_scs.quantization.network import load as load_int8
+    from edge_scs import api
 
-    manifest = read_manifest(artifact)
-    model = load_named(artifact, manifest, weights, load_int8) if manifest.precision == "int8" else None
-    parity = prove(artifact, model, weights=weights)
+    parity = api.verify(artifact, weights=weights)
     if json_:
         emit(parity.to_dict())
     else:

@@ -20,12 +20,10 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """PSNR and SSIM by the published protocols, with bicubic beside them."""
+    from edge_scs.api import load_network
     from edge_scs.evaluate import evaluate as measure
-    from edge_scs.quantization.network import load as load_int8
-    from edge_scs.weights.loading import is_quantised, load
 
-    quantised = int8 or is_quantised(weights or Path(model))
-    result = measure((load_int8 if quantised else load)(model, weights), data, scale, say=say, lpips=True)
+    result = measure(load_network(model, weights, "int8" if int8 else None), data, scale, say=say, lpips=True)
     if json_:
         emit(result)
         return

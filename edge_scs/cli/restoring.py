@@ -45,19 +45,17 @@ def enhance(
     """Restore pictures or folders: grey to colour, small to large. Exit code 3: some could not be done."""
     from functools import partial
 
-    from edge_scs.enhance.enhancer import make_predictor
-    from edge_scs.enhance.folder import enhance_files
-    from edge_scs.enhance.plan import suffix_of
+    from edge_scs import api
     from edge_scs.enhance.ranks import is_main
-    from edge_scs.enhance.workers import threads_each
     from edge_scs.files import printable
 
-    suffix = suffix_of(format_)
-    make = partial(make_predictor, model, weights, runtime, artifact, tile or None, device)
-    summary = enhance_files(
-        inputs, out, make(), scale, size, reference, keep_colour, suffix=suffix, quality=quality, resume=resume,
-        max_output_pixels=max_output_pixels, overwrite_sources=overwrite_sources, dry_run=dry_run, jobs=jobs,
-        make=partial(make, threads=threads_each(jobs)), say=say,
+    make = partial(
+        api.make_engine, model, weights, runtime=runtime, artifact=artifact, tile=tile or None, device=device
+    )
+    summary = api.enhance(
+        inputs, out, model=api.Model(model, "", make), scale=scale, size=size, reference=reference,
+        keep_colour=keep_colour, format=format_, quality=quality, max_output_pixels=max_output_pixels,
+        overwrite_sources=overwrite_sources, resume=resume, dry_run=dry_run, jobs=jobs, progress=True, say=say,
     )  # fmt: skip
     for path, target, (h, w) in summary.planned:
         print(f"{printable(path)} -> {printable(target)} {w}x{h}")

@@ -43,11 +43,11 @@ def restore(
     check_target(target, scan.size)
     strips = enhancer.strips(scan.pixels, scan.size, reference, wanted.keep_colour, progress)
     channels = 3 if scan.alpha is None else 4
-    write_picture(target, _finished(strips, scan), scan.size, channels, scan.metadata, wanted.quality)
+    write_picture(target, finished(strips, scan), scan.size, channels, scan.metadata, wanted.quality)
     return scan.notes
 
 
-def _finished(strips: Iterator[Picture], scan: Scan) -> Iterator[Picture]:
+def finished(strips: Iterator[Picture], scan: Scan) -> Iterator[Picture]:
     """Strips as they are written: no longer premultiplied, in the picture's own colour space, with their alpha."""
     opaque = scan.alpha is None or int(scan.alpha.min()) == scan.top
     row = 0

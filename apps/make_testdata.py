@@ -22,7 +22,7 @@ from edge_scs.enhance.fixed import FixedPredictor
 from edge_scs.enhance.pictures import as_grey, shrink_reference, to_picture, to_tensor
 from edge_scs.enhance.tiles import fixed_axis
 from edge_scs.export.manifest import capped_psnr
-from edge_scs.report.devices import statistics as device_statistics
+from edge_scs.phones.results import statistics as device_statistics
 
 sys.path.insert(0, str(Path(__file__).parent))
 import manifest_cases

@@ -16,11 +16,11 @@ import argparse
 import sys
 
 from edge_scs.errors import InputError
-from edge_scs.report.latency import all_threads, bench
-from edge_scs.report.machine import environment
-from edge_scs.report.roofline import machine_peak
-from edge_scs.report.stage_times import measure_stages
-from edge_scs.report.tables import latency_table, stage_table
+from edge_scs.measure.latency import all_threads, bench
+from edge_scs.measure.machine import environment
+from edge_scs.measure.roofline import machine_peak
+from edge_scs.measure.stage_times import measure_stages
+from edge_scs.measure.tables import latency_table, stage_table
 from edge_scs.weights.loading import load
 
 OURS = ["edge_scs_m", "edge_scs_s"]

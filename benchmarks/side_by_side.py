@@ -14,8 +14,8 @@ from pathlib import Path
 
 from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
-from edge_scs.report.latency import bench
-from edge_scs.report.mult_adds import model_row
+from edge_scs.measure.latency import bench
+from edge_scs.measure.mult_adds import model_row
 from edge_scs.weights.importing import import_weights
 from edge_scs.weights.loading import Loaded, load
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_scs.demo import photograph
+from edge_scs.samples import photograph
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -72,7 +72,7 @@ def test_held_out_prints_its_table(
 
 def test_the_contact_sheet_is_a_picture(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "edge_scs.demo.photograph", lambda name: np.asarray(Image.open(folder / "B100" / "chelsea.png"))
+        "edge_scs.samples.photograph", lambda name: np.asarray(Image.open(folder / "B100" / "chelsea.png"))
     )
     run(monkeypatch, "contact_sheet.py", "--model", "edge_scs_s", "-o", tmp_path / "sheet.png")
     assert np.asarray(Image.open(tmp_path / "sheet.png")).std() > 30

@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from edge_scs.demo import JOBS, photograph, restore, sheet
+from edge_scs.demo import JOBS, sheet
+from edge_scs.samples import photograph, restore
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_scs"
 # Arrows run downwards in this list only.
 ORDER = (
-    "cli", "api", "reporting", "demo", "report", "evaluate", "inspection", "enhance", "quantization", "export",
-    "training", "data", "metrics", "recipes", "weights", "models", "color", "images",
+    "cli", "api", "demo", "report", "phones", "measure", "evaluate", "inspection", "samples", "enhance", "quantization",
+    "export", "training", "data", "metrics", "recipes", "weights", "models", "color", "images",
 )  # fmt: skip
 # Anyone may import these; they import nothing of ours but each other.
 COMMON = ("errors", "files", "presets", "side_by_side")

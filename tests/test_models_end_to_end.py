@@ -14,10 +14,10 @@ from PIL import Image
 from edge_scs import cli
 from edge_scs.errors import InputError
 from edge_scs.evaluate import run
+from edge_scs.measure import latency
+from edge_scs.measure.latency_worker import Subject
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
-from edge_scs.report import latency
-from edge_scs.report.latency_worker import Subject
 from edge_scs.weights.loading import load, save
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -146,7 +146,7 @@ class Android:
     def read_latency(self) -> str:
         """What a phone would write is accepted with its manifest; what an emulator would write is refused."""
         from edge_scs.errors import InputError
-        from edge_scs.report.devices import read_device_result, with_manifest
+        from edge_scs.phones.results import read_device_result, with_manifest
 
         written = sorted((self.work / "real" / "latency").glob("*.json"))
         if not written:

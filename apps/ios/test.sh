@@ -140,13 +140,13 @@ done
 check "swift-format has nothing to say" inside sh -c 'cd /src/ios && swift format lint --strict -r \
     --configuration .swift-format App/Sources EdgeSCSCore/Package.swift EdgeSCSCore/Sources EdgeSCSCore/Tests'
 
-if ! "$PYTHON" -c 'import edge_scs.report.devices' 2>/dev/null; then
-    skip "the report's reader: $PYTHON cannot import edge_scs.report.devices"
+if ! "$PYTHON" -c 'import edge_scs.phones.results' 2>/dev/null; then
+    skip "the report's reader: $PYTHON cannot import edge_scs.phones.results"
 elif [ -e "$root/src/latency.json" ]; then
     check "the report's reader takes the latency JSON that Swift wrote" "$PYTHON" -c '
 import sys
 from pathlib import Path
-from edge_scs.report.devices import read_device_result
+from edge_scs.phones.results import read_device_result
 read_device_result(Path(sys.argv[1]))' "$root/src/latency.json"
 fi
 if [ -n "$(find "$root/src/models" -name prepared.json)" ]; then

@@ -66,10 +66,10 @@ def bench(
         phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_)
         return
     from edge_scs.enhance.sizes import parse_size
-    from edge_scs.report.latency import all_threads
-    from edge_scs.report.latency import bench as measure
-    from edge_scs.report.modes import MODES
-    from edge_scs.report.tables import latency_table, stage_table
+    from edge_scs.measure.latency import all_threads
+    from edge_scs.measure.latency import bench as measure
+    from edge_scs.measure.modes import MODES
+    from edge_scs.measure.tables import latency_table, stage_table
 
     width, height = parse_size(lr)
     size, counts = (height, width), tuple(threads or all_threads(device))
@@ -92,8 +92,8 @@ def stages_of(
     models: list[str], device: str, lr: tuple[int, int], scale: float, threads: tuple[int, ...]
 ) -> dict[str, Any]:
     """{"stages": rows of ``measure_stages``, "machine": the roof at the first thread count}."""
-    from edge_scs.report.roofline import machine_peak
-    from edge_scs.report.stage_times import measure_stages
+    from edge_scs.measure.roofline import machine_peak
+    from edge_scs.measure.stage_times import measure_stages
     from edge_scs.weights.loading import load
 
     if device != "cpu":
@@ -134,8 +134,9 @@ def report(
     json_: Json = False,
 ) -> None:
     """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
+    from edge_scs.report.full import full_report
+    from edge_scs.report.markdown import render_markdown
     from edge_scs.report.page import EVERY_MODEL
-    from edge_scs.reporting import full_report
 
     if every and model:
         raise InputError("--all and --model: take one of them")
@@ -149,14 +150,14 @@ def report(
     if json_:
         emit(result.to_dict())
     else:
-        print(result.markdown)
+        print(render_markdown(result))
         say(f"written to {out}")
 
 
 @app.command()
 def models(json_: Json = False) -> None:
     """Every network: parameters, MultAdds at 720p, receptive field, weights, published figures beside ours."""
-    from edge_scs.report.mult_adds import models_table, models_text
+    from edge_scs.measure.mult_adds import models_table, models_text
 
     rows = models_table()
     if json_:

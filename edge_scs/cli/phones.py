@@ -16,9 +16,9 @@ def bench_on_phone(
 
     What ``bench`` tells and an app does not is None.
     """
-    from edge_scs.report import adb, iphone
-    from edge_scs.report.latency import RESULT
-    from edge_scs.report.rows import read_manifest
+    from edge_scs.measure.latency import RESULT
+    from edge_scs.measure.programs import artifact_manifest
+    from edge_scs.phones import adb, iphone
 
     rows = []
     for artifact in artifacts:
@@ -29,7 +29,7 @@ def bench_on_phone(
             row |= {key: result["model"][key] for key in ("lr", "hr")} | {"stored": str(path)}
         else:
             result = iphone.measure(Path(artifact), runs=runs, say=say)
-            ports = read_manifest(Path(artifact))
+            ports = artifact_manifest(Path(artifact))
             row |= {"lr": ports["inputs"][0]["shape"][-2:], "hr": ports["outputs"][0]["shape"][-2:]}
         told = (key for key in RESULT if key in result and key != "device")
         rows.append(row | {key: result[key] for key in told} | {"phone": result["device"]})

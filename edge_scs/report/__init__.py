@@ -1,0 +1,1 @@
+"""The report: measurements, quality and images as Markdown, JSON and one HTML page."""

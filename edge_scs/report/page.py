@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from edge_scs.files import write_atomically
+from edge_scs.measure.cache import Cache, bench_by_row
+from edge_scs.measure.latency import all_threads, bench
+from edge_scs.measure.machine import environment
+from edge_scs.measure.programs import artifact_manifest
 from edge_scs.models import registry
-from edge_scs.report.cache import Cache, bench_by_row
-from edge_scs.report.devices import read_device_result, with_manifest
-from edge_scs.report.latency import all_threads, bench
-from edge_scs.report.machine import environment
+from edge_scs.phones.results import read_device_result, with_manifest
+from edge_scs.report.comparison import Comparison
 from edge_scs.report.markdown import render_markdown
-from edge_scs.report.pictures import Comparison
 from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
-from edge_scs.report.rows import LR, SCALE, Row, eager_row, read_manifest, timed_row
+from edge_scs.report.rows import LR, SCALE, Row, eager_row, timed_row
 from edge_scs.weights.loading import load
 
 MODELS = ("pcarn_m", "edge_scs_m", "edge_scs_s")
@@ -61,7 +62,7 @@ def make_report(
     """
     machine = environment()
     manifests = sorted(
-        ((path, read_manifest(path)) for path in artifacts), key=lambda pair: pair[1]["model"] != models[0]
+        ((path, artifact_manifest(path)) for path in artifacts), key=lambda pair: pair[1]["model"] != models[0]
     )
     by_sha256 = {manifest["sha256"]: manifest for _, manifest in manifests}
     devices = [with_manifest(read_device_result(path), by_sha256, str(path)) for path in device_results]

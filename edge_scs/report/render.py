@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_scs.report.devices import HOT
+from edge_scs.measure.roofline import attainable
+from edge_scs.phones.results import HOT
+from edge_scs.report.comparison import Comparison
 from edge_scs.report.markdown import device_cells
-from edge_scs.report.pictures import Comparison
 from edge_scs.report.plot import STAGE_COLOURS, Point, quality_scatter, roofline, scatter, styles
 from edge_scs.report.published import published
 from edge_scs.report.result import Report, quality_words
-from edge_scs.report.roofline import attainable
 from edge_scs.report.rows import HR, LR, SCALE
 
 _FOLDER = Path(__file__).with_name("html")

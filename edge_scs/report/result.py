@@ -43,13 +43,6 @@ class Report:
         """The thread count that figures are for where only one is shown."""
         return self.threads[0] if self.threads else 1
 
-    @property
-    def markdown(self) -> str:
-        """The tables, for a terminal or a README."""
-        from edge_scs.report.markdown import render_markdown
-
-        return render_markdown(self)
-
     def notes(self) -> list[str]:
         """What a reader must know to trust the table."""
         e = self.environment

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_scs.errors import InputError
-from edge_scs.export import manifest as manifests
-from edge_scs.report.mult_adds import mult_adds_at, parameters
+from edge_scs.measure.mult_adds import mult_adds_at, parameters
 from edge_scs.weights.loading import Loaded, load
 
 SCALE = 4
@@ -92,13 +91,6 @@ def artifact_row(path: Path, manifest: dict[str, Any]) -> Row:
         precision=manifest["precision"],
         sha256=manifest["sha256"],
     )
-
-
-def read_manifest(artifact: Path) -> dict[str, Any]:
-    """The manifest beside an artifact. Raises InputError for anything but an artifact with our manifest beside it."""
-    if artifact.suffix not in (".pte", ".mlpackage") or not artifact.exists():
-        raise InputError(f"{artifact}: no .pte or .mlpackage artifact; export it first")
-    return manifests.read_manifest(artifact).to_dict()
 
 
 def timed_row(path: Path, manifest: dict[str, Any]) -> Row | None:

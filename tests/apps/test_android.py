@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import edge_scs
-from edge_scs.report import adb, devices
+from edge_scs.phones import adb
+from edge_scs.phones import results as devices
 
 ROOT = Path(__file__).parents[2]
 ANDROID = ROOT / "apps" / "android"
@@ -64,7 +65,7 @@ def test_the_core_is_free_of_android_and_the_screens_of_tensors() -> None:
 
 
 def test_adb_finds_what_it_starts_and_reads() -> None:
-    """edge_scs.report.adb starts BenchActivity by name, with these extras, and waits for these files."""
+    """edge_scs.phones.adb starts BenchActivity by name, with these extras, and waits for these files."""
     manifest = ElementTree.parse(MAIN / "AndroidManifest.xml").getroot()
     activities = {node.get(f"{SYSTEM}name"): node for node in manifest.iter("activity")}
     bench = activities[f"{adb.PACKAGE}.BenchActivity"]

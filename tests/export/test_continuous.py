@@ -21,9 +21,9 @@ from edge_scs.export.faults import psnr
 from edge_scs.export.pipeline import export_model
 from edge_scs.export.presets import load_preset
 from edge_scs.export.verify import embedded_photographs, prepare, verify
+from edge_scs.measure.latency import bench
 from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.models.heads import ContinuousHead, lr_coordinates, sample_bilinear
-from edge_scs.report.latency import bench
 from edge_scs.weights.loading import Loaded
 from tests.export.conftest import Exported
 

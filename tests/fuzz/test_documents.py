@@ -15,8 +15,8 @@ from fuzz.mutate import mutate
 from edge_scs.errors import InputError
 from edge_scs.export.manifest import Manifest, Parity, Port, read_manifest
 from edge_scs.models import registry
+from edge_scs.phones.results import read_device_result
 from edge_scs.recipes import load_recipe
-from edge_scs.report.devices import read_device_result
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
 from edge_scs.weights.importing import import_weights
 from edge_scs.weights.loading import load, save

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edge_scs.measure.mult_adds import count
 from edge_scs.models import ciaosr, implicit, registry
 from edge_scs.models.ciaosr import CiaoSR, CiaoSRConfig, NonLocalAttention
-from edge_scs.report.mult_adds import count
 
 TINY = {"encoder_options": {"channels": 4, "blocks": 1}, "hidden": 8}
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edge_scs.measure.mult_adds import count
 from edge_scs.models import registry, scsnet
 from edge_scs.models.scsnet import PixelMapping, SCSNet, SCSNetConfig, relative_positions, to_lab, to_rgb
-from edge_scs.report.mult_adds import count
 
 SMALL = SCSNetConfig(channels=4, blocks=2)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from report.chromium import Chromium, find_chromium
 
-from edge_scs.report.pictures import Comparison
+from edge_scs.report.comparison import Comparison
 from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from edge_scs.errors import InputError
-from edge_scs.report.artifacts import lower_for_timing
-from edge_scs.report.latency_worker import Subject
-from edge_scs.report.modes import Unavailable, prepare, time_on_cuda
+from edge_scs.measure.latency_worker import Subject
+from edge_scs.measure.modes import Unavailable, prepare, time_on_cuda
+from edge_scs.measure.programs import lower_for_timing
 from edge_scs.weights.loading import load
 
 
@@ -27,7 +27,7 @@ def test_modes_answer_alike(mode, tolerance):
 def test_without_a_compiler_compiling_is_left_out(tmp_path):
     code = """
 import torch
-from edge_scs.report.modes import Unavailable, prepare
+from edge_scs.measure.modes import Unavailable, prepare
 class Network(torch.nn.Module):
     def forward(self, x, hr):
         return x.sin() + 1

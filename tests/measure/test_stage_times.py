@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from edge_scs.cli.app import app
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import deploy
-from edge_scs.report import stage_times
-from edge_scs.report.stage_times import LoweredStages, Part, _apart, _without_inner, lower_stages, measure_stages
-from edge_scs.report.stages import REST
-from edge_scs.report.tables import stage_table
+from edge_scs.measure import stage_times
+from edge_scs.measure.stage_times import LoweredStages, Part, _apart, _without_inner, lower_stages, measure_stages
+from edge_scs.measure.stages import REST
+from edge_scs.measure.tables import stage_table
 from edge_scs.weights.loading import load
 
 KEYS = {
@@ -89,7 +89,7 @@ def test_a_scale_that_the_network_lacks():
 
 def test_the_command_prints_what_the_page_reads(monkeypatch):
     peak = {"gmac_s_peak": 40.0, "copy_gb_s": 20.0, "threads": 1}
-    monkeypatch.setattr("edge_scs.report.roofline.machine_peak", lambda threads: peak | {"threads": threads})
+    monkeypatch.setattr("edge_scs.measure.roofline.machine_peak", lambda threads: peak | {"threads": threads})
     timed = []
 
     def measure(loaded, threads, lr, scale):
@@ -98,7 +98,7 @@ def test_the_command_prints_what_the_page_reads(monkeypatch):
             stage_times._row("texture", 8_000_000, 8_000_000, 0.8, 1.0) | {"model": loaded.name, "runtime": "eager"}
         ]
 
-    monkeypatch.setattr("edge_scs.report.stage_times.measure_stages", measure)
+    monkeypatch.setattr("edge_scs.measure.stage_times.measure_stages", measure)
     arguments = ["bench", "edge_scs_s", "--stages", "--lr", "32x24", "--scale", "2", "--threads", "1", "--json"]
     result = CliRunner().invoke(app, arguments)
     found = json.loads(result.stdout)

@@ -2,9 +2,9 @@
 
 import torch
 
-from edge_scs.report import roofline
-from edge_scs.report.roofline import attainable, machine_peak
-from edge_scs.report.tables import stage_table, table
+from edge_scs.measure import roofline
+from edge_scs.measure.roofline import attainable, machine_peak
+from edge_scs.measure.tables import stage_table, table
 
 PEAK = {"gmac_s_peak": 40.0, "copy_gb_s": 20.0, "threads": 1}
 

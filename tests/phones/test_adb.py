@@ -20,9 +20,9 @@ from report.fake_adbd import FakePhone
 from edge_scs.cli.phones import bench_on_phone
 from edge_scs.errors import InputError
 from edge_scs.export.manifest import Manifest, Port
-from edge_scs.report import adb
-from edge_scs.report.adb import choose, measure, parse_devices, parse_thermal
-from edge_scs.report.latency import RESULT
+from edge_scs.measure.latency import RESULT
+from edge_scs.phones import adb
+from edge_scs.phones.adb import choose, measure, parse_devices, parse_thermal
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "apps" / "schema" / "latency.schema.json").read_text())
 LISTED = """* daemon not running; starting now at tcp:5037

@@ -20,8 +20,8 @@ from typing import Any
 import edge_scs
 from edge_scs.errors import InputError
 from edge_scs.files import write_atomically
-from edge_scs.report.latency import Say, bench
-from edge_scs.report.machine import environment
+from edge_scs.measure.latency import Say, bench
+from edge_scs.measure.machine import environment
 from edge_scs.weights.loading import shipped_file
 
 # Of ``machine.environment``: what says when, not where.

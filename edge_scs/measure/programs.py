@@ -1,11 +1,12 @@
-"""Artifacts that are only timed: lowered for a measurement, thrown away after it, and the memory that they plan."""
+"""Programs to be timed: artifacts with their manifests, and ones lowered for a measurement and thrown away after it."""
 
 from pathlib import Path
+from typing import Any
 
 from edge_scs.errors import InputError
 from edge_scs.export.manifest import artifact_sha256, manifest_path, read_manifest
 from edge_scs.export.quiet import require
-from edge_scs.report.modes import Unavailable
+from edge_scs.measure.modes import Unavailable
 
 PRESETS = {"executorch": "xnnpack-fp32", "int8": "xnnpack-int8"}
 
@@ -36,6 +37,13 @@ def lower_for_timing(subject: str, mode: str, lr: tuple[int, int], scale: float,
     path = folder / f"{Path(subject).stem}_{mode}.pte"
     path.write_bytes(lowered.content)
     return path
+
+
+def artifact_manifest(artifact: Path) -> dict[str, Any]:
+    """The manifest beside an artifact. Raises InputError for anything but an artifact with our manifest beside it."""
+    if artifact.suffix not in (".pte", ".mlpackage") or not artifact.exists():
+        raise InputError(f"{artifact}: no .pte or .mlpackage artifact; export it first")
+    return read_manifest(artifact).to_dict()
 
 
 def arena_bytes(path: Path) -> int | None:

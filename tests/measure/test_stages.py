@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from edge_scs.export.deploy import deploy
+from edge_scs.measure import stages
+from edge_scs.measure.mult_adds import count
+from edge_scs.measure.stages import REST, Traffic, by_stage, costs
 from edge_scs.models import registry
-from edge_scs.report import stages
-from edge_scs.report.mult_adds import count
-from edge_scs.report.stages import REST, Traffic, by_stage, costs
 from edge_scs.weights.loading import load
 
 

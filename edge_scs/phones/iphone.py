@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_scs.errors import InputError
-from edge_scs.report.devices import statistics
-from edge_scs.report.rows import read_manifest
+from edge_scs.measure.programs import artifact_manifest
+from edge_scs.phones.results import statistics
 
 TEAM = "EDGE_SCS_DEVELOPMENT_TEAM"  # the Apple developer team that signs the runner
 
@@ -27,7 +27,7 @@ def measure(artifact: Path, runs: int = 50, say: Callable[[str], None] = lambda 
     """
     if platform.system() != "Darwin":
         raise InputError("--device ios: needs a Mac with Xcode; elsewhere, take the JSON of the iOS sample app")
-    read_manifest(artifact)
+    artifact_manifest(artifact)
     if artifact.suffix != ".mlpackage":
         raise InputError(f"{artifact}: iPhones are measured with an .mlpackage; export one with --target coreml")
     if shutil.which("xcrun") is None:

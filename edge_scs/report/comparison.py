@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_scs.samples import CREDITS, Restored
+
 Picture = NDArray[np.uint8]
 QUALITY = 86  # of WebP: below what a reader could mistake for the network's own faults
 
@@ -26,6 +28,12 @@ class Comparison:
     truth: Picture
     reference: Picture | None = None
     credit: str = ""
+
+    @classmethod
+    def of(cls, restored: Restored, model: str) -> "Comparison":
+        """A photograph restored by ``model``, with its caption and credit."""
+        title, credit = f"{model}, {restored.job.title}", CREDITS[restored.job.name]
+        return cls(title, restored.lr, restored.answer, restored.truth, restored.reference, credit)
 
     @property
     def size(self) -> tuple[int, int]:

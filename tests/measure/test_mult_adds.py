@@ -6,10 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from edge_scs.models import registry
-from edge_scs.models.registry import Description
-from edge_scs.report import mult_adds
-from edge_scs.report.mult_adds import (
+from edge_scs.measure import mult_adds
+from edge_scs.measure.mult_adds import (
     count,
     models_table,
     models_text,
@@ -18,6 +16,8 @@ from edge_scs.report.mult_adds import (
     receptive_field,
     sizes_720p,
 )
+from edge_scs.models import registry
+from edge_scs.models.registry import Description
 from edge_scs.weights.loading import Loaded, load
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_scs.errors import InputError
-from edge_scs.report.devices import MAX_BYTES, read_device_result, statistics, with_manifest
+from edge_scs.phones.results import MAX_BYTES, read_device_result, statistics, with_manifest
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "apps" / "schema" / "latency.schema.json").read_text())
 SHA256 = "ab" * 32

@@ -16,8 +16,8 @@ from typing import Any
 
 from edge_scs.errors import InputError
 from edge_scs.files import printable, write_atomically
-from edge_scs.report.devices import MAX_BYTES, parse_device_result, with_manifest
-from edge_scs.report.rows import read_manifest
+from edge_scs.measure.programs import artifact_manifest
+from edge_scs.phones.results import MAX_BYTES, parse_device_result, with_manifest
 
 PACKAGE = "org.edgescs"
 INBOX = "/data/local/tmp/edge-scs"  # where adb may write; the app's own folder takes a copy from there
@@ -61,7 +61,7 @@ def measure(
     nothing: no adb, no phone, several phones, one that does not allow debugging, an emulator, no sample app, a phone
     that went away, no result within ``limit_seconds``, or a result that ``devices`` refuses or that is of another file.
     """
-    manifest = read_manifest(artifact)
+    manifest = artifact_manifest(artifact)
     if artifact.suffix != ".pte":
         raise InputError(f"{artifact}: Android runs .pte artifacts; export one with --target executorch")
     bridge = Bridge(choose(list_devices(_adb()), serial))

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from edge_scs.errors import InputError
-from edge_scs.report import latency
-from edge_scs.report.artifacts import arena_bytes
-from edge_scs.report.latency import RESULT, bench, pairwise, summary
-from edge_scs.report.latency_worker import Subject, memory_mb
-from edge_scs.report.modes import Unavailable, runtime_of
-from edge_scs.report.tables import latency_table
+from edge_scs.measure import latency
+from edge_scs.measure.latency import RESULT, bench, pairwise, summary
+from edge_scs.measure.latency_worker import Subject, memory_mb
+from edge_scs.measure.modes import Unavailable, runtime_of
+from edge_scs.measure.programs import arena_bytes
+from edge_scs.measure.tables import latency_table
 
 KEYS = {
     "subject", "mode", "runtime", "device", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms",

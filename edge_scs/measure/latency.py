@@ -23,8 +23,8 @@ from typing import IO, Any
 
 import edge_scs
 from edge_scs.errors import InputError
-from edge_scs.report.artifacts import arena_bytes, lower_for_timing
-from edge_scs.report.modes import LOWERED, MODES, Unavailable
+from edge_scs.measure.modes import LOWERED, MODES, Unavailable
+from edge_scs.measure.programs import arena_bytes, lower_for_timing
 from edge_scs.side_by_side import cores
 
 DEVICES = ("cpu", "cuda")
@@ -265,7 +265,7 @@ class Worker:
         package = str(Path(edge_scs.__file__).parent.parent)
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge_scs.report.latency_worker"],
+            [sys.executable, "-m", "edge_scs.measure.latency_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

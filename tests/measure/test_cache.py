@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edge_scs.errors import InputError
-from edge_scs.report import cache as module
-from edge_scs.report.cache import Cache, bench_by_row, code_digest, subject_digest
+from edge_scs.measure import cache as module
+from edge_scs.measure.cache import Cache, bench_by_row, code_digest, subject_digest
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from edge_scs import reporting
 from edge_scs.cli.app import app
 from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
 from edge_scs.images import write_image
+from edge_scs.measure.cache import Cache
 from edge_scs.models import registry
-from edge_scs.report.cache import Cache
-from edge_scs.reporting import Variant, _variants, evaluations, exports, full_report
+from edge_scs.report import full
+from edge_scs.report.full import Variant, _variants, evaluations, exports, full_report
 from edge_scs.side_by_side import run_side_by_side
 from edge_scs.weights.loading import load, save
 from tests.report.test_page import artifact
@@ -31,7 +31,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             names.append(task.name)
             task.keep(pickle.loads(pickle.dumps(task.work))(say))
 
-    monkeypatch.setattr(reporting, "run_side_by_side", run)
+    monkeypatch.setattr(full, "run_side_by_side", run)
     return names
 
 
@@ -65,14 +65,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, at_once: list[str]) -> dict[str, Any]
         seen["timed"].append((network.name, lowered, len(at_once)))
         return [{"model": network.name}]
 
-    monkeypatch.setattr(reporting, "make_report", make_report)
-    monkeypatch.setattr(reporting, "_export", _fake_export)
-    monkeypatch.setattr(reporting, "_lower_stages", _fake_lower)
-    monkeypatch.setattr(reporting, "_evaluate", _fake_evaluate)
-    monkeypatch.setattr(reporting, "_restore", _fake_restore)
-    monkeypatch.setattr(reporting, "_count", _fake_count)
-    monkeypatch.setattr(reporting, "machine_peak", lambda threads: {"threads": threads})
-    monkeypatch.setattr(reporting, "measure_stages", measure)
+    monkeypatch.setattr(full, "make_report", make_report)
+    monkeypatch.setattr(full, "_export", _fake_export)
+    monkeypatch.setattr(full, "_lower_stages", _fake_lower)
+    monkeypatch.setattr(full, "_evaluate", _fake_evaluate)
+    monkeypatch.setattr(full, "_restore", _fake_restore)
+    monkeypatch.setattr(full, "_count", _fake_count)
+    monkeypatch.setattr(full, "machine_peak", lambda threads: {"threads": threads})
+    monkeypatch.setattr(full, "measure_stages", measure)
     return seen
 
 
@@ -112,13 +112,13 @@ def test_slow_networks_have_no_stages(tmp_path, asked):
 
 
 def test_what_was_done_before_is_not_done_again(tmp_path, asked, monkeypatch):
-    monkeypatch.setattr(reporting, "_proven", lambda path, network: True)
+    monkeypatch.setattr(full, "_proven", lambda path, network: True)
     full_report(tmp_path, models=["edge_scs_s"])
     first, count = {key: asked[key] for key in ("quality", "stages", "artifacts")}, len(asked["tasks"])
     assert "edge_scs_s fp32 artifact" not in asked["tasks"]
     full_report(tmp_path, models=["edge_scs_s"])
     assert {key: asked[key] for key in first} == first
-    assert asked["tasks"][count:] == [f"picture {job.name}" for job in reporting.JOBS]
+    assert asked["tasks"][count:] == [f"picture {job.name}" for job in full.JOBS]
     assert len(asked["timed"]) == 1
     full_report(tmp_path, models=["edge_scs_s"], quick=True)  # other stages, the same quality
     assert asked["tasks"][count + 4 :] == ["edge_scs_s fp32 stages", *asked["tasks"][-4:]]
@@ -128,8 +128,8 @@ def test_what_was_done_before_is_not_done_again(tmp_path, asked, monkeypatch):
 
 def test_one_that_fails_leaves_what_the_others_did(tmp_path, asked, monkeypatch):
     """With real processes: the fakes are not there, so all of ``work`` is replaced by what can be found again."""
-    monkeypatch.setattr(reporting, "run_side_by_side", run_side_by_side)
-    monkeypatch.setattr(reporting, "_export", _broken_export)
+    monkeypatch.setattr(full, "run_side_by_side", run_side_by_side)
+    monkeypatch.setattr(full, "_export", _broken_export)
     said: list[str] = []
     with pytest.raises(InputError, match=r"^edge_scs_s: cannot be lowered"):
         full_report(tmp_path, models=["edge_scs_s"], say=said.append)
@@ -156,7 +156,7 @@ def test_an_interrupt_is_one_line(tmp_path, asked, monkeypatch):
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reporting, "run_side_by_side", interrupted)
+    monkeypatch.setattr(full, "run_side_by_side", interrupted)
     result = CliRunner().invoke(app, ["report", "--model", "edge_scs_s", "-o", str(tmp_path)])
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.splitlines()[-1].startswith("interrupted; what was done is kept")

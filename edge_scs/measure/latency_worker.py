@@ -1,4 +1,4 @@
-"""One subject of a latency measurement, alone in its process: ``python -m edge_scs.report.latency_worker``.
+"""One subject of a latency measurement, alone in its process: ``python -m edge_scs.measure.latency_worker``.
 
 A process of its own gives honest memory figures, keeps one runtime's threads from another's, and lets a subject that
 crashes take nobody along. Requests arrive on stdin and answers leave on stdout, one JSON object a line:
@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from edge_scs.errors import InputError
-from edge_scs.report.modes import Unavailable, prepare, runtime_of, time_on_cuda
+from edge_scs.measure.modes import Unavailable, prepare, runtime_of, time_on_cuda
 
 LONG_SECONDS = 5.0
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from edge_scs.report.roofline import attainable
+from edge_scs.measure.roofline import attainable
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -13,21 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge_scs.demo import CREDITS, Job, photograph, restore
 from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
 from edge_scs.export.manifest import artifact_sha256, read_manifest, weights_sha256
 from edge_scs.images import find_images, write_image
-from edge_scs.report.cache import Cache
-from edge_scs.report.devices import read_device_result
-from edge_scs.report.mult_adds import models_table
+from edge_scs.measure.cache import Cache
+from edge_scs.measure.mult_adds import models_table
+from edge_scs.measure.programs import artifact_manifest
+from edge_scs.measure.roofline import machine_peak
+from edge_scs.measure.stage_times import LoweredStages, lower_stages, measure_stages
+from edge_scs.phones.results import read_device_result
+from edge_scs.report.comparison import Comparison
 from edge_scs.report.page import MODELS, SLOW_MULT_ADDS, make_report
-from edge_scs.report.pictures import Comparison
 from edge_scs.report.result import Report
-from edge_scs.report.roofline import machine_peak
 from edge_scs.report.rows import LR, SCALE, timed_row
-from edge_scs.report.rows import read_manifest as given_manifest
-from edge_scs.report.stage_times import LoweredStages, lower_stages, measure_stages
+from edge_scs.samples import CREDITS, Job, photograph, restore
 from edge_scs.side_by_side import Say, Task, run_side_by_side
 from edge_scs.weights.loading import Loaded, load, shipped_file
 
@@ -62,7 +62,7 @@ def full_report(
     for path in device_results:
         read_device_result(path)  # what is wrong with it should not come out after minutes of exporting
     for path in artifacts:
-        timed_row(path, given_manifest(path))
+        timed_row(path, artifact_manifest(path))
     cache = Cache(out / "cache", fresh)
     variants = [variant for subject in models or MODELS for variant in _variants(subject)]
     floats = [variant for variant in variants if variant.precision == "fp32"]
@@ -288,4 +288,4 @@ def restorations() -> tuple[dict[Job, Comparison], list[Task]]:
 def _restore(job: Job, say: Say) -> Comparison:
     from edge_scs.enhance.predictor import Predictor
 
-    return restore(job, Predictor(load(SHOWN)).enhance).comparison(SHOWN)
+    return Comparison.of(restore(job, Predictor(load(SHOWN)).enhance), SHOWN)

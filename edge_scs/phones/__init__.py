@@ -1,0 +1,1 @@
+"""Latency on phones: measured through the sample apps, read from the JSON that they write."""

@@ -1,0 +1,78 @@
+"""Photographs that come with scikit-image and scikit-learn, made small and grey and restored: no download."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_scs.images import write_image
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photograph to restore: made small and grey by ``scale``, restored by the same."""
+
+    name: str
+    scale: float
+    referential: bool
+
+    @property
+    def title(self) -> str:
+        return f"{'led by a reference' if self.referential else 'automatic'}, x{self.scale:g}"
+
+
+# Where the photographs come from: both packages carry them in their wheels.
+CREDITS = {
+    "china": "china.jpg of scikit-learn, CC BY 2.0, danielbuechele",
+    "flower": "flower.jpg of scikit-learn, CC BY 2.0, vultilion",
+    "astronaut": "astronaut of scikit-image, NASA, public domain",
+    "chelsea": "chelsea of scikit-image, CC0, Stéfan van der Walt",
+    "coffee": "coffee of scikit-image, CC0, Rachel Michetti",
+    "rocket": "rocket of scikit-image, SpaceX, public domain",
+}
+
+
+def photograph(name: str) -> Picture:
+    """uint8 RGB (h, w, 3), no download: "china" and "flower" (scikit-learn), others from scikit-image's wheel."""
+    if name in ("china", "flower"):
+        from sklearn.datasets import load_sample_image
+
+        return np.array(load_sample_image(f"{name}.jpg"))
+    from skimage import data
+
+    return np.array(getattr(data, name)())
+
+
+@dataclass
+class Restored:
+    """One row of the sheet: uint8 grey LR (h, w), and uint8 RGB (H, W, 3) answer and truth."""
+
+    job: Job
+    lr: Picture
+    answer: Picture
+    truth: Picture
+    reference: Picture | None
+
+
+def restore(job: Job, enhance: Callable[..., Picture], folder: Path | None = None) -> Restored:
+    """Make a small grey picture of a photograph and restore it; with a ``folder``, write both there."""
+    truth = photograph(job.name)
+    h, w = truth.shape[:2]
+    grey = Image.fromarray(truth).convert("L")
+    lr = np.array(grey.resize((round(w / job.scale), round(h / job.scale)), Image.Resampling.BICUBIC))
+    reference = None
+    if job.referential:
+        # The same scene from the other side: where things are has to be found, not copied.
+        reference = np.array(Image.fromarray(truth[:, ::-1]).resize((128, 128), Image.Resampling.BICUBIC))
+    answer = enhance(lr, (h, w), reference)
+    if folder is not None:
+        if reference is not None:
+            write_image(folder / f"{job.name}-reference.png", reference)
+        write_image(folder / f"{job.name}-grey.png", lr)
+        write_image(folder / f"{job.name}-x{job.scale:g}.png", answer)
+    return Restored(job, lr, answer, truth, reference)

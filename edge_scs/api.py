@@ -23,7 +23,7 @@ from edge_scs.enhance.workers import threads_each
 from edge_scs.errors import InputError, did_you_mean
 from edge_scs.export.manifest import Manifest, Parity
 from edge_scs.images import to_eight_bits
-from edge_scs.quantization import network as quantised
+from edge_scs.quantization import quantised_model as quantised
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
 

@@ -79,7 +79,7 @@ class Stage:
     accumulate: int = 1
     clip: float = 1.0  # gradient norm
     ema: float = 0.999  # share of the average that a step keeps; 0: no averaging
-    pixel_weight: float = 1.0  # L1, in the tasks of training.pictures
+    pixel_weight: float = 1.0  # L1, in the tasks of training.image_tasks
     perceptual: Perceptual = field(default_factory=Perceptual)
     adversary: Adversary = field(default_factory=Adversary)
     consistency: float = 0.0  # weight of the difference in colour between two views (data.views = 2), task = "colour"

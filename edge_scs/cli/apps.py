@@ -32,7 +32,7 @@ def prepare(
     """Export models, prove them, and lay them with manifest and golden pair into the apps' resources."""
     from edge_scs.api import load_network
     from edge_scs.export.apps import FOLDER, check_app, others, prepare_apps
-    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.quantization.quantised_model import load as load_int8
 
     chosen = [name for name, wanted in (("android", android), ("ios", ios)) if wanted] or ["android", "ios"]
     for name in chosen:

@@ -24,7 +24,7 @@ def export(
     from edge_scs.api import load_network
     from edge_scs.export.table import render
     from edge_scs.export.targets import Refusal, export_all, export_targets
-    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.quantization.quantised_model import load as load_int8
 
     find = partial(load_network, model, weights)
     loaded, refused = find(), list[Refusal]()

@@ -22,7 +22,7 @@ from edge_scs.models.pcarn import PCARN
 
 @runtime_checkable
 class QuantisedNetwork(Protocol):
-    """What exporting needs of a quantised network (``quantization.network``): it answers like an eager one, in int8."""
+    """What exporting needs of a quantised network (``quantization.quantised_model``), which answers in int8."""
 
     network: nn.Module
 

@@ -54,7 +54,7 @@ def export_model(
 
     The artifact is made and verified in a temporary folder inside ``out_dir`` and renamed only when its parity passes,
     so its final name never shows anything else; an older artifact of that name is replaced then. Precision "int8" takes
-    a quantised network (``quantization.network.load``), and its parity is measured against that, in torch.
+    a quantised network (``quantization.quantised_model.load``), and its parity is measured against that, in torch.
 
     Raises InputError: a size, scale or reference the network does not do, an unwritable folder, a converter that is
     missing or refuses, a failed verdict. Nothing is left behind then.

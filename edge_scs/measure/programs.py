@@ -20,7 +20,7 @@ def lower_for_timing(subject: str, mode: str, lr: tuple[int, int], scale: float,
     from edge_scs.export.executorch import lower_methods
     from edge_scs.export.methods import UnsupportedError, check, fixed_methods
     from edge_scs.export.presets import load_preset
-    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.quantization.quantised_model import load as load_int8
     from edge_scs.weights.loading import load
 
     preset = load_preset(PRESETS[mode]).replace(lr=list(lr), scale=float(scale))

@@ -26,8 +26,8 @@ from edge_scs.export.deploy import absorb, deploy
 from edge_scs.export.manifest import weights_sha256
 from edge_scs.files import sweep
 from edge_scs.models.registry import Description
-from edge_scs.quantization.network import Quantised, parse_variant, save
 from edge_scs.quantization.prepare import prepare
+from edge_scs.quantization.quantised_model import Quantised, parse_variant, save
 from edge_scs.quantization.ranges import Range, Ranges, observe_weights
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.recipes import DataSection
@@ -49,7 +49,7 @@ def finetune(
     resume: bool = False,
     say: Callable[[str], None] = print,
 ) -> Outcome:
-    """Make ``out``/int8.safetensors (``quantization.network``) of a float network; metrics.csv lies beside it.
+    """Make ``out``/int8.safetensors (``quantization.quantised_model``) of a float network; metrics.csv lies beside it.
 
     Raises InputError when ``out`` holds another run, or one of other weights, when the network cannot be prepared, or
     when the recipe asks for a variant that it does not have.

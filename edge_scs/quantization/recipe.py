@@ -7,7 +7,7 @@ from typing import Literal
 from edge_scs import presets
 from edge_scs.errors import InputError, did_you_mean
 from edge_scs.models import registry
-from edge_scs.quantization.network import parse_variant
+from edge_scs.quantization.quantised_model import parse_variant
 from edge_scs.recipes import build, read_table
 
 

@@ -129,7 +129,7 @@ def _variants(subject: str) -> list[Variant]:
 
 def _network(subject: str, precision: str) -> Loaded:
     """For a process of its own: names travel lighter than networks."""
-    from edge_scs.quantization.network import load as load_int8
+    from edge_scs.quantization.quantised_model import load as load_int8
 
     return load_int8(subject) if precision == "int8" else load(subject, allow_untrained=True)
 

@@ -15,8 +15,8 @@ from edge_scs.models.registry import Description
 from edge_scs.recipes import Recipe, Stage, build
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
+from edge_scs.training.image_tasks import PictureTask, PointsTask
 from edge_scs.training.perceptual import check_features
-from edge_scs.training.pictures import PictureTask, PointsTask
 from edge_scs.training.tasks import TASKS
 from edge_scs.weights import loading
 

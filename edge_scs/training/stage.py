@@ -16,7 +16,7 @@ from edge_scs.models import registry
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
-from edge_scs.training.guard import Guard, next_batch
+from edge_scs.training.divergence import Guard, next_batch
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.optimizers import from_groups, optimizer, set_rate
 from edge_scs.training.tasks import TASKS

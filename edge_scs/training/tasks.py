@@ -19,8 +19,8 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.models.edge_scs import EdgeSCS, enlarge_chroma
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.recipes import Stage
+from edge_scs.training.image_tasks import PictureTask, PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.training.losses import ERRORS, chroma_cross_entropy, chroma_prior, class_weights
-from edge_scs.training.pictures import PictureTask, PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.weights.loading import load_encoder
 
 PRIOR_PICTURES = 256

@@ -75,7 +75,7 @@ def load(
 
     ``amount`` of restoration, 0 to 1: 0 is the clean end, which benchmarks are measured with; None is the default for
     images of unknown origin, where the weights have a restoring end.
-    ``quantised`` is for ``quantization.network.load``, which knows what to do with such a checkpoint's float weights.
+    ``quantised`` is for ``quantization.quantised_model.load``, which knows what to do with such float weights.
     Raises InputError for an unknown name, a model without shipped weights (unless ``allow_untrained``: seeded random
     weights, enough to count and time), a file that is no safetensors checkpoint of ours, one of another network, or a
     shipped one whose SHA-256 is not the registered one.
@@ -160,7 +160,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def is_quantised(path: Path) -> bool:
-    """Whether a file is a quantised checkpoint (``quantization.network``). False for anything else."""
+    """Whether a file is a quantised checkpoint (``quantization.quantised_model``). False for anything else."""
     import safetensors
 
     try:

@@ -10,7 +10,7 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import absorb, deploy
 from edge_scs.quantization.finetune import Family, finetune, learning_rate
-from edge_scs.quantization.network import load
+from edge_scs.quantization.quantised_model import load
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.weights.loading import Loaded, load_state, read_safetensors
 

@@ -10,7 +10,7 @@ from edge_scs.export.pipeline import export_model
 from edge_scs.export.presets import load_preset
 from edge_scs.export.targets import export_targets
 from edge_scs.export.verify import verify
-from edge_scs.quantization.network import Quantised, load, parse_variant, save
+from edge_scs.quantization.quantised_model import Quantised, load, parse_variant, save
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded, is_quantised
 from tests.quantization.conftest import psnr

@@ -14,8 +14,8 @@ from edge_scs.models.features import Features
 from edge_scs.models.pcarn import PCARN, PCARNConfig
 from edge_scs.recipes import Adversary, DataSection, Perceptual, Stage
 from edge_scs.training.discriminators import MultiScaleDiscriminator
+from edge_scs.training.image_tasks import PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.training.perceptual import FEATURES
-from edge_scs.training.pictures import PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.training.validation import held_out_loss
 
 RGB = DataSection(batch=2, lr_patch=16, scales=[2.0])

@@ -13,7 +13,7 @@ from edge_scs.data.photographs import load_photographs
 from edge_scs.errors import InputError
 from edge_scs.recipes import load_recipe
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
-from edge_scs.training.guard import MAX_SKIPPED, Guard, next_batch
+from edge_scs.training.divergence import MAX_SKIPPED, Guard, next_batch
 from edge_scs.training.loop import train
 from edge_scs.training.tasks import TASKS
 from edge_scs.weights.loading import read_safetensors

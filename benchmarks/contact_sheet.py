@@ -1,7 +1,7 @@
 """Colours to look at, good and bad: python benchmarks/contact_sheet.py -o docs/images/colours.jpg
 
 Photographs that come with scikit-image and scikit-learn, made grey and four times smaller. Columns: the grey picture,
-the answer without a reference, led by the same scene from the other side, led by another picture, the photograph.
+the answer without a reference, guided by the same scene from the other side, guided by another image, the photograph.
 Above each answer: its RGB PSNR and how colourful it is next to the photograph.
 """
 

@@ -1,7 +1,7 @@
 """Colour on held-out photographs, by which training is steered: python benchmarks/held_out.py --data DIR [--data DIR]
 
 Every fiftieth picture by name is held out of training (``Photographs.split``). The network's chroma is laid on the true
-luma, so RGB PSNR and colourfulness speak of colour alone; grey LR at x4; automatic, and led by the picture itself,
+luma, so RGB PSNR and colourfulness speak of colour alone; grey LR at x4; automatic, and guided by the picture itself,
 mirrored or not and elastically deformed. Means over the held-out pictures.
 """
 

@@ -6,7 +6,7 @@
     python benchmarks/latency.py precision      # float against int8
     python benchmarks/latency.py threads        # one thread against all
     python benchmarks/latency.py modes          # every way to run one network
-    python benchmarks/latency.py stages         # where the time goes, under this machine's roof
+    python benchmarks/latency.py stages         # where the time goes, beside this machine's roofline peak
     python benchmarks/latency.py cuda           # a GPU's rows
 
 320x180 to 1280x720. Networks without shipped weights run with random ones, which costs the same.

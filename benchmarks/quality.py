@@ -4,8 +4,8 @@ DIR holds the benchmark folders (B100, Set5, Set14). Prints Markdown tables, by 
 
 * ``psnr_grey`` by scale beside bicubic, and beside what ``--peer`` names (a checkpoint that import-weights has made);
 * a magnification between two heads (x2.7) beside the x2 and the x3 answer, resized to it by Pillow's bicubic;
-* colour at x4: automatic, led by an elastically deformed copy of the picture itself (the paper's self-reference), and
-  led by another picture, the next one of the folder.
+* colour at x4: automatic, guided by an elastically deformed copy of the image itself (the paper's self-reference), and
+  guided by another image, the next one of the folder.
 """
 
 import argparse
@@ -75,8 +75,8 @@ def colour(loaded: Loaded, folder: Path, scale: int = 4) -> None:
         elastic = draw_references(1, 0.0, random).make(pixels, slice(0, 1))[0].permute(1, 2, 0)
         modes: dict[str, Callable[[], UInt8 | None]] = {
             "automatic": lambda: None,
-            "led by itself, deformed": lambda elastic=elastic: (elastic * 255).round().byte().numpy(),
-            "led by another picture": lambda neighbour=neighbour: read_rgb(neighbour),
+            "guided by itself, deformed": lambda elastic=elastic: (elastic * 255).round().byte().numpy(),
+            "guided by another image": lambda neighbour=neighbour: read_rgb(neighbour),
         }
         for mode, reference in modes.items():
             out = predictor.enhance(lr, truth.shape[:2], reference())

@@ -36,11 +36,11 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
         say(f"{job.name}: {job.title}")
     write_image(out / "sheet.png", sheet(rows))
 
-    artifacts, proofs = [], []
+    artifacts, summaries = [], []
     for preset in ("xnnpack-fp32", "coreml-fp16"):
         manifest = export_model(loaded, load_preset(preset), out / "artifacts", progress=say)
         artifacts.append(out / "artifacts" / manifest.artifact)
-        proofs.append(manifest.summary())
+        summaries.append(manifest.summary())
     executable = [artifact for artifact in artifacts if artifact.suffix == ".pte"]
     make_report(
         out / "report",
@@ -53,8 +53,8 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     )
 
     print(f"restored   {out / 'sheet.png'}  (one by one in {out / 'pictures'})")
-    for artifact, proof in zip(artifacts, proofs, strict=True):
-        print(f"proven     {artifact}  {proof}")
+    for artifact, summary in zip(artifacts, summaries, strict=True):
+        print(f"verified   {artifact}  {summary}")
     print(f"report     {out / 'report' / 'report.html'}")
     say(f"{time.monotonic() - begun:.0f} seconds")
 

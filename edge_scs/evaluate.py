@@ -58,7 +58,7 @@ def evaluate(
     say: Callable[[str], None] = lambda line: None,
     lpips: bool = False,
 ) -> dict[str, Any]:
-    """Mean figures of a network over the pictures under ``data`` (a folder, or one file); ``lpips`` asks for that too.
+    """Mean metrics of a network over the pictures under ``data`` (a folder, or one file); ``lpips`` adds that one.
 
     Returns {"model", "weights", "data", "scale", "images", "skipped", "psnr_y", "ssim_y", "psnr_rgb", "psnr_grey",
     "colourfulness", "colourfulness_real", "lpips", "lpips_network", "bicubic": {the figures again}}; ``images`` counts
@@ -75,7 +75,7 @@ def evaluate(
     skipped: list[str] = []
     for done, file in enumerate(files, 1):
         try:
-            rows.append(judge(model, loaded.description, read_rgb(file), scale, device, network))
+            rows.append(metrics_of(model, loaded.description, read_rgb(file), scale, device, network))
         except InputError as error:
             skipped.append(str(error))
             say(f"skipped {skipped[-1]}")
@@ -101,7 +101,7 @@ def evaluate(
     }
 
 
-def judge(
+def metrics_of(
     model: torch.nn.Module,
     description: Description,
     hr: UInt8,

@@ -12,7 +12,7 @@ from edge_scs.errors import InputError
 
 try:
     import fcntl
-except ImportError:  # Windows: unfinished files are then told apart by nothing, and left for the user
+except ImportError:  # Windows: unfinished files then cannot be distinguished, and left for the user
     fcntl = None  # type: ignore[assignment]
 
 _PREFIX, _MARK = ".edge-scs-", ".partial"
@@ -33,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another output folder") from error
     temporary = Path(name)
     try:
-        try_lock(handle)  # held as long as we live: tells ``sweep`` that somebody is still writing
+        try_lock(handle)  # held as long as we live: shows ``sweep`` that somebody is still writing
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

@@ -88,7 +88,7 @@ class Stage:
     error: Literal["l1", "l2", "log_l2"] = "l1"
     rebalance: float = 0.5  # Zhang et al. 2016: how uniform the class weights' prior is; 1: no rebalancing
     slow: dict[str, float] = field(default_factory=dict)  # learning rate of a submodule relative to the others
-    begin_as: dict[str, str] = field(default_factory=dict)  # submodules that begin as copies of others
+    init_from: dict[str, str] = field(default_factory=dict)  # submodules initialised as copies of others
     encoder_init: str = ""  # "squeezenet1_1", or a file in torchvision's key names
     colour_side: int = 240  # grid of the colour branch in this stage
 
@@ -159,7 +159,7 @@ def read_table(path: Path, overrides: list[str] | None = None) -> dict[str, Any]
 
 
 def build(cls: type, table: dict[str, Any], where: str) -> Any:
-    """A dataclass from a TOML table, strictly. Raises InputError naming the key and the mend."""
+    """A dataclass from a TOML table, strictly. Raises InputError naming the key and the fix."""
     hints, known = get_type_hints(cls), {f.name: f for f in fields(cls)}
     for key in table:
         if key not in known:

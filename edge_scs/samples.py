@@ -23,7 +23,7 @@ class Job:
 
     @property
     def title(self) -> str:
-        return f"{'led by a reference' if self.referential else 'automatic'}, x{self.scale:g}"
+        return f"{'reference-guided' if self.referential else 'automatic'}, x{self.scale:g}"
 
 
 # Where the photographs come from: both packages carry them in their wheels.

@@ -45,7 +45,7 @@ def test_quality_prints_its_tables(
     said = capsys.readouterr().out
     assert "| B100, edge_scs_s | " in said
     assert "| the x3 answer, resized | " in said
-    assert "| led by another picture | psnr_rgb | " in said
+    assert "| guided by another image | psnr_rgb | " in said
     assert "nan" not in said
 
 

@@ -12,7 +12,7 @@ from edge_scs import __version__
 
 app = typer.Typer(
     name="edge-scs",
-    help="A small grey photograph in, a large colour one out: restore, train, export, prove and measure.",
+    help="A small grey photograph in, a large colour one out: restore, train, export, verify and measure.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -28,7 +28,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def spoken_command() -> str:
+def given_command() -> str:
     """The command line as it was given, for what is written down with the results."""
     return shlex.join(["edge-scs", *sys.argv[1:]])
 

@@ -29,7 +29,7 @@ def prepare(
     into: Annotated[Path | None, typer.Option(help="Another apps folder than this clone's.")] = None,
     json_: Json = False,
 ) -> None:
-    """Export models, prove them, and lay them with manifest and golden pair into the apps' resources."""
+    """Export models, verify them, and put them with manifest and golden pair into the apps' resources."""
     from edge_scs.api import load_network
     from edge_scs.export.apps import FOLDER, check_app, others, prepare_apps
     from edge_scs.quantization.quantised_model import load as load_int8

@@ -20,7 +20,7 @@ def export(
     lr: Annotated[str | None, typer.Option(help="LR size instead of the preset's, as 320x180.")] = None,
     json_: Json = False,
 ) -> None:
-    """Lower, prove against the eager model, and only then name an artifact; a manifest lies beside it."""
+    """Lower, verify against the eager model, and only then name an artifact; writes a manifest beside it."""
     from edge_scs.api import load_network
     from edge_scs.export.table import render
     from edge_scs.export.targets import Refusal, export_all, export_targets
@@ -50,7 +50,7 @@ def verify(
     weights: Annotated[Path | None, typer.Option(help="The weights it was made from, if not the shipped ones.")] = None,
     json_: Json = False,
 ) -> None:
-    """Prove an artifact again, anywhere: on real photographs, in dB against the eager model."""
+    """Check an artifact again, anywhere: on real photographs, in dB against the eager model."""
     from edge_scs import api
 
     parity = api.verify(artifact, weights=weights)

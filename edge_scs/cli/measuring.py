@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from edge_scs.cli import phones
-from edge_scs.cli.app import Json, Model, Weights, app, emit, say, spoken_command
+from edge_scs.cli.app import Json, Model, Weights, app, emit, given_command, say
 from edge_scs.errors import InputError
 
 
@@ -53,7 +53,7 @@ def bench(
         list[int] | None, typer.Option(min=1, help="CPU threads; may be given again. Default 1, all.")
     ] = None,
     runs: Annotated[int, typer.Option(help="Timed runs of each subject, at least.")] = 20,
-    min_seconds: Annotated[float, typer.Option(help="Go on that long, for each thread count.")] = 5.0,
+    min_seconds: Annotated[float, typer.Option(help="Continue at least this long, for each thread count.")] = 5.0,
     max_seconds: Annotated[float, typer.Option(help="Stop then, for slow subjects; two runs at least.")] = 120.0,
     serial: Annotated[str | None, typer.Option(help="With --device adb: which of several phones.")] = None,
     stages: Annotated[bool, typer.Option("--stages", help="Where the time goes instead, stage by stage.")] = False,
@@ -91,7 +91,7 @@ def bench(
 def stages_of(
     models: list[str], device: str, lr: tuple[int, int], scale: float, threads: tuple[int, ...]
 ) -> dict[str, Any]:
-    """{"stages": rows of ``measure_stages``, "machine": the roof at the first thread count}."""
+    """{"stages": rows of ``measure_stages``, "machine": the roofline peak at the first thread count}."""
     from edge_scs.measure.roofline import machine_peak
     from edge_scs.measure.stage_times import measure_stages
     from edge_scs.weights.loading import load
@@ -141,11 +141,11 @@ def report(
     if every and model:
         raise InputError("--all and --model: take one of them")
     chosen = EVERY_MODEL if every else model
-    results, command = [*(device_results or []), *(more_results or [])], spoken_command()
+    results, command = [*(device_results or []), *(more_results or [])], given_command()
     try:
         result = full_report(out, results, artifact or [], chosen, data, quick, fresh, command=command, say=say)
     except KeyboardInterrupt:
-        say("interrupted; what was done is kept, and the same command goes on from there")
+        say("interrupted; what was done is kept; the same command resumes from there")
         raise typer.Exit(130) from None
     if json_:
         emit(result.to_dict())

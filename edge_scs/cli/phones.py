@@ -14,7 +14,7 @@ def bench_on_phone(
 ) -> None:
     """Time each artifact on the connected phone; print the rows of ``bench``, with where each result was stored.
 
-    What ``bench`` tells and an app does not is None.
+    What ``bench`` reports and an app does not is None.
     """
     from edge_scs.measure.latency import RESULT
     from edge_scs.measure.programs import artifact_manifest
@@ -31,8 +31,8 @@ def bench_on_phone(
             result = iphone.measure(Path(artifact), runs=runs, say=say)
             ports = artifact_manifest(Path(artifact))
             row |= {"lr": ports["inputs"][0]["shape"][-2:], "hr": ports["outputs"][0]["shape"][-2:]}
-        told = (key for key in RESULT if key in result and key != "device")
-        rows.append(row | {key: result[key] for key in told} | {"phone": result["device"]})
+        reported = (key for key in RESULT if key in result and key != "device")
+        rows.append(row | {key: result[key] for key in reported} | {"phone": result["device"]})
         if not json_:
             figures = f"median {result['median_ms']:8.2f} ms  p90 {result['p90_ms']:8.2f} ms"
             print(f"{artifact}  {result['device']}  {figures}  {row.get('stored', 'not stored')}")

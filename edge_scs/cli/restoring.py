@@ -22,7 +22,7 @@ def enhance(
     out: Annotated[Path, typer.Option("--out", "-o", help="A picture's name, or a folder.")],
     scale: Annotated[float | None, typer.Option(help="Magnification, 1 to 8, decimals included. Default 4.")] = None,
     size: Annotated[str | None, typer.Option(help="Target size instead of a magnification, as 1280x720.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="A colour picture that leads the colours.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="A colour image that guides the colours.")] = None,
     keep_colour: Annotated[
         bool, typer.Option(help="Keep the picture's own colours; enlarge only. RGB networks give grey without it.")
     ] = False,
@@ -69,7 +69,7 @@ def enhance(
 def inspect(
     model: Model,
     picture: Annotated[Path, typer.Argument(help="The picture to be coloured.")],
-    reference: Annotated[Path, typer.Option(help="The colour picture that leads the colours.")],
+    reference: Annotated[Path, typer.Option(help="The colour image that guides the colours.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The sheet, such as maps.png.")],
     at: Annotated[list[str] | None, typer.Option(help="A pixel of the picture, X,Y; may be given again.")] = None,
     weights: Weights = None,

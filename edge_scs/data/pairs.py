@@ -30,7 +30,7 @@ class Batch:
 
     ``chroma_ratio``: how much coarser than the LR grid the chroma shall be that the texture stage is given. ``rgb``
     (n, 3, h, w) is the small picture in colour, for networks whose input it is. ``points`` (n, q), int64, are HR pixels
-    in reading order, drawn without repetition, where ``data.points`` asks for them. ``shifts`` (n / 2, 2), where every
+    in reading order, drawn without repetition, where ``data.points`` requests them. ``shifts`` (n / 2, 2), where every
     image comes as two views, is how far the second one lies below and to the right of the first, in window extents;
     the second one is mirrored as well.
     """

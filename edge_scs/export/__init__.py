@@ -1,1 +1,1 @@
-"""From a network with weights to an artifact that a phone runs, and the proof that both answer the same."""
+"""From a network with weights to an artifact that a phone runs, and the check that both answer the same."""

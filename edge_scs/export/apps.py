@@ -1,4 +1,4 @@
-"""Models for the sample apps: exported, proven, and laid into an app's resources, each in a folder of its own.
+"""Models for the sample apps: exported, verified, and placed into an app's resources, each in a folder of its own.
 
 ``<resources>/<name>/`` holds the artifact, its manifest, ``<artifact>.golden/<method>/*.png`` for the app's self-test,
 and ``prepared.json``: what the model was made from and the sha256 of every file. A model whose ``prepared.json`` is
@@ -29,14 +29,14 @@ from edge_scs.weights.loading import Loaded
 # A clone's apps/ folder, beside the package. An installed package has none: apps are built in a clone.
 FOLDER = Path(__file__).parents[2] / "apps"
 RESOURCES = {"android": "android/app/src/main/assets/models", "ios": "ios/App/Resources/Models"}
-LED = ":reference"  # after a preset's name: with the second input
+GUIDED = ":reference"  # after a preset's name: with the second input
 # What each app shows when nobody chooses. Android: the fast one, the exact one, three magnifications in one file, one
 # that takes a reference. Not vulkan-fp16: the default AAR has no such delegate, its self-test would only fail.
 # iOS: pixel buffers first, exact tensors, int8 (does the Neural Engine gain by it?), a reference, and several sizes,
 # which the app leaves out before iOS 18. A .pte needs the ExecuTorch package, added by hand, so none is in that list.
 CHOICE = {
-    "android": ("xnnpack-int8", "xnnpack-fp32", "xnnpack-sizes", "xnnpack-fp32" + LED),
-    "ios": ("coreml-image", "coreml-fp16", "coreml-w8a8", "coreml-image" + LED, "coreml-sizes"),
+    "android": ("xnnpack-int8", "xnnpack-fp32", "xnnpack-sizes", "xnnpack-fp32" + GUIDED),
+    "ios": ("coreml-image", "coreml-fp16", "coreml-w8a8", "coreml-image" + GUIDED, "coreml-sizes"),
 }
 # What an app can run at all: (target, backend).
 RUNS = {
@@ -109,9 +109,9 @@ def others(prepared: Sequence[Prepared]) -> list[Path]:
 
 
 def _preset(spec: str, app: str) -> Preset:
-    name, led = spec.removesuffix(LED), spec.endswith(LED)
+    name, guided = spec.removesuffix(GUIDED), spec.endswith(GUIDED)
     preset = load_preset(name)
-    if led:
+    if guided:
         preset = preset.replace(reference=True)
     if (preset.target, preset.backend) not in RUNS[app]:
         kinds = " or ".join(sorted(f"{backend} ({target})" for target, backend in RUNS[app]))

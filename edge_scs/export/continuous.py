@@ -3,7 +3,7 @@
 =============  ====================================================================================================
 ``colour``     grey picture on the colour grid, and the weights of its bilinear steps -> coarse chroma of the whole
                picture, once
-``colour_led`` the same, led by a reference picture of 128x128
+``colour_led`` the same, guided by a reference image of 128x128
 ``encode``     a tile of luma and chroma on the LR grid -> ``features``, ``base`` (the tile in RGB) and ``grid``: the
                continuous head's first layer
 ``x2 x3 x4``   ``features`` and ``base`` of a tile -> its HR pixels by the PixelShuffle heads
@@ -150,7 +150,7 @@ def _turned(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
 
 
 def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Method]:
-    """The methods to lower into one program, ``colour_led`` if asked for. The network is copied, tied blocks stay tied.
+    """The methods to lower into one program, ``colour_led`` if requested. The network is copied, tied blocks stay tied.
 
     Raises InputError for ``reference`` where the network has no such branch.
     """

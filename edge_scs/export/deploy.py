@@ -3,7 +3,7 @@
 The eager network answers any size; an artifact answers one. Fixing the size turns much of the arithmetic into
 constants: the YCC -> RGB matrix disappears into the heads, the repeated base pixel becomes a 1x1 convolution, the
 continuous head's positions become two thin buffers. ``verify`` always measures against the eager network, so whatever
-is folded here is proven there.
+is folded here is verified there.
 """
 
 import copy
@@ -34,7 +34,7 @@ def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], referen
     """The module to lower for LR pictures of ``lr`` = (h, w) and HR pictures of ``size`` = (H, W).
 
     ``forward(gray)`` (``forward(rgb)`` for RGB networks), or ``forward(gray, reference)``, -> RGB (n, 3, H, W) in
-    [0, 1]. Works on a deep copy, which keeps tied blocks tied. Raises ValueError when ``reference`` is asked of a
+    [0, 1]. Works on a deep copy, which keeps tied blocks tied. Raises ValueError when ``reference`` is requested of a
     network that has no reference branch.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
@@ -64,7 +64,7 @@ class FixedSize(nn.Module):
 def _without_idle_parts(model: nn.Module, lr: tuple[int, int], size: tuple[int, int]) -> nn.Module:
     """Drop the modules that an RGB network does not call for these sizes, such as the tails for other scales.
 
-    One forward pass on the meta device, where shapes are all there is, tells which are called.
+    One forward pass on the meta device, where shapes are all there is, shows which are called.
     """
     called: set[str] = set()
     probe = copy.deepcopy(model).to("meta")

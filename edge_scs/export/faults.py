@@ -1,4 +1,4 @@
-"""What went wrong, by name: the classic mistakes of a deployment, told from a wrong picture.
+"""What went wrong, by name: the classic mistakes of a deployment, recognised from a wrong image.
 
 Called where an artifact's answer is too far from the network's. Each suspicion is tested: the answer with that mistake
 undone (or the network's with it made) must come closer by at least ``GAIN_DB``.

@@ -1,4 +1,4 @@
-"""Golden pairs: an input and the network's answer to it beside every artifact: a phone or a Mac repeats the proof.
+"""Golden pairs: an input and the network's answer to it beside every artifact: for a check on a phone or a Mac.
 
 ``<artifact>.golden/<method>/``: ``input.png`` (and ``reference.png``), ``expected.png``, and ``golden.npz`` with the
 same as float32: the inputs by name, and ``rgb`` (1, 3, H, W) in [0, 1], rounded to 1/65536 (107 dB), which compresses.

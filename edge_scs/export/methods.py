@@ -1,4 +1,4 @@
-"""What an artifact is asked for: its methods, each a deployed module with example inputs and named ports."""
+"""What an artifact offers: its methods, each a deployed module with example inputs and named ports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from edge_scs.weights.loading import Loaded
 
 
 class UnsupportedError(InputError):
-    """This network, or this converter, cannot do what the preset asks: not a failure when everything is tried."""
+    """This network, or this converter, cannot do what the preset requests: not a failure when everything is tried."""
 
 
 @dataclass(frozen=True)

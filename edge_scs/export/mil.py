@@ -1,8 +1,8 @@
 """Running a Core ML package without Core ML: its graph and weights, read from the file, evaluated with PyTorch.
 
-Core ML itself runs on Apple's systems only. What can be proven anywhere is that the saved file, graph and weights,
+Core ML itself runs on Apple's systems only. What can be verified anywhere is that the saved file, graph and weights,
 computes the right numbers at the precision it declares: every operation is evaluated in float32 and rounded to float16
-where the graph says float16. It does not prove how a Neural Engine adds up.
+where the graph says float16. It does not show how a Neural Engine adds up.
 """
 
 from collections.abc import Collection, Mapping

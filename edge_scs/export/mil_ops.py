@@ -60,7 +60,7 @@ def _conv_transpose(a: Arguments) -> Tensor:
     top, _, left, _ = _ints(a["pad"]) if a.get("pad_type") == "custom" else [0, 0, 0, 0]
     out = F.conv_transpose2d(a["x"], a["weight"], None, strides, 0, 0, int(a.get("groups", 1)), dilations)
     rows, cols = a["shape_of_result"][-2:]
-    # An output_shape may ask for rows and columns beyond the last stride: nothing reaches them.
+    # An output_shape may request rows and columns beyond the last stride: nothing reaches them.
     out = F.pad(out, (0, max(0, left + cols - out.shape[-1]), 0, max(0, top + rows - out.shape[-2])))
     out = out[..., top : top + rows, left : left + cols]
     return out if a.get("bias") is None else out + a["bias"].reshape(1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""The whole export: fold, lower, prove, and only then give the artifact its name."""
+"""The whole export: fold, lower, verify, and only then give the artifact its name."""
 
 import copy
 import hashlib

@@ -1,4 +1,4 @@
-"""Moving a proven artifact to its final name: whole, alone, and not interrupted."""
+"""Moving a verified artifact to its final name: whole, alone, and not interrupted."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from edge_scs.export.manifest import manifest_path
 
 
 def publish(artifact: Path, final: Path) -> None:
-    """Move a proven artifact, its golden pairs and its manifest to their final names.
+    """Move a verified artifact, its golden pairs and its manifest to their final names.
 
     The old manifest goes first and the new one comes last: without one an artifact is not whole. A folder cannot be
     replaced in one step, so all older ones step aside, and come back if the new ones cannot be moved in. Exports into

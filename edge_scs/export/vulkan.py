@@ -1,7 +1,7 @@
 """Running the Vulkan delegate's graph without a GPU: operators and weights, read from the .pte, evaluated with PyTorch.
 
 Where the graph says float16 every result is rounded to it; the arithmetic in between is float32, which a phone's GPU
-need not be. It proves the graph and the weights, not a driver.
+need not be. It verifies the graph and the weights, not a driver.
 """
 
 from collections.abc import Callable, Sequence

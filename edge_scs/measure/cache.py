@@ -1,4 +1,4 @@
-"""Measurements that are kept: an interrupted report goes on where it was, and a repeated one measures nothing.
+"""Measurements that are kept: an interrupted report resumes where it was, and a repeated one measures nothing.
 
 A ratio is only worth something within one interleaved call of ``latency.bench``, so the unit that is kept is a row of
 the report with what it was timed beside: a subject and its baseline, the first subject of its runtime
@@ -120,7 +120,7 @@ def bench_by_row(
         for start in range(0, len(missing), TOGETHER):
             group = missing[start : start + TOGETHER]
             names = list(dict.fromkeys(subject for row in group for subject in row))
-            say(f"rows {len(known) + 1} to {len(known) + len(group)} of {len(rows)}: {_spoken(names)}")
+            say(f"rows {len(known) + 1} to {len(known) + len(group)} of {len(rows)}: {_listed(names)}")
             found = bench(names, device, lr, scale, threads, say=say, paired=True, **effort)  # type: ignore[arg-type]
             known |= {row: cache.keep(rows[row], _unit(found, row)) for row in group}
         measured += [known[row] for row in rows]
@@ -135,7 +135,7 @@ def bench_by_row(
     }
 
 
-def _spoken(subjects: Sequence[str]) -> str:
+def _listed(subjects: Sequence[str]) -> str:
     baseline, *others = (Path(subject).name for subject in subjects)
     return f"{', '.join(others)} beside {baseline}" if others else baseline
 

@@ -223,7 +223,7 @@ def _check(
         if not torch.cuda.is_available():
             raise InputError("--device cuda: no CUDA device on this machine; use --device cpu")
     if min(lr) < 1 or min(threads, default=0) < 1 or warmup < 0 or runs < 1:
-        raise InputError("sizes, threads and runs must be at least 1, and warm-up at least 0; mend the options")
+        raise InputError("sizes, threads and runs must be at least 1, and warm-up at least 0; change the options")
     for mode in modes:
         if mode not in MODES[device]:
             raise InputError(f"--mode {mode}: unknown on {device}; use {', '.join(MODES[device])}, or all")

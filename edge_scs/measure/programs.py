@@ -12,7 +12,7 @@ PRESETS = {"executorch": "xnnpack-fp32", "int8": "xnnpack-int8"}
 
 
 def lower_for_timing(subject: str, mode: str, lr: tuple[int, int], scale: float, folder: Path) -> Path:
-    """A .pte of a network for one size, in ``folder``: the same program that ``edge-scs export`` proves and ships.
+    """A .pte of a network for one size, in ``folder``: the same program that ``edge-scs export`` verifies and ships.
 
     ``subject`` is a model's name or a checkpoint; ``int8`` takes the shipped quantised weights of that name. Raises
     Unavailable for a network that cannot be lowered, and InputError for a subject that cannot be loaded.

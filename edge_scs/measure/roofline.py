@@ -1,4 +1,4 @@
-"""What this machine could do at best: the roof under which every stage works.
+"""What this machine could do at best: the roofline under which every stage works.
 
 Williams, Waterman, Patterson, "Roofline: an insightful visual performance model for multicore architectures" (CACM
 2009): an operation that does I multiply-accumulates for every byte it moves reaches at most min(peak, I x bandwidth).
@@ -20,7 +20,7 @@ _COPIED = 1 << 28  # bytes
 def machine_peak(threads: int = 1, seconds: float = 2.0) -> dict[str, Any]:
     """{"gmac_s_peak" (10^9 multiply-accumulates a second), "copy_gb_s" (10^9 bytes read and written), "threads"}.
 
-    The best of at least three repetitions, and of as many as fit into ``seconds``, for each: a roof is what can be
+    The best of at least three repetitions, and of as many as fit into ``seconds``, for each: a peak is what can be
     reached, so what other work slowed down does not count. At one thread time is processor time, as it is of stages.
     """
     clock = time.process_time if threads == 1 else time.perf_counter
@@ -67,5 +67,5 @@ def _best(ways: Sequence[Callable[[], object]], seconds: float, clock: Callable[
 
 
 def attainable(intensity: float, peak: dict[str, Any]) -> float:
-    """10^9 multiply-accumulates a second under the roof, for so many multiply-accumulates a byte."""
+    """10^9 multiply-accumulates a second under the roofline, for so many multiply-accumulates a byte."""
     return min(peak["gmac_s_peak"], intensity * peak["copy_gb_s"])

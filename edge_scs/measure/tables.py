@@ -50,12 +50,12 @@ def latency_table(measured: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def stage_table(stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
-    """Rows of ``stage_times.measure_stages`` under the roof of ``roofline.machine_peak``.
+    """Rows of ``stage_times.measure_stages`` beside ``roofline.machine_peak``.
 
-    "of the roof": the share of what ``roofline.attainable`` allows a stage; only at the roof's own thread count.
+    "of peak": the share of what ``roofline.attainable`` allows a stage; only at the peak's own thread count.
     """
     heads = ["network", "runtime", "threads", "stage", "MultAdds, M", "MB moved", "ms", "share", "GMAC/s"]
-    heads += ["MAC/byte", "of the roof"]
+    heads += ["MAC/byte", "of peak"]
     rows = [
         [
             row["model"],
@@ -68,15 +68,15 @@ def stage_table(stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
             None if row["share"] is None else f"{row['share']:.1%}",
             row["gmac_s"],
             row["intensity"],
-            _of_the_roof(row, peak),
+            _of_peak(row, peak),
         ]
         for row in stages
     ]
-    roof = f"{peak['gmac_s_peak']:.1f} GMAC/s, {peak['copy_gb_s']:.1f} GB/s, {peak['threads']} thread(s)"
-    return f"{table(heads, rows)}\n\nThis machine's roof: {roof}."
+    peaks = f"{peak['gmac_s_peak']:.1f} GMAC/s, {peak['copy_gb_s']:.1f} GB/s, {peak['threads']} thread(s)"
+    return f"{table(heads, rows)}\n\nThis machine's roofline peak: {peaks}."
 
 
-def _of_the_roof(row: dict[str, Any], peak: dict[str, Any]) -> str | None:
+def _of_peak(row: dict[str, Any], peak: dict[str, Any]) -> str | None:
     if row["gmac_s"] is None or row["intensity"] is None or row["threads"] != peak["threads"]:
         return None
     return f"{row['gmac_s'] / attainable(row['intensity'], peak):.0%}"

@@ -55,7 +55,7 @@ def sample_bilinear(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     """Bilinear samples of x (n, c, h, w) on the grid rows (H) x cols (W) of LR coordinates -> (n, c, H, W).
 
     Coordinates are those of ``lr_coordinates``; where they lie beyond the border they clamp to it. Equals
-    ``F.interpolate(mode="bilinear")`` on the whole picture's grid, and can also be asked for a part of it, which is
+    ``F.interpolate(mode="bilinear")`` on the whole picture's grid, and can also compute a part of it, which is
     what tiles need.
     """
     h, w = x.shape[-2:]

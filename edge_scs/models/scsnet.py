@@ -1,4 +1,4 @@
-"""SCSNet: grey LR in, colour HR out at any magnification, automatic or led by a reference, in one network.
+"""SCSNet: grey LR in, colour HR out at any magnification, automatic or reference-guided, in one network.
 
 Zhang et al., "SCSNet: An efficient paradigm for learning simultaneously image colorization and
 super-resolution" (AAAI 2022): the layers of Table 8, the attention of section 3.1 (``scsnet_attention.py``), the
@@ -6,7 +6,7 @@ continuous pixel mapping of 3.2. Without a reference nothing of the reference br
 
 Readings that the paper leaves open:
 
-* F_init is the first convolution's own output ("an initial convolution", section 3). The colour encoder goes on with
+* F_init is the first convolution's own output ("an initial convolution", section 3). The colour encoder continues with
   that row's instance norm; the texture branch does not, because the norm would take the picture's brightness from it;
 * instance norms have no parameters of their own (so the counts say, see ``scsnet_attention``);
 * UP is a 3x3 convolution to four times the channels and PixelShuffle; a basic block is ``x + conv(relu(conv(x)))``;

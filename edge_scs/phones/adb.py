@@ -41,7 +41,7 @@ class Phone:
     abi: str
 
     def __str__(self) -> str:
-        return f"{self.model} ({self.soc or 'SoC not told'}, Android {self.release}, {self.abi})"
+        return f"{self.model} ({self.soc or 'SoC not reported'}, Android {self.release}, {self.abi})"
 
 
 def measure(
@@ -109,7 +109,7 @@ def parse_devices(text: str) -> dict[str, str]:
 
 
 def choose(devices: dict[str, str], serial: str | None) -> str:
-    """The one phone that is meant. Raises InputError, with the mend, for none, several, or one that is not ready."""
+    """The one phone that is meant. Raises InputError, with the fix, for none, several, or one that is not ready."""
     if serial is not None and serial not in devices:
         raise InputError(f"--serial {printable(serial)}: not connected; adb sees {', '.join(devices) or 'no phone'}")
     if not devices:
@@ -117,14 +117,14 @@ def choose(devices: dict[str, str], serial: str | None) -> str:
     if serial is None and len(devices) > 1:
         raise InputError(f"adb: several phones are connected ({', '.join(devices)}); choose one with --serial")
     chosen = serial or next(iter(devices))
-    mends = {
+    fixes = {
         "unauthorized": "unlock it and allow USB debugging for this computer",
         "authorizing": "unlock it and allow USB debugging for this computer",
         "offline": "unplug it and plug it in again",
         "no permissions": "add udev rules for it, then plug it in again",
     }
     if (state := devices[chosen]) != "device":
-        raise InputError(f"adb: {chosen} is in state {state!r}; {mends.get(state, 'start it normally and connect it')}")
+        raise InputError(f"adb: {chosen} is in state {state!r}; {fixes.get(state, 'start it normally and connect it')}")
     return chosen
 
 
@@ -144,12 +144,12 @@ class Bridge:
 
     def phone(self) -> Phone:
         """Raises InputError for an emulator, whose times are not a phone's."""
-        told = self._properties()
-        if "1" in (told.get("ro.kernel.qemu"), told.get("ro.boot.qemu")):
+        properties = self._properties()
+        if "1" in (properties.get("ro.kernel.qemu"), properties.get("ro.boot.qemu")):
             raise InputError(f"adb: {self.serial} is an emulator; its times are no phone's, connect a phone")
-        soc = " ".join(filter(None, map(told.get, ("ro.soc.manufacturer", "ro.soc.model"))))
-        release, abi = (told.get(key, "unknown") for key in ("ro.build.version.release", "ro.product.cpu.abi"))
-        return Phone(self.serial, told.get("ro.product.model", self.serial), soc, release, abi)
+        soc = " ".join(filter(None, map(properties.get, ("ro.soc.manufacturer", "ro.soc.model"))))
+        release, abi = (properties.get(key, "unknown") for key in ("ro.build.version.release", "ro.product.cpu.abi"))
+        return Phone(self.serial, properties.get("ro.product.model", self.serial), soc, release, abi)
 
     def thermal(self) -> str:
         """Of Android's thermal service (10 and later); "unknown" where there is none."""

@@ -23,7 +23,7 @@ TEAM = "EDGE_SCS_DEVELOPMENT_TEAM"  # the Apple developer team that signs the ru
 def measure(artifact: Path, runs: int = 50, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
     """Time an .mlpackage on the one connected iPhone: {"device", "os", "load_ms", "runs", "samples_ms", ...}.
 
-    Raises InputError, with the mend, where there is no Mac, Xcode, team or phone.
+    Raises InputError, with the fix, where there is no Mac, Xcode, team or phone.
     """
     if platform.system() != "Darwin":
         raise InputError("--device ios: needs a Mac with Xcode; elsewhere, take the JSON of the iOS sample app")

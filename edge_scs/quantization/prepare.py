@@ -1,12 +1,12 @@
-"""A deployed network as a graph with fake quantisation in it, and that graph as int8: PT2E with its tied-weight mends.
+"""A deployed network as a graph with fake quantisation in it, and that graph as int8: PT2E with its tied-weight fixes.
 
 PT2E (torchao) with XNNPACK's quantiser: int8 weights per output channel, symmetric; int8 activations per tensor,
 affine, static. Two of its habits break networks that call one convolution several times, as ours do:
 
 * Only the *last* user of a shared weight gets a fake quantiser; the other calls keep float weights between int8
-  activations. The .pte lowers and then fails to load. Mend: ``split_shared_parameters``, before preparing.
+  activations. The .pte lowers and then fails to load. Fix: ``split_shared_parameters``, before preparing.
 * A bias shared by several convolutions is quantised once, with the scale of the first one's input, for all of them:
-  silently wrong. Mend: ``privatise_biases``, after converting.
+  silently wrong. Fix: ``privatise_biases``, after converting.
 """
 
 import copy

@@ -21,7 +21,7 @@ FOLLOWERS = ("upsample_bilinear2d", "avg_pool2d")
 Range = tuple[float, float]  # the least and the greatest value that int8 reaches
 PIXELS: Range = (0.0, 1.0)  # 256 even steps from 0 to 1: the values of an 8-bit picture
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-SAMPLE = 20_000  # values of an activation and batch that are enough to judge by
+SAMPLE = 20_000  # values of an activation and batch that are enough to decide by
 
 
 class Ranges:
@@ -86,7 +86,7 @@ class Ranges:
             raise InputError("calibration: no photograph; name a folder of pictures with --data")
         errors = {key: torch.zeros(len(CLIPS), dtype=torch.float64) for key in seen}
 
-        def judge(quantiser: Any, inputs: tuple[Tensor]) -> None:
+        def observe(quantiser: Any, inputs: tuple[Tensor]) -> None:
             x = inputs[0].flatten()
             x = x[:: max(1, len(x) // SAMPLE)]
             low, high = seen[id(quantiser)]
@@ -94,7 +94,7 @@ class Ranges:
                 [(x - _int8(x, low * k, high * k)).square().sum() for k in CLIPS]
             ).cpu()
 
-        self._watch(prepared, pictures, judge)
+        self._watch(prepared, pictures, observe)
         best = {key: CLIPS[int(error.argmin())] for key, error in errors.items()}
         self.set([(seen[id(q)][0] * best[id(q)], seen[id(q)][1] * best[id(q)]) for q in self.own])
         return self.get()

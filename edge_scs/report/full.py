@@ -55,8 +55,8 @@ def full_report(
     are added to those. Networks with weights are evaluated at x4 on the photographs of ``data``, by default on six that
     are installed with scikit-image and scikit-learn.
     What was measured before lies in ``out``/cache and is not measured again, unless ``fresh``; neither are artifacts
-    made again that are proven, and of the same weights and versions. Raises InputError for what cannot be used; then no
-    report is written.
+    made again that are verified, and of the same weights and versions. Raises InputError for what cannot be used; then
+    no report is written.
     """
     device_results = _unfolded(device_results)
     for path in device_results:
@@ -108,7 +108,7 @@ def _unfolded(paths: Sequence[Path]) -> list[Path]:
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A network in one precision. ``subject`` is what it was asked for by: a model's name or a checkpoint."""
+    """A network in one precision. ``subject`` is what it was requested by: a model's name or a checkpoint."""
 
     subject: str
     precision: str
@@ -135,9 +135,9 @@ def _network(subject: str, precision: str) -> Loaded:
 
 
 def exports(variants: Iterable[Variant], folder: Path, say: Say) -> tuple[list[Path], list[Task]]:
-    """The artifacts of all that can be exported, and what there is to do for those that are not proven yet.
+    """The artifacts of all that can be exported, and what there is to do for those that are not verified yet.
 
-    Proven is what an earlier report left there, if weights, versions and file are the same.
+    Verified is what an earlier report left there, if weights, versions and file are the same.
     """
     from edge_scs.export.pipeline import artifact_name
     from edge_scs.export.presets import load_preset
@@ -156,15 +156,15 @@ def exports(variants: Iterable[Variant], folder: Path, say: Say) -> tuple[list[P
         if path in paths:  # the same weights again
             continue
         paths.append(path)
-        if _proven(path, variant.network):
-            say(f"proven before: {path.name}")
+        if _verified(path, variant.network):
+            say(f"verified before: {path.name}")
             continue
         work = partial(_export, variant.subject, variant.precision, path.parent)
         tasks.append(Task(f"{variant} artifact", work, lambda made: None))
     return paths, tasks
 
 
-def _proven(path: Path, network: Loaded) -> bool:
+def _verified(path: Path, network: Loaded) -> bool:
     from edge_scs.export.pipeline import versions
 
     with suppress(InputError):

@@ -42,7 +42,7 @@ def device_cells(result: dict[str, Any]) -> list[str]:
     """A phone's result as text."""
     model, artifact = result["model"], result["artifact"]
     adds = artifact["mult_adds"]
-    backends = ", ".join(result["backends"]) or "backend not told"
+    backends = ", ".join(result["backends"]) or "backend not reported"
     threads = "" if result["threads"] is None else f", {result['threads']} threads"
     units = "" if result["compute_units"] is None else f", {result['compute_units']}"
     return [

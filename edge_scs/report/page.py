@@ -50,7 +50,7 @@ def make_report(
     files with their manifests, ExecuTorch), and write report.md, report.json and report.html into ``out``.
 
     The first model is the baseline; artifacts of its network come first among the artifacts. What is for Core ML or
-    Vulkan cannot be timed here: its manifest tells what a device result was measured on. ``device_results`` are the
+    Vulkan cannot be timed here: its manifest says what a device result was measured on. ``device_results`` are the
     phone apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own
     weights and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a
     measurement. Networks of over SLOW_MULT_ADDS are timed once, on the fewest threads, after all others; but not the

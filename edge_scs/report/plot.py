@@ -19,7 +19,7 @@ STYLES = {
     "cuda": ("#9a6bd6", "^"),
 }
 _MORE = (("#c2527f", "v"), ("#b08a1e", "P"), ("#5f7f8f", "X"), ("#7a9a3a", "<"), ("#c06a5a", ">"), ("#6a6ad0", "p"))
-# Stages of a network; told apart by hue, in order of appearance.
+# Stages of a network; distinguished by hue, in order of appearance.
 STAGE_COLOURS = (
     "#4f8cc9", "#e0762f", "#2f9e78", "#9a6bd6", "#c2527f", "#b08a1e", "#5f7f8f", "#7a9a3a", "#c06a5a", "#6a6ad0",
 )  # fmt: skip
@@ -46,7 +46,7 @@ def scatter(points: Sequence[Point], baseline: str = "", threads: int = 1) -> st
     """MultAdds against latency, log-log, as one <svg>; "" when there are no points.
 
     Deployments of one network share their MultAdds and stand on one line. Where the baseline was measured, a dashed
-    line of its kind shows where the others would be if MultAdds told time.
+    line of its kind shows where the others would be if time followed MultAdds.
     """
     if not points:
         return ""
@@ -112,8 +112,8 @@ def roofline(model: str, stages: Sequence[dict[str, Any]], peak: dict[str, Any])
         top, bandwidth = peak["gmac_s_peak"], peak["copy_gb_s"]
         low, high = min(s["intensity"] for s in drawn) / 2, max(s["intensity"] for s in drawn) * 2
         low, high = min(low, top / bandwidth / 2), max(high, top / bandwidth * 2)
-        roof = [low, top / bandwidth, high]
-        axes.plot(roof, [min(top, i * bandwidth) for i in roof], color=_INK, lw=1.4, zorder=2)
+        bounds = [low, top / bandwidth, high]
+        axes.plot(bounds, [min(top, i * bandwidth) for i in bounds], color=_INK, lw=1.4, zorder=2)
         axes.annotate(f"{top:.0f} GMAC/s", (high, top), (0, 5), ha="right", **_TEXT)
         axes.annotate(f"{bandwidth:.0f} GB/s", (low, low * bandwidth), (8, 0), va="center", **_TEXT)
         labelled: dict[str, tuple[float, float]] = {}  # once a stage, whatever the runtimes

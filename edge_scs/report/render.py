@@ -43,7 +43,7 @@ def render_html(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
         quality_words=quality_words(report.quality) if report.quality else "",
         stage_groups=stage_groups(report.stages),
         rooflines=rooflines(report),
-        above_roof=above_roof(report),
+        above_roofline=above_roofline(report),
         device_rows=[device_cells(result) for result in report.device_results],
         warm=[r for r in report.device_results if r["thermal_after"] in HOT],
         published=published(),
@@ -129,8 +129,8 @@ def rooflines(report: Report) -> list[str]:
     return [plot for plot in plots if plot]
 
 
-def above_roof(report: Report) -> bool:
-    """Whether a stage is quicker than the roof allows, which wants an explanation."""
+def above_roofline(report: Report) -> bool:
+    """Whether a stage is faster than the roofline allows, which needs an explanation."""
     known = [s for s in report.stages if s["gmac_s"] and s["intensity"]] if report.machine_peak else []
     return any(s["gmac_s"] > 1.1 * attainable(s["intensity"], report.machine_peak or {}) for s in known)
 

@@ -45,7 +45,7 @@ class Row:
 
     @property
     def kind(self) -> str:
-        """What plots and tables tell apart by colour: "eager", "executorch", "executorch int8"."""
+        """What plots and tables distinguish by colour: "eager", "executorch", "executorch int8"."""
         return self.runtime if self.precision == "fp32" else f"{self.runtime} {self.precision}"
 
 

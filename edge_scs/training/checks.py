@@ -36,7 +36,7 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             ("parts", stage.parts),
             ("slow", list(stage.slow)),
             ("muon", list(stage.muon)),
-            ("begin_as", [*stage.begin_as, *stage.begin_as.values()]),
+            ("init_from", [*stage.init_from, *stage.init_from.values()]),
         ):
             for part in parts:
                 if part not in known and (key, part) != ("parts", "all"):
@@ -44,10 +44,10 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
                     raise InputError(f"{where}.{key}: {recipe.model} has no part {part!r}; it has {has}")
         if (stage.optimizer == "muon") != bool(stage.muon):
             raise InputError(f'{where}.muon: goes with optimizer = "muon"; name submodules, as {{ "texture" = 12.0 }}')
-        for part, source in stage.begin_as.items():
+        for part, source in stage.init_from.items():
             one, other = (_shapes(model.get_submodule(name)) for name in (part, source))
             if one != other:
-                raise InputError(f"{where}.begin_as: {part} cannot begin as {source}, whose tensors are others")
+                raise InputError(f"{where}.init_from: {part} cannot be initialised from {source}: their shapes differ")
         if stage.data.views > 2 or stage.data.batch % stage.data.views:
             raise InputError(f"{where}.data.views: is {stage.data.views}; choose 1, or 2 and an even data.batch")
         if stage.consistency and (stage.task != "colour" or stage.data.views != 2):
@@ -116,7 +116,7 @@ def check_same_run(
     changed with them so that the whole batch stays: that run is then the same run. What a diverged run is told to
     lower, ``learning_rate`` and ``clip``, may change in stages that are not finished. Raises InputError.
     """
-    saved, before = build(Recipe, state["recipe"], str(out)), state.get("processes", 1)
+    saved, before = build(Recipe, _renamed(state["recipe"]), str(out)), state.get("processes", 1)
     changes: list[str] = []
     for name in saved.stages[state["position"]["stage"] :]:
         old, new = saved.stage[name], recipe.stage.get(name)
@@ -132,6 +132,15 @@ def check_same_run(
         changes.append(f"{processes} processes instead of {before}, so a step sees another number of pictures")
     for change in changes:
         say(f"{out}: goes on with {change}")
+
+
+def _renamed(table: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's recipe with today's keys: ``init_from`` was ``begin_as`` before version 0.2."""
+    stages = {
+        name: {"init_from" if key == "begin_as" else key: value for key, value in stage.items()}
+        for name, stage in table["stage"].items()
+    }
+    return table | {"stage": stages}
 
 
 def check_same_photographs(

@@ -12,7 +12,7 @@ class MultiScaleDiscriminator(nn.Module):
     """PCARN's three discriminators (its Fig. 1 and 3, eq. 6): of the picture, and of it average-pooled by 2 and by 4.
 
     Each has nine convolutions, 64 to 512 channels, three of stride 2, batch norm in all but the first and the last,
-    and judges overlapping patches. Kernels and slope as in the authors' code, where the figure is not legible.
+    and classifies overlapping patches. Kernels and slope as in the authors' code, as the figure is not legible.
 
     Shapes: (n, 3, h, w) -> three logits (n, 1, h', w') with h' = h/8, h/16, h/32; h and w at least 32.
     """
@@ -22,7 +22,7 @@ class MultiScaleDiscriminator(nn.Module):
         self.scales = nn.ModuleList(_pcarn_body(channels) for _ in range(3))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        return [judge(F.avg_pool2d(x, 2**level) if level else x) for level, judge in enumerate(self.scales)]
+        return [scale(F.avg_pool2d(x, 2**level) if level else x) for level, scale in enumerate(self.scales)]
 
 
 def _pcarn_body(c: int) -> nn.Sequential:

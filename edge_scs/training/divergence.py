@@ -11,10 +11,10 @@ MAX_SKIPPED = 10
 
 
 class Guard:
-    """Judges each step by the norm of its gradient, which is that of all processes together.
+    """Decides on each step by the norm of its gradient, which is that of all processes together.
 
     ``passes`` is False for a step to be skipped; ``skipped`` counts them. Raises InputError when MAX_SKIPPED of them
-    follow one another, naming the stage and the mend.
+    follow one another, naming the stage and the fix.
     """
 
     def __init__(self, stage: str):
@@ -27,8 +27,8 @@ class Guard:
         self.skipped, self._in_a_row = self.skipped + 1, self._in_a_row + 1
         if self._in_a_row >= MAX_SKIPPED:
             key = f"--set stage.{self.stage}"
-            mend = f"go on with --resume and a lower {key}.learning_rate= or {key}.clip="
-            raise InputError(f"stage {self.stage}: no finite loss or gradient in {MAX_SKIPPED} steps in a row; {mend}")
+            fix = f"resume with --resume and a lower {key}.learning_rate= or {key}.clip="
+            raise InputError(f"stage {self.stage}: no finite loss or gradient in {MAX_SKIPPED} steps in a row; {fix}")
         return False
 
 

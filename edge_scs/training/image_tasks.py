@@ -1,7 +1,7 @@
 """Tasks that compare whole pictures, or points of them: RGB super-resolution, CiaoSR's sampled points, SCSNet's SCS.
 
 The loss is pixel_weight * L1 + perceptual.weight * perceptual + adversary.weight * adversarial, the last two where the
-stage asks for them.
+stage has them.
 """
 
 import torch
@@ -20,7 +20,7 @@ class PictureTask(nn.Module):
     """What the tasks share. A task says how output and target are made, and how its colour space becomes RGB.
 
     In a stage with an adversary the returned losses also hold ``real`` and ``fake``: the pictures, without gradients,
-    that the discriminators learn from next. ``judge`` are those discriminators; they are no part of this module, as
+    that the discriminators learn from next. ``discriminators`` are those; they are no part of this module, as
     another optimizer trains them.
     """
 
@@ -30,9 +30,9 @@ class PictureTask(nn.Module):
     def __init__(self, model: nn.Module, stage: Stage, photographs: Photographs):
         super().__init__()
         self.model, self.stage = model, stage
-        asked = stage.perceptual
-        self.perceptual = PerceptualLoss(asked.features, asked.file) if asked.weight else None
-        self.judge: tuple[nn.Module, ...] = ()
+        wanted = stage.perceptual
+        self.perceptual = PerceptualLoss(wanted.features, wanted.file) if wanted.weight else None
+        self.discriminators: tuple[nn.Module, ...] = ()
 
     def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Output and target (n, 3, H, W) in the task's colour space."""
@@ -50,13 +50,13 @@ class PictureTask(nn.Module):
         if self.perceptual is not None:
             losses["perceptual"] = self.perceptual(self.to_rgb(out), self.to_rgb(target))
             total = total + self.stage.perceptual.weight * losses["perceptual"]
-        for judge in self.judge:
+        for discriminator in self.discriminators:
             loss = LOSSES[self.stage.adversary.loss]
             real: list[Tensor] = []
             if loss.relativistic:
                 with torch.no_grad():
-                    real = judge(target)
-            losses["adversarial"] = loss.generator(real, judge(out))
+                    real = discriminator(target)
+            losses["adversarial"] = loss.generator(real, discriminator(out))
             total = total + self.stage.adversary.weight * losses["adversarial"]
             losses |= {"real": target, "fake": out.detach()}
         return losses | {"loss": total}

@@ -76,7 +76,7 @@ class Progress:
         )  # fmt: skip
         self.task = self.bar.add_task(stage, total=total, completed=start, figures="")
         self.loss, self.rate, self.pictures = float("nan"), 0.0, 0.0
-        self.spoken = time.monotonic()
+        self.reported = time.monotonic()
 
     def __enter__(self) -> "Progress":
         self.bar.start()
@@ -94,8 +94,8 @@ class Progress:
         self.pictures = pictures * self.rate
         figures = f"loss {self.loss:.4f}  {self.rate:.1f} it/s  {self.pictures:.0f} pictures/s"
         self.bar.update(self.task, advance=1, figures=figures)
-        if self.bar.disable and time.monotonic() - self.spoken > 30:
-            self.spoken = time.monotonic()
+        if self.bar.disable and time.monotonic() - self.reported > 30:
+            self.reported = time.monotonic()
             left = (self.total - self.done) / max(self.rate, 1e-9) / 60
             self.say(f"{self.stage} {self.done}/{self.total}  {figures}  {left:.0f} min left")
 

@@ -32,7 +32,7 @@ FEATURES = {
 
 
 def check_features(features: str, file: str, key: str) -> None:
-    """Refuse early what ``PerceptualLoss`` would refuse. Raises InputError naming the recipe's ``key`` and the mend."""
+    """Refuse early what ``PerceptualLoss`` would refuse. Raises InputError naming the recipe's ``key`` and the fix."""
     if features not in FEATURES:
         raise InputError(f"{key}.features: no features {features!r}; known: {', '.join(FEATURES)}")
     others = f', name it with {key}.file, or set {key}.features = "squeezenet1_1"'

@@ -62,7 +62,7 @@ class StageRun:
         self.seed = recipe.seed + 1000 * number
         rank, processes = accelerator.process_index, accelerator.num_processes
         self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour, self.heads)
-        for part, source in stage.begin_as.items():  # gone on with in the middle, what it has become is restored
+        for part, source in stage.init_from.items():  # resumed in the middle, what it has become is restored
             self.model.get_submodule(part).load_state_dict(self.model.get_submodule(source).state_dict())
         self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
         if recipe.channels_last:
@@ -71,10 +71,10 @@ class StageRun:
         for part in stage.parts:
             self.model.get_submodule("" if part == "all" else part).requires_grad_(True)
         self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
-        self.rival: _Rival | None = None
+        self.adversary: _Adversary | None = None
         if stage.adversary.weight:
-            self.rival = _Rival(accelerator, recipe, stage, self.seed)
-            self.plain.judge = (self.rival.discriminator,)
+            self.adversary = _Adversary(accelerator, recipe, stage, self.seed)
+            self.plain.discriminators = (self.adversary.discriminator,)
         self.task, self.optimizer = accelerator.prepare(
             _maybe_compiled(self.plain, recipe), optimizer(self.model, stage)
         )
@@ -82,8 +82,8 @@ class StageRun:
         self.guard = Guard(name)
         self.stopped = False
 
-    def steps(self, start: int, say: Any, log: MetricsLog, asked: Callable[[], bool]) -> Iterator[int]:
-        """Take the steps, yielding how many are done after each; ``asked`` to stop, the last one sets ``stopped``."""
+    def steps(self, start: int, say: Any, log: MetricsLog, requested: Callable[[], bool]) -> Iterator[int]:
+        """Take the steps, yielding how many are done after each; when a stop is ``requested`` it sets ``stopped``."""
         workers = self.recipe.workers
         loader = iter(
             torch.utils.data.DataLoader(
@@ -98,7 +98,7 @@ class StageRun:
             for step in range(start, self.stage.steps):
                 begun = time.perf_counter()
                 losses, pictures = self.step(loader, step)
-                losses, self.stopped = self._agree(losses, asked())
+                losses, self.stopped = self._agree(losses, requested())
                 if "skipped" in losses:
                     say(f"{self.name} {step}: no finite gradient, step skipped, {self.guard.skipped} so far")
                 log.write(self.number, self.name, step, losses | {"learning_rate": learning_rate(self.stage, step)})
@@ -111,13 +111,13 @@ class StageRun:
         """One step of both sides: the losses' means over its batches, and how many pictures it saw."""
         set_rate(self.optimizer, learning_rate(self.stage, step))
         pictures, means, pairs = 0, dict[str, float](), []
-        if self.rival is not None:
-            self.rival.discriminator.requires_grad_(False)
+        if self.adversary is not None:
+            self.adversary.discriminator.requires_grad_(False)
         for _ in range(self.stage.accumulate):
             batch = next_batch(loader).to(self.accelerator.device)
             with self.accelerator.autocast():
                 losses = self.task(batch)
-            if self.rival is not None:
+            if self.adversary is not None:
                 pairs.append((losses.pop("real"), losses.pop("fake")))
             self.accelerator.backward(losses["loss"] / self.stage.accumulate)
             for key, value in losses.items():
@@ -129,17 +129,17 @@ class StageRun:
         self.optimizer.zero_grad(set_to_none=True)
         if not good:  # nor is the discriminator shown what came of it
             return means | {"skipped": float(self.guard.skipped)}, pictures
-        if self.rival is not None:
-            means["discriminator"] = self.rival.step(pairs, learning_rate(self.stage, step))
+        if self.adversary is not None:
+            means["discriminator"] = self.adversary.step(pairs, learning_rate(self.stage, step))
         torch._foreach_lerp_(self.ema, self.parameters, 1 - kept(self.stage, step))
         return means, pictures
 
-    def _agree(self, losses: dict[str, float], asked: bool) -> tuple[dict[str, float], bool]:
-        """The losses' means over the processes, and whether any of them was asked to stop: all stop at one step."""
+    def _agree(self, losses: dict[str, float], requested: bool) -> tuple[dict[str, float], bool]:
+        """The losses' means over the processes, and whether one of them was to stop: all stop at the same step."""
         if self.accelerator.num_processes == 1:
-            return losses, asked
-        figures = torch.tensor([*losses.values(), float(asked)], device=self.accelerator.device)
-        *means, stop = self.accelerator.reduce(figures, "mean").tolist()
+            return losses, requested
+        values = torch.tensor([*losses.values(), float(requested)], device=self.accelerator.device)
+        *means, stop = self.accelerator.reduce(values, "mean").tolist()
         return dict(zip(losses, means, strict=True)), stop > 0
 
     def validation_loss(self, photographs: Photographs) -> float:
@@ -172,8 +172,8 @@ class StageRun:
 
     def _train(self, mode: bool) -> None:
         self.model.train(mode)
-        if self.rival is not None:
-            self.rival.discriminator.train(mode)
+        if self.adversary is not None:
+            self.adversary.discriminator.train(mode)
 
     def _put(self, values: list[Tensor]) -> None:
         with torch.no_grad():
@@ -181,7 +181,7 @@ class StageRun:
                 parameter.copy_(value)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs to go on in the middle of this stage, or after it."""
+        """What a checkpoint needs to resume in the middle of this stage, or after it."""
         with self.averaged():
             ema = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
         return {
@@ -189,20 +189,20 @@ class StageRun:
             "ema": ema,
             "ema_list": self.ema,
             "optimizer": self.optimizer.state_dict(),
-            "rival": None if self.rival is None else self.rival.state(),
+            "adversary": None if self.adversary is None else self.adversary.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on in the middle of this stage."""
+        """Resume in the middle of this stage."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for own, saved in zip(self.ema, state["ema_list"], strict=True):
             own.copy_(saved)
-        if self.rival is not None:
-            self.rival.restore(state["rival"])
+        if self.adversary is not None:
+            self.adversary.restore(state["adversary"])
 
 
-class _Rival:
+class _Adversary:
     """The discriminators of a GAN stage, with an optimizer of their own."""
 
     def __init__(self, accelerator: Any, recipe: Recipe, stage: Stage, seed: int):

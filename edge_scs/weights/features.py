@@ -21,7 +21,7 @@ _LPIPS_HEADS = {"alexnet": "alex", "squeezenet1_1": "squeeze"}
 def find_features(name: str, key: str = "features", others: str = "") -> Path:
     """The weights of a classifier by name, or a file as it is given.
 
-    Raises InputError that says where they were looked for; ``key`` is the recipe's key it names, ``others`` a mend.
+    Raises InputError that says where they were looked for; ``key`` is the recipe's key it names, ``others`` a fix.
     """
     if name.endswith((".pth", ".pt")):
         if not Path(name).is_file():

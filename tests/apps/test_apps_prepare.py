@@ -79,7 +79,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_model_is_whole_and_proven(small: Loaded, made: Prepared) -> None:
+def test_a_model_is_whole_and_verified(small: Loaded, made: Prepared) -> None:
     artifact = made.folder / made.manifest.artifact
     assert made.folder.name == "edge_scs_s_x4_24x32_tiny"
     assert {path.name for path in made.folder.iterdir()} == {

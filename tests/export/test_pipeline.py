@@ -1,4 +1,4 @@
-"""An artifact gets its name only when it is whole and proven; verification proves it again."""
+"""An artifact gets its name only when it is whole and verified; verifying checks it again."""
 
 import json
 import shutil

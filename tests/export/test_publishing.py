@@ -1,4 +1,4 @@
-"""What was proven gets its final name at once, whole, and alone: whatever interrupts or runs beside it."""
+"""What was verified gets its final name at once, whole, and alone: whatever interrupts or runs beside it."""
 
 import os
 import signal

@@ -91,7 +91,7 @@ def test_variant_names() -> None:
 TINY = {"lr": [24, 32], "scale": 2.0, "min_psnr_db": 40.0}
 
 
-def test_an_int8_pte_is_proven_and_verifiable(tiny_quantised: Loaded, tiny: Loaded, tmp_path: Path) -> None:
+def test_an_int8_pte_is_verified_and_verifiable(tiny_quantised: Loaded, tiny: Loaded, tmp_path: Path) -> None:
     manifest = export_model(tiny_quantised, load_preset("xnnpack-int8").replace(**TINY), tmp_path)
     assert manifest.parity is not None
     assert manifest.parity.passed
@@ -104,7 +104,7 @@ def test_an_int8_pte_is_proven_and_verifiable(tiny_quantised: Loaded, tiny: Load
     assert verify(tmp_path / manifest.artifact, load(tiny_quantised.source)).passed
 
 
-def test_an_int8_mlpackage_is_proven(tiny_quantised: Loaded, tmp_path: Path) -> None:
+def test_an_int8_mlpackage_is_verified(tiny_quantised: Loaded, tmp_path: Path) -> None:
     pytest.importorskip("coremltools")
     manifest = export_model(tiny_quantised, load_preset("coreml-w8a8").replace(**TINY), tmp_path)
     assert manifest.parity is not None

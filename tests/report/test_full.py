@@ -112,7 +112,7 @@ def test_slow_networks_have_no_stages(tmp_path, asked):
 
 
 def test_what_was_done_before_is_not_done_again(tmp_path, asked, monkeypatch):
-    monkeypatch.setattr(full, "_proven", lambda path, network: True)
+    monkeypatch.setattr(full, "_verified", lambda path, network: True)
     full_report(tmp_path, models=["edge_scs_s"])
     first, count = {key: asked[key] for key in ("quality", "stages", "artifacts")}, len(asked["tasks"])
     assert "edge_scs_s fp32 artifact" not in asked["tasks"]

@@ -7,7 +7,7 @@ import pytest
 
 from edge_scs.report.plot import STAGE_COLOURS, Point, quality_scatter, roofline, scatter, styles
 from edge_scs.report.published import published
-from edge_scs.report.render import above_roof, cards, figure, phones, promises, render_html, rooflines, stage_groups
+from edge_scs.report.render import above_roofline, cards, figure, phones, promises, render_html, rooflines, stage_groups
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
 
@@ -80,8 +80,8 @@ def test_a_roofline_for_every_network_with_stages():
     assert "50 GMAC/s" in plots[0]
     assert "10 GB/s" in plots[0]
     assert rooflines(report(stages=stages)) == []
-    assert not above_roof(report(stages=stages, machine_peak=peak))
-    assert above_roof(report(stages=stages, machine_peak=peak | {"gmac_s_peak": 0.5}))
+    assert not above_roofline(report(stages=stages, machine_peak=peak))
+    assert above_roofline(report(stages=stages, machine_peak=peak | {"gmac_s_peak": 0.5}))
     assert roofline("x", [], peak) == ""
 
 

@@ -98,7 +98,7 @@ def test_a_step_without_a_finite_loss_is_not_taken(
 def test_a_run_that_has_diverged_ends(
     recipe: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="no finite loss or gradient in 10 steps in a row; go on with --resume"):
+    with pytest.raises(InputError, match="no finite loss or gradient in 10 steps in a row; resume with --resume"):
         train_with_bad_steps(recipe, photographs, tmp_path / "run", range(2, 100), monkeypatch)
 
 

@@ -70,7 +70,7 @@ def test_the_held_out_loss_knows_no_adversary(photographs):
     batches = StepBatches(photographs, RGB, seed=1, colour=True)
     alone = held_out_loss(task, batches, torch.device("cpu"), count=2, adversary=0.0)
     task.stage = replace(task.stage, adversary=Adversary(weight=3.0))
-    task.judge = (MultiScaleDiscriminator(4),)
+    task.discriminators = (MultiScaleDiscriminator(4),)
     assert task(batches[0])["adversarial"] > 0.1
     assert held_out_loss(task, batches, torch.device("cpu"), count=2, adversary=3.0) == pytest.approx(alone, rel=1e-5)
 

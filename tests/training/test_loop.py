@@ -134,8 +134,8 @@ def test_a_gan_stage_that_breaks_off_goes_on_exactly(tmp_path, folder, pcarn_rec
     train(plan, photographs, tmp_path / "whole", say=lambda text: None)
     train_with_a_power_cut(plan, photographs, tmp_path / "broken", row, monkeypatch)
     assert_same_run(tmp_path)
-    rival = load_checkpoint(tmp_path / "whole")["rival"]["discriminator"]
-    assert any(key.endswith("_u") for key in rival)
+    adversary = load_checkpoint(tmp_path / "whole")["adversary"]["discriminator"]
+    assert any(key.endswith("_u") for key in adversary)
 
 
 def test_gan_stages_train_both_sides(tmp_path, folder, pcarn_recipe):
@@ -260,8 +260,13 @@ def test_checkpoints_from_before_a_key_existed_still_resume(tmp_path, folder, pc
     train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)
     path = tmp_path / "run" / "checkpoint.previous.pt"
     state = torch.load(path, weights_only=True)
-    for table, key in ((state["recipe"], "min_side"), (state["recipe"]["stage"]["l1"], "adversary"), (state, "rival")):
+    for table, key in (
+        (state["recipe"], "min_side"),
+        (state["recipe"]["stage"]["l1"], "adversary"),
+        (state, "adversary"),
+    ):
         del table[key]
+    state["recipe"]["stage"]["l1"]["begin_as"] = state["recipe"]["stage"]["l1"].pop("init_from")  # its name before 0.2
     torch.save(state, tmp_path / "run" / "checkpoint.pt")
     outcome = train(plan, load_photographs([folder]), tmp_path / "run", resume=True, say=lambda text: None)
     assert outcome.weights is not None

@@ -1,4 +1,4 @@
-"""Two processes train as one with the doubled batch, and go on with each other's checkpoints."""
+"""Two processes train as one with the doubled batch, and resume each other's checkpoints."""
 
 import subprocess
 import sys

@@ -57,7 +57,7 @@ def test_a_run_that_breaks_off_in_either_stage_goes_on_exactly(tmp_path, folder,
 
 
 def test_a_part_begins_as_another_where_its_stage_begins(tmp_path, folder, recipe, monkeypatch):
-    still = ["stage.muon.learning_rate=0", 'stage.muon.begin_as={"continuous.finest" = "heads.4"}']
+    still = ["stage.muon.learning_rate=0", 'stage.muon.init_from={"continuous.finest" = "heads.4"}']
     photographs = load_photographs([folder])
     train(load_recipe(recipe, still), photographs, tmp_path / "run", say=lambda text: None)
     state, _ = loading.read_safetensors(tmp_path / "run" / "weights.safetensors")

@@ -27,7 +27,7 @@ from edge_scs.data.wear import wear
 from edge_scs.evaluate import enlarge_bicubic, fit_to_scale, run, shrink
 from edge_scs.images import find_images, read_rgb
 from edge_scs.metrics import UInt8, lpips, psnr_y
-from edge_scs.quantization.network import load as load_int8
+from edge_scs.quantization.quantised_model import load as load_int8
 from edge_scs.weights.features import load_lpips
 from edge_scs.weights.loading import Loaded, load
 

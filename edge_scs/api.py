@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from edge_scs.enhance.enhancer import Enhancer, choose_device, make_predictor
+from edge_scs.enhance.engine import Engine
+from edge_scs.enhance.enhancer import choose_device, make_predictor
 from edge_scs.enhance.folder import Summary, enhance_files
 from edge_scs.enhance.pictures import Picture, check_picture
 from edge_scs.enhance.plan import suffix_of
 from edge_scs.enhance.predictor import Predictor
-from edge_scs.enhance.request import Options
+from edge_scs.enhance.request import Options, Request
 from edge_scs.enhance.restore import MAX_OUTPUT_PIXELS, finished
 from edge_scs.enhance.scans import read_reference, read_scan
 from edge_scs.enhance.sizes import check_scale, parse_size, target_size
@@ -35,7 +36,7 @@ Say = Callable[[str], None]
 class Model:
     """A network, or an exported program, that restores images. ``load`` makes one."""
 
-    def __init__(self, name: str, precision: str, make: Callable[..., Enhancer], engine: Enhancer | None = None):
+    def __init__(self, name: str, precision: str, make: Callable[..., Engine], engine: Engine | None = None):
         self.name, self.precision = name, precision
         self.make = make  # an engine like this one, for another process
         self.engine = make() if engine is None else engine
@@ -74,17 +75,17 @@ class Model:
             raise InputError("scale and size exclude each other: give one of them")
         if size is None:
             check_scale(scale := self.engine.default_scale if scale is None else scale)
-        self.engine.check_options(reference is not None, wanted.keep_colour, scale)
+        self.engine.check_options(wanted, reference is not None, scale)
         guide = None if reference is None else _pixels(reference, reading=read_reference)
         if isinstance(image, str | Path):
             scan = replace(
                 read_scan(Path(image), wanted.keep_colour, scale, size, MAX_OUTPUT_PIXELS), profile=None
             )  # in sRGB, not in the file's own colour space
-            strips = self.engine.strips(scan.pixels, scan.size, guide, wanted.keep_colour)
+            strips = self.engine.strips(Request(scan.pixels, scan.size, guide, wanted))
             return _to_pil(np.concatenate(list(finished(strips, scan))))
         pixels = _pixels(image)
         hr = target_size((pixels.shape[0], pixels.shape[1]), scale, size)
-        return _to_pil(np.concatenate(list(self.engine.strips(pixels, hr, guide, wanted.keep_colour))))
+        return _to_pil(self.engine.enhance(pixels, hr, guide, **options))
 
 
 def load(
@@ -130,7 +131,7 @@ def make_engine(
     tile: int | None = 256,
     device: str = "auto",
     threads: int | None = None,
-) -> Enhancer:
+) -> Engine:
     """The engine that runs a network; ``make_predictor``, with int8 networks in torch besides."""
     if runtime == "torch" and artifact is None and precision != "float32":
         network = load_network(model, weights, precision)

@@ -1,37 +1,12 @@
-"""What a run over pictures needs of a network, and the choice of one: eager torch or an exported artifact."""
+"""The choice of an engine: eager torch, or an exported program of one size or of any."""
 
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
-from edge_scs.enhance.pictures import Picture
+from edge_scs.enhance.engine import Engine
 from edge_scs.errors import InputError
-
-Progress = Callable[[int, int], None]
-
-
-class Enhancer(Protocol):
-    """What a folder run needs: this module's ``Predictor`` or the fixed-size one of an exported artifact."""
-
-    @property
-    def identity(self) -> str: ...
-
-    @property
-    def default_scale(self) -> float: ...
-
-    def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None: ...
-
-    def strips(
-        self,
-        picture: Picture,
-        size: tuple[int, int],
-        reference: Picture | None = None,
-        keep_colour: bool = False,
-        progress: Progress | None = None,
-    ) -> Iterator[Picture]: ...
 
 
 def make_predictor(
@@ -42,8 +17,8 @@ def make_predictor(
     tile: int | None = 256,
     device: str = "cpu",
     threads: int | None = None,
-) -> Enhancer:
-    """The enhancer that the command line asks for.
+) -> Engine:
+    """The engine that the command line requests.
 
     ``runtime`` "torch" takes ``model`` (a name or a checkpoint), ``weights``, ``tile`` and ``device`` ("auto": a GPU
     if there is one); "executorch" takes ``artifact``, an exported .pte that fixes all of them. ``threads`` limits the

@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
-from edge_scs.enhance.enhancer import Progress
+from edge_scs.enhance.engine import Engine, Progress
 from edge_scs.enhance.pictures import (
     Picture,
     as_grey,
     as_rgb,
-    check_picture,
     enlarge_part,
     shrink_reference,
     to_picture,
     to_tensor,
 )
+from edge_scs.enhance.request import Options, Request
 from edge_scs.enhance.tiles import fixed_axis, span_of
 from edge_scs.errors import InputError
 from edge_scs.export.executorch import PteProgram
@@ -37,12 +37,17 @@ from edge_scs.models import registry
 _CPU = torch.device("cpu")
 
 
-class FixedPredictor:
-    """Runs a .pte (its manifest lies beside it) by ExecuTorch. The same calls as ``Predictor``; one scale only.
+class FixedPredictor(Engine):
+    """Runs a .pte (its manifest lies beside it) by ExecuTorch; one scale only.
+
+    With ``keep_colour`` the luma of the artifact's answer is taken. A smaller image than the artifact's is continued
+    by its border pixels. Progress counts tiles.
 
     Raises InputError for a file that is no such artifact, or when executorch is not installed. ``threads`` sets
     ExecuTorch's pool, for the whole process.
     """
+
+    no_reference = "was exported without a reference input; drop --reference"
 
     def __init__(self, artifact: Path, threads: int | None = None):
         manifest = read_manifest(artifact)
@@ -58,7 +63,8 @@ class FixedPredictor:
             )
         if artifact_sha256(artifact) != manifest.sha256:
             raise InputError(f"{artifact}: differs from its manifest; export it again")
-        self.artifact, self.network, self._manifest_halo = artifact, manifest.model, manifest.halo
+        self.name, self.artifact = str(artifact), artifact
+        self.network, self._manifest_halo = manifest.model, manifest.halo
         self.program = PteProgram(artifact, threads)
         try:
             (_, self.channels, *lr), *rest = self.program.inputs
@@ -89,44 +95,16 @@ class FixedPredictor:
     def default_scale(self) -> float:
         return float(self.ratios[0])
 
-    def enhance(
-        self,
-        picture: Picture,
-        size: tuple[int, int],
-        reference: Picture | None = None,
-        keep_colour: bool = False,
-        progress: Progress | None = None,
-    ) -> Picture:
-        """Grey (h, w) or RGB (h, w, 3) of 8 or 16 bits, size (H, W) -> RGB (H, W, 3) of the same depth.
-
-        Options as in ``Predictor.enhance``; with ``keep_colour`` the luma of the artifact's answer is taken. A picture
-        smaller than the artifact's is continued by its border pixels. Raises InputError for a size that is not the
-        artifact's own magnification of the picture, and for a reference that it does not take or misses.
-        """
-        return np.concatenate(list(self.strips(picture, size, reference, keep_colour, progress)))
-
-    def strips(
-        self,
-        picture: Picture,
-        size: tuple[int, int],
-        reference: Picture | None = None,
-        keep_colour: bool = False,
-        progress: Progress | None = None,
-    ) -> Iterator[Picture]:
-        """``enhance`` from top to bottom: RGB (rows, W, 3), which add up to H rows."""
-        check_picture(picture)
-        if reference is not None:
-            check_picture(reference)
-        self.check_options(reference is not None, keep_colour)
-        self._check_size((picture.shape[0], picture.shape[1]), size)
+    def _strips(self, request: Request, progress: Progress | None) -> Iterator[Picture]:
+        picture, size, keep_colour = request.image, request.size, request.options.keep_colour
         seen = as_grey(picture) if self.channels == 1 or not keep_colour else as_rgb(picture)
         seen = seen if self.channels == 1 else as_rgb(seen)
         guide = []
-        if reference is not None and self.reference_size is not None:
-            guide = [to_tensor(shrink_reference(reference, self.reference_size), _CPU)]
+        if request.reference is not None and self.reference_size is not None:
+            guide = [to_tensor(shrink_reference(request.reference, self.reference_size), _CPU)]
         own = picture if keep_colour and self.channels == 1 else None
         ratios = (size[0] / picture.shape[0], size[1] / picture.shape[1])
-        for start, strip in self._strips(seen, size, guide, progress):
+        for start, strip in self._rows(seen, guide, progress):
             rows = slice(start, min(start + strip.shape[0], size[0]))
             if rows.stop <= rows.start:
                 continue
@@ -135,18 +113,16 @@ class FixedPredictor:
                 rgb = _with_chroma(rgb, own, rows, ratios)
             yield to_picture(rgb, picture.dtype)
 
-    def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None:
-        """Raise InputError for what this artifact cannot do with any picture."""
-        if reference and keep_colour:
-            raise InputError("keep-colour and reference exclude each other: the colours are kept or borrowed")
-        if reference and not self.takes_reference:
-            raise InputError(f"{self.artifact}: was exported without a reference input; drop --reference")
+    def check_options(self, options: Options, reference: bool, scale: float | None = None) -> None:
+        super().check_options(options, reference, scale)
         if self.takes_reference and not reference:
             raise InputError(f"{self.artifact}: was exported with a reference input; give --reference")
-        if scale is not None and any(abs(scale - ratio) > 0.005 for ratio in self.ratios):
+
+    def _check_scale(self, scale: float) -> None:
+        if any(abs(scale - ratio) > 0.005 for ratio in self.ratios):
             raise self._other_scale()
 
-    def _check_size(self, lr: tuple[int, int], size: tuple[int, int]) -> None:
+    def _check_magnification(self, lr: tuple[int, int], size: tuple[int, int]) -> None:
         own = (round(lr[0] * self.ratios[0]), round(lr[1] * self.ratios[1]))
         if size != own:
             raise self._other_scale()
@@ -156,8 +132,8 @@ class FixedPredictor:
         way = down if down == across else f"{across} across and {down} down"
         return InputError(f"{self.artifact}: only magnifies by {way}, the scale it was exported for")
 
-    def _strips(
-        self, seen: Picture, size: tuple[int, int], guide: list[torch.Tensor], progress: Progress | None
+    def _rows(
+        self, seen: Picture, guide: list[torch.Tensor], progress: Progress | None
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Finished HR rows from top to bottom: (first row, RGB (rows, at least W, 3) in [0, 1])."""
         (tops, weights_y), (lefts, weights_x) = self._axis(seen.shape[0], 0), self._axis(seen.shape[1], 1)

@@ -10,18 +10,19 @@ import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edge_scs import __version__
-from edge_scs.enhance.enhancer import Enhancer
+from edge_scs.enhance.engine import Engine
 from edge_scs.enhance.journal import Journal, sha256
 from edge_scs.enhance.pictures import Picture
 from edge_scs.enhance.plan import plan
 from edge_scs.enhance.progress import WORTH_ESTIMATING, Display, duration, seconds_per_pixel
 from edge_scs.enhance.ranks import Ranks, interruptible
+from edge_scs.enhance.request import Options
 from edge_scs.enhance.restore import Wanted, restore
 from edge_scs.enhance.scans import check_pixels, picture_size, read_reference
 from edge_scs.enhance.sizes import check_scale, parse_size, target_size
@@ -82,7 +83,7 @@ class Outcome:
 def enhance_files(
     inputs: list[Path],
     out: Path,
-    predictor: Enhancer,
+    predictor: Engine,
     scale: float | None = None,
     size: str | tuple[int, int] | None = None,
     reference: Path | None = None,
@@ -96,7 +97,7 @@ def enhance_files(
     resume: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
-    make: Callable[[], Enhancer] | None = None,
+    make: Callable[[], Engine] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Summary:
     """Enhance pictures and folders of pictures (recursively) by ``scale`` or to ``size`` ("1280x720" or (W, H)).
@@ -120,10 +121,11 @@ def enhance_files(
         raise InputError("scale and size exclude each other: give --scale or --size, not both")
     if size is None:
         check_scale(scale := predictor.default_scale if scale is None else scale)
-    predictor.check_options(reference is not None, keep_colour, scale)
+    options = Options(keep_colour=keep_colour)
+    predictor.check_options(options, reference is not None, scale)
     if jobs > 1 and make is None:
         raise InputError("jobs: several processes need a way to make their enhancers")
-    wanted = Wanted(scale, size, keep_colour, quality, max_output_pixels)
+    wanted = Wanted(scale, size, options, quality, max_output_pixels)
     unlisted: list[tuple[Path, str]] = []
     pairs = plan(inputs, out, suffix, overwrite_sources, unlisted)
     guide = None if reference is None else read_reference(Path(reference))
@@ -134,7 +136,7 @@ def enhance_files(
         if progress and (weight := _weight(pairs[0][0])) > WORTH_ESTIMATING:
             say(_estimate(predictor, wanted, guide, pairs, weight, 1))
         return _one(*pairs[0], partial(work, enhancer=predictor), progress, say)
-    settings = {"network": predictor.identity, "version": __version__, "keep_colour": keep_colour, "quality": quality}
+    settings = {"network": predictor.identity, "version": __version__, **asdict(options), "quality": quality}
     settings |= {"scale": scale, "size": size, "reference": None if reference is None else sha256(Path(reference))}
     with Ranks() as ranks, closing(Journal(out, settings, ranks.rank, read_only=dry_run)) as journal:
         summary = Summary(failed=unlisted if ranks.rank == 0 else [])
@@ -184,7 +186,7 @@ def _sweep(folders: set[Path], say: Callable[[str], None]) -> None:
 
 
 def _attempt(
-    source: Path, target: Path, wanted: Wanted, guide: Picture | None, enhancer: Enhancer, progress: Any = None
+    source: Path, target: Path, wanted: Wanted, guide: Picture | None, enhancer: Engine, progress: Any = None
 ) -> Outcome:
     begun = time.monotonic()
     content = ""
@@ -207,7 +209,7 @@ def _attempt(
 class _Worker:
     """What a worker process does: its own enhancer, applied to one picture after another."""
 
-    def __init__(self, make: Callable[[], Enhancer], work: Callable[..., Outcome]):
+    def __init__(self, make: Callable[[], Engine], work: Callable[..., Outcome]):
         self._work = partial(work, enhancer=make())
 
     def __call__(self, source: Path, target: Path) -> Outcome:
@@ -274,7 +276,7 @@ def _dry(pairs: list[tuple[Path, Path]], wanted: Wanted, summary: Summary) -> Su
 
 
 def _estimate(
-    predictor: Enhancer,
+    predictor: Engine,
     wanted: Wanted,
     guide: Picture | None,
     pairs: list[tuple[Path, Path]],
@@ -283,7 +285,7 @@ def _estimate(
 ) -> str:
     times = predictor.default_scale if wanted.scale is None else wanted.scale
     suffix = pairs[0][1].suffix
-    seconds = seconds_per_pixel(predictor, (times, times), suffix, guide, wanted.keep_colour) * pixels / processes
+    seconds = seconds_per_pixel(predictor, (times, times), suffix, guide, wanted.options) * pixels / processes
     number = f"{len(pairs)} pictures" if len(pairs) > 1 else "1 picture"
     return f"{number}, {pixels / 1e6:.1f} megapixels: {duration(seconds)}, going by one tile"
 

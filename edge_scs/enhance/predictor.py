@@ -7,23 +7,22 @@ import math
 from collections.abc import Iterator
 from functools import cached_property
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from edge_scs.color import rgb_to_ycc
-from edge_scs.enhance.enhancer import Progress
+from edge_scs.enhance.engine import Engine, Progress
 from edge_scs.enhance.pictures import (
     Picture,
     as_grey,
     as_rgb,
-    check_picture,
     enlarge_part,
     shrink_reference,
     strips_of,
     to_tensor,
 )
+from edge_scs.enhance.request import Options, Request
 from edge_scs.enhance.sizes import DEFAULT_SCALE
 from edge_scs.enhance.tiles import Span, equal_windows, span_of, spans
 from edge_scs.errors import InputError
@@ -43,13 +42,18 @@ GPU_BATCH = 8
 Piece = tuple[slice, slice, Tensor]
 
 
-class Predictor:
+class Predictor(Engine):
     """Runs a loaded network on whole pictures.
 
     ``tile`` is the side of a tile in LR pixels, or None for the whole picture at once. Edge-SCS and RGB networks at
     their whole scales give the same picture for any tile; other networks always run whole, because they gather from
     everywhere. ``device`` is any torch device; the network moves there. ``batch`` tiles are computed together (default:
     GPU_BATCH on a GPU, else one).
+
+    An image in colour is reduced to luma first, unless ``keep_colour``: then the network sees luma and the image's own
+    chroma on the LR grid, its luma is taken, and the chroma is the image's own, enlarged bicubically, so that no hue is
+    invented. What has no colour then stays grey. An RGB network gets the image as it is, or three equal planes.
+    Progress counts tiles.
 
     Whole means ``forward``, within float32: at decimal magnifications ``F.interpolate`` rounds coordinates to 24 bits
     and this class to 53, which shows in the fourth decimal at the very most.
@@ -60,7 +64,7 @@ class Predictor:
     ):
         if tile is not None and tile < 1:
             raise InputError(f"tile {tile}: must be at least 1 LR pixel, or none for the whole picture at once")
-        self.loaded = loaded
+        self.loaded, self.name, self.takes_reference = loaded, loaded.name, loaded.description.reference
         self.tile = tile
         self.device = torch.device(device)
         self.batch = batch or (GPU_BATCH if self.device.type == "cuda" else 1)
@@ -76,79 +80,35 @@ class Predictor:
         scales = self.loaded.description.scales
         return DEFAULT_SCALE if self.loaded.description.continuous or not scales else float(max(scales))
 
-    def enhance(
-        self,
-        picture: Picture,
-        size: tuple[int, int],
-        reference: Picture | None = None,
-        keep_colour: bool = False,
-        progress: Progress | None = None,
-    ) -> Picture:
-        """Grey (h, w) or RGB (h, w, 3) of 8 or 16 bits, size (H, W) -> RGB (H, W, 3) of the same depth.
+    def _strips(self, request: Request, progress: Progress | None) -> Iterator[Picture]:
+        """A row of tiles at a time."""
+        image, size = request.image, request.size
+        stops = [cut.stop for cut in spans(image.shape[0], size[0], self.tile, 0)]
+        yield from strips_of(self.pieces(request, progress), stops, size[1], image.dtype)
 
-        A picture in colour is reduced to luma first, unless ``keep_colour``: then the network sees luma and the
-        picture's own chroma on the LR grid, its luma is taken, and the chroma is the picture's own, enlarged
-        bicubically, so that no hue is invented. What has no colour then stays grey. An RGB network gets
-        the picture as it is, or three equal planes.
-
-        ``reference`` is an RGB picture of any size. ``progress`` is called with (tiles done, tiles).
-        Raises InputError for a size, reference or option that the network cannot serve.
-        """
-        out = np.empty((*size, 3), picture.dtype)
-        row = 0
-        for strip in self.strips(picture, size, reference, keep_colour, progress):
-            out[row : row + len(strip)] = strip
-            row += len(strip)
-        return out
-
-    def strips(
-        self,
-        picture: Picture,
-        size: tuple[int, int],
-        reference: Picture | None = None,
-        keep_colour: bool = False,
-        progress: Progress | None = None,
-    ) -> Iterator[Picture]:
-        """``enhance`` from top to bottom, a row of tiles at a time: RGB (rows, W, 3), which add up to H rows."""
-        check_picture(picture)
-        stops = [cut.stop for cut in spans(picture.shape[0], size[0], self.tile, 0)]
-        pieces = self.pieces(picture, size, reference, keep_colour, progress)
-        yield from strips_of(pieces, stops, size[1], picture.dtype)
-
-    def pieces(
-        self,
-        picture: Picture,
-        size: tuple[int, int],
-        reference: Picture | None = None,
-        keep_colour: bool = False,
-        progress: Progress | None = None,
-    ) -> Iterator[Piece]:
+    def pieces(self, request: Request, progress: Progress | None = None) -> Iterator[Piece]:
         """``enhance`` before rounding, piece by piece: HR rows, HR columns, their RGB (1, 3, rows, cols) in [0, 1].
 
         Rows of tiles come from top to bottom; within one its pieces come in any order.
         """
-        check_picture(picture)
-        if reference is not None:
-            check_picture(reference)
-        self.check_options(reference is not None, keep_colour)
-        self._check_times(size[0] / picture.shape[0], size[1] / picture.shape[1])
+        self.check(request)
         with torch.inference_mode():
             if isinstance(self.model, EdgeSCS):
-                yield from self._edge_scs(self.model, picture, reference, size, keep_colour, progress)
+                yield from self._edge_scs(self.model, request, progress)
             else:
-                yield from self._by_contract(picture, size, reference, keep_colour, progress)
+                yield from self._by_contract(request, progress)
 
-    def check_options(self, reference: bool, keep_colour: bool, scale: float | None = None) -> None:
-        """Raise InputError for what this network cannot do with any picture: borrow colours, keep them, a scale."""
+    def check_options(self, options: Options, reference: bool, scale: float | None = None) -> None:
+        super().check_options(options, reference, scale)
         about = self.loaded.description
-        if reference and keep_colour:
-            raise InputError("keep-colour and reference exclude each other: the colours are kept or borrowed")
-        if reference and not about.reference:
-            raise InputError(f"{about.name}: has no reference branch; drop --reference or choose another model")
-        if keep_colour and about.input == "grey" and not isinstance(self.model, EdgeSCS):
+        if options.keep_colour and about.input == "grey" and not isinstance(self.model, EdgeSCS):
             raise InputError(f"{about.name}: predicts colour and cannot keep it; drop --keep-colour")
-        if scale is not None:
-            self._check_times(scale, scale)
+
+    def _check_scale(self, scale: float) -> None:
+        self._check_times(scale, scale)
+
+    def _check_magnification(self, lr: tuple[int, int], size: tuple[int, int]) -> None:
+        self._check_times(size[0] / lr[0], size[1] / lr[1])
 
     def _check_times(self, down: float, across: float) -> None:
         about = self.loaded.description
@@ -157,18 +117,16 @@ class Predictor:
             return
         ways = [f"x{scale}" for scale in about.scales]
         ways += [f"anything from x{low:g} to x{high:g}"] if about.continuous else []
-        asked = f"x{across:.4g}" if down == across else f"x{across:.4g} across, x{down:.4g} down"
-        raise InputError(f"{about.name}: cannot magnify by {asked}; it supports {', '.join(ways)}")
+        requested = f"x{across:.4g}" if down == across else f"x{across:.4g} across, x{down:.4g} down"
+        raise InputError(f"{about.name}: cannot magnify by {requested}; it supports {', '.join(ways)}")
 
     def _edge_scs(
         self,
         model: EdgeSCS,
-        picture: Picture,
-        reference: Picture | None,
-        size: tuple[int, int],
-        keep: bool,
+        request: Request,
         progress: Progress | None,
     ) -> Iterator[Piece]:
+        picture, size, reference, keep = request.image, request.size, request.reference, request.options.keep_colour
         lr = (picture.shape[0], picture.shape[1])
         ratios, scale = (size[0] / lr[0], size[1] / lr[1]), shuffle_scale(lr, size)
         guide = None if reference is None else to_tensor(shrink_reference(reference), self.device)
@@ -210,15 +168,9 @@ class Predictor:
         means = [average(to_tensor(as_grey(band), self.device), (min(cell[0], len(band)), cell[1])) for band in bands]
         return resize_to_grid(torch.cat(means, dim=2), grid)
 
-    def _by_contract(
-        self,
-        picture: Picture,
-        size: tuple[int, int],
-        reference: Picture | None,
-        keep_colour: bool,
-        progress: Progress | None,
-    ) -> Iterator[Piece]:
+    def _by_contract(self, request: Request, progress: Progress | None) -> Iterator[Piece]:
         """Networks that are nothing but their description and ``forward``."""
+        picture, size, reference = request.image, request.size, request.reference
         about, lr = self.loaded.description, (picture.shape[0], picture.shape[1])
         everything = (slice(0, size[0]), slice(0, size[1]))
         if about.input == "grey":
@@ -228,7 +180,7 @@ class Predictor:
             if progress is not None:
                 progress(1, 1)
             return
-        seen = as_rgb(picture if keep_colour else as_grey(picture))
+        seen = as_rgb(picture if request.options.keep_colour else as_grey(picture))
         scale = size[0] // lr[0]
         if size != (lr[0] * scale, lr[1] * scale) or scale not in about.scales:
             yield *everything, self.model(to_tensor(seen, self.device), size)

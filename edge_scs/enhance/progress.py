@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edge_scs.enhance.enhancer import Enhancer, Progress
+from edge_scs.enhance.engine import Engine, Progress
 from edge_scs.enhance.metadata import Metadata
+from edge_scs.enhance.request import Options, Request
 from edge_scs.enhance.writers import write_picture
 from edge_scs.files import printable
 
@@ -22,7 +23,7 @@ _SAMPLE_SIDE = 192
 
 
 def seconds_per_pixel(
-    enhancer: Enhancer, ratios: tuple[float, float], suffix: str, reference: Any = None, keep_colour: bool = False
+    engine: Engine, ratios: tuple[float, float], suffix: str, reference: Any, options: Options
 ) -> float:
     """Time per LR pixel, from one tile that is made and written, after one to warm up. It is a guess: other tiles
     compress worse or better, and the machine has other things to do.
@@ -34,7 +35,7 @@ def seconds_per_pixel(
     with tempfile.TemporaryDirectory(prefix="edge-scs-") as folder:
         for _ in range(2):
             begun = time.perf_counter()
-            strips = enhancer.strips(sample, size, reference, keep_colour)
+            strips = engine.strips(Request(sample, size, reference, options))
             write_picture(Path(folder) / f"sample{suffix}", strips, size, 3, Metadata(Image.Exif()))
             seconds = time.perf_counter() - begun
     return seconds / _SAMPLE_SIDE**2

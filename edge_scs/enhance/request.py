@@ -1,6 +1,6 @@
 """What is requested of an engine: an image, its target size, a reference, and options."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from edge_scs.enhance.pictures import Picture
@@ -34,4 +34,4 @@ class Request:
     image: Picture
     size: tuple[int, int]
     reference: Picture | None = None
-    options: Options = Options()
+    options: Options = field(default_factory=Options)

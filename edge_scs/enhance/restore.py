@@ -1,14 +1,15 @@
 """One picture from file to file: read as it is, enlarged strip by strip, written with what it carried."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from edge_scs.enhance.enhancer import Enhancer, Progress
+from edge_scs.enhance.engine import Engine, Progress
 from edge_scs.enhance.pictures import Picture, enlarge_part
+from edge_scs.enhance.request import Options, Request
 from edge_scs.enhance.scans import Scan, read_scan
 from edge_scs.enhance.tiles import span_of
 from edge_scs.enhance.writers import check_target, write_picture
@@ -22,7 +23,7 @@ class Wanted:
 
     scale: float | None = None
     size: tuple[int, int] | None = None
-    keep_colour: bool = False
+    options: Options = field(default_factory=Options)
     quality: int | None = None
     max_output_pixels: int | None = MAX_OUTPUT_PIXELS
 
@@ -30,7 +31,7 @@ class Wanted:
 def restore(
     source: Path,
     target: Path,
-    enhancer: Enhancer,
+    engine: Engine,
     wanted: Wanted,
     reference: Picture | None = None,
     progress: Progress | None = None,
@@ -39,9 +40,9 @@ def restore(
 
     Raises InputError, one line with the file and the mend, and MemoryError.
     """
-    scan = read_scan(source, wanted.keep_colour, wanted.scale, wanted.size, wanted.max_output_pixels)
+    scan = read_scan(source, wanted.options.keep_colour, wanted.scale, wanted.size, wanted.max_output_pixels)
     check_target(target, scan.size)
-    strips = enhancer.strips(scan.pixels, scan.size, reference, wanted.keep_colour, progress)
+    strips = engine.strips(Request(scan.pixels, scan.size, reference, wanted.options), progress)
     channels = 3 if scan.alpha is None else 4
     write_picture(target, finished(strips, scan), scan.size, channels, scan.metadata, wanted.quality)
     return scan.notes

@@ -15,6 +15,7 @@ from edge_scs.enhance import fixed
 from edge_scs.enhance.enhancer import make_predictor
 from edge_scs.enhance.fixed import FixedPredictor
 from edge_scs.enhance.pictures import as_grey, to_tensor
+from edge_scs.enhance.request import Options
 from edge_scs.errors import InputError
 from edge_scs.export.manifest import artifact_sha256
 
@@ -167,8 +168,8 @@ def test_other_scales_are_refused(artifact: Path, photo: np.ndarray, size: tuple
     with pytest.raises(InputError, match=r"a\.pte: only magnifies by x2, the scale it was exported for"):
         FixedPredictor(artifact).enhance(photo[:100, :200], size)
     with pytest.raises(InputError, match="only magnifies by x2"):
-        FixedPredictor(artifact).check_options(False, False, 4)
-    FixedPredictor(artifact).check_options(False, False, 2)
+        FixedPredictor(artifact).check_options(Options(), False, 4)
+    FixedPredictor(artifact).check_options(Options(), False, 2)
 
 
 def test_kept_colour_is_the_pictures_own(artifact: Path, photo: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """The predictor: tiled equals whole, colours asked for or kept, and refusals that say what would work."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from edge_scs.enhance import predictor as predictor_module
 from edge_scs.enhance.pictures import as_grey, shrink_reference, to_picture, to_tensor
 from edge_scs.enhance.predictor import Predictor
+from edge_scs.enhance.request import Options, Request
 from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
@@ -42,11 +44,12 @@ def whole(loaded: Loaded, picture: np.ndarray, size: tuple[int, int], reference:
         return loaded.model(to_tensor(as_grey(picture), torch.device("cpu")), size, guide)
 
 
-def assembled(predictor: Predictor, picture: np.ndarray, size: tuple[int, int], **options: object) -> Tensor:
+def assembled(predictor: Predictor, picture: np.ndarray, size: tuple[int, int], **options: Any) -> Tensor:
     """The predictor's answer before rounding; pixels that no piece makes stay nan."""
     out = torch.full((1, 3, *size), torch.nan)
+    request = Request(picture, size, options.pop("reference", None), Options.of(options))
     with torch.inference_mode():
-        for rows, cols, rgb in predictor.pieces(picture, size, **options):
+        for rows, cols, rgb in predictor.pieces(request):
             assert torch.isnan(out[..., rows, cols]).all()  # none is made twice
             out[..., rows, cols] = rgb
     return out
@@ -125,7 +128,7 @@ def test_colour_is_computed_once_whatever_the_tiles(
     calls = []
     forward = type(loaded.model.colour).forward
 
-    def counted(self: nn.Module, gray: Tensor, *more: object, **options: object) -> Tensor:
+    def counted(self: nn.Module, gray: Tensor, *more: object, **options: Any) -> Tensor:
         calls.append(len(gray))
         return forward(self, gray, *more, **options)
 
@@ -221,7 +224,7 @@ def test_device_is_where_the_network_goes(loaded: Loaded) -> None:
 def test_strips_add_up_to_the_picture(loaded: Loaded, photo: np.ndarray) -> None:
     for times in (2, 2.5):
         size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
-        strips = list(Predictor(loaded, 25).strips(photo, size))
+        strips = list(Predictor(loaded, 25).strips(Request(photo, size)))
         assert len(strips) == 4
         assert np.array_equal(np.concatenate(strips), Predictor(loaded, 25).enhance(photo, size))
 

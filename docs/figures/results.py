@@ -25,20 +25,18 @@ def row(network: dict[str, Any]) -> list[str]:
         facts = card(network["card"])
         network = network | {
             "name": f"**{facts['model']}**",
-            "parameters": facts["parameters_in_x4_file"],
             "mult_adds": facts["mult_adds"],
             "megabytes": [facts["megabytes_float32"], facts["megabytes_int8"]],
             "psnr": [facts["b100_x4_psnr_y"], facts["b100_x4_psnr_y_int8"]],
         }
     return [
         network["name"],
-        "yes" if network["colour"] else "no",
-        network.get("parameters", ""),
-        network.get("mult_adds", ""),
         " and ".join(f"{value:g}x" for value in network.get("faster", [])),
         f"{network['memory']} MB" if "memory" in network else "",
-        " / ".join(f"{value:.2f}" for value in network.get("megabytes", [])),
         " / ".join(f"{value:.3f}" for value in network["psnr"]),
+        network.get("mult_adds", ""),
+        " / ".join(f"{value:.2f}" for value in network.get("megabytes", [])),
+        "yes" if network["colour"] else "no",
     ]
 
 
@@ -46,14 +44,16 @@ def table() -> str:
     """Markdown: the table, its setting and notes; ends without a line break."""
     found = results()
     setting = found["setting"]
-    head = ["x4", "colour", "parameters", "MultAdds", "faster than PCARN-M", "memory", "`.pte`, MB", "PSNR-Y, B100, dB"]
+    head = ["x4", "faster", "memory", "PSNR-Y, dB", "MultAdds", "`.pte`, MB", "colour"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(row(network)) + " |" for network in found["network"]]
     lines += [
         "",
         f"{setting['image']}, on {setting['machine']}; {setting['versions']}, {setting['date']}.",
-        "Speed and memory: ExecuTorch in float32; two numbers are two runs. Size and PSNR: float32 / int8, grey input.",
-        *setting["notes"],
+        "Faster: than PCARN-M, in two runs; speed and memory are ExecuTorch's in float32. PSNR-Y: B100, grey input.",
+        "Pairs with a slash: float32 / int8. Made by",
         *[f"`{command}`{'.' if command == setting['commands'][-1] else ','}" for command in setting["commands"]],
+        "",
+        *setting["notes"],
     ]
     return "\n".join(lines)

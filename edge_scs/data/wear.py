@@ -5,7 +5,7 @@ of (seed, step, image). Lengths are LR pixels, tones are 8-bit levels. Strengths
 linearly from mild to strong (``_mild``), so most images are slightly worn and few are bad.
 
 Sources: order, kernels, second order and shifted JPEG grids follow BSRGAN (Zhang et al. 2021) and Real-ESRGAN (Wang et
-al. 2021), with milder ranges: their chains are too strong for clean inputs (docs/log/index.md). Grain, halftone
+al. 2021), with milder ranges: their chains are too strong for clean inputs (docs/log/round-10.md). Grain, halftone
 screens, dust, scratches, stains, fading and frames are ours.
 """
 

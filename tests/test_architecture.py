@@ -1,67 +1,18 @@
-"""The house: which module may import which, how big a module may be, and what training must not need."""
+"""The architecture: which module may import which, how big a module may be, and what training must not need."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
+import architecture
 import pytest
+from architecture import COMMON, ORDER, PACKAGE, ROOT, arrows, circles, documented, dotted, imports, modules, part
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "edge_scs"
-# Arrows run downwards in this list only.
-ORDER = (
-    "cli", "api", "demo", "report", "phones", "measure", "evaluate", "inspection", "samples", "enhance", "quantization",
-    "export", "training", "data", "metrics", "recipes", "weights", "models", "color", "images",
-)  # fmt: skip
-# Anyone may import these; they import nothing of ours but each other.
-COMMON = ("errors", "files", "presets", "side_by_side")
 NEVER = ("executorch", "coremltools", "torchao")
 
 
-def part(module: str) -> str:
-    """The first name below the package: "edge_scs.models.blocks" -> "models"."""
-    return [*module.split("."), ""][1]
-
-
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
-
-
-def dotted(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def is_module(name: str) -> bool:
-    """Whether a dotted name is a module or folder of ours, not something inside one."""
-    path = ROOT.joinpath(*name.split("."))
-    return path.is_dir() or path.with_suffix(".py").is_file()
-
-
-def imports(path: Path) -> set[str]:
-    """Our modules that a file imports, anywhere in it, inside functions too."""
-    package = dotted(path) if path.name == "__init__.py" else dotted(path).rpartition(".")[0]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
-            source = ".".join(name for name in (base, node.module) if name)
-            ours = {f"{source}.{alias.name}" for alias in node.names}
-            found |= {name if is_module(name) else source for name in ours}
-    return {name for name in found if name.split(".")[0] == PACKAGE.name}
-
-
-def arrows() -> list[tuple[Path, str, str]]:
-    """(file, its part, a part that it imports), of different parts."""
-    found = {(path, part(dotted(path)), part(name)) for path in modules() for name in imports(path)}
-    return sorted((path, source, target) for path, source, target in found if source != target)
-
-
 def test_imports_are_seen_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    monkeypatch.setattr(architecture, "ROOT", tmp_path)
     for name in ("data/a.py", "models/m.py", "color.py"):
         (tmp_path / "edge_scs" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "edge_scs" / name).touch()
@@ -85,6 +36,16 @@ def test_arrows_run_downwards() -> None:
         if source not in ORDER or target not in ORDER or ORDER.index(source) > ORDER.index(target):
             wrong.append(f"{path.relative_to(ROOT)} imports {target}")
     assert not wrong
+
+
+def test_no_import_circles() -> None:
+    assert not circles()
+
+
+def test_the_drawing_is_of_today() -> None:
+    """If not: python tests/architecture.py."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert text == documented(text)
 
 
 def test_the_networks_are_mathematics_only() -> None:

@@ -1,9 +1,12 @@
 """The command line is a contract: stdout is for results, bad input is one line and exit code 2, start-up is light."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,9 +18,26 @@ ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes" / "edge_scs_m.toml"
 
 
-def cli(*arguments, **options):
+def cli(*arguments, cwd="."):
+    """A command as ``edge-scs`` runs it, in this process: importing torch again for each would take minutes."""
+    from edge_scs.cli import main
+
+    out, err, argv = io.StringIO(), io.StringIO(), ["edge-scs", *map(str, arguments)]
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.object(sys, "argv", argv),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return subprocess.CompletedProcess(argv, ended.value.code or 0, out.getvalue(), err.getvalue())
+
+
+def process(*arguments):
+    """The same in a process of its own, where libraries may write to the terminal as well."""
     command = [sys.executable, "-m", "edge_scs", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def refused(result):
@@ -36,7 +56,7 @@ def picture(tmp_path, photograph):
 
 
 def test_version_and_help():
-    assert cli("--version").stdout.strip() == f"edge-scs {__version__}"
+    assert process("--version").stdout.strip() == f"edge-scs {__version__}"
     commands = cli("--help").stdout
     for command in ("demo", "enhance", "train", "export", "verify", "evaluate", "inspect", "bench", "report", "models"):
         assert f"\n  {command} " in commands
@@ -62,7 +82,7 @@ def test_enhance_writes_colour_at_the_size_asked(tmp_path, picture):
 
 
 def test_models_json_is_json_alone():
-    result = cli("models", "--json")
+    result = process("models", "--json")
     rows = {row["name"]: row for row in json.loads(result.stdout)["models"]}
     assert rows["edge_scs_m"]["params"] <= 1.5e6
     assert rows["edge_scs_m"]["mult_adds_720p"]["4"] <= 10e9

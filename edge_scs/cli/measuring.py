@@ -1,4 +1,4 @@
-"""Commands that make figures: evaluate, bench, report, models."""
+"""Commands that measure: evaluate, bench, report, models."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from edge_scs.errors import InputError
 @app.command()
 def evaluate(
     model: Model,
-    data: Annotated[Path, typer.Option(help="A benchmark folder of colour pictures.")],
+    data: Annotated[Path, typer.Option(help="A benchmark folder of colour images.")],
     scale: Annotated[float, typer.Option(help="Magnification, 1 to 8.")] = 4.0,
     weights: Weights = None,
     int8: Annotated[bool, typer.Option("--int8", help="The quantised network of that name.")] = False,
@@ -28,7 +28,7 @@ def evaluate(
         emit(result)
         return
     bicubic = result["bicubic"]
-    print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} pictures")
+    print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} images")
     for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "ab_error", "colourfulness", "lpips"):
         beside = "" if bicubic.get(key) is None else f"  bicubic {bicubic[key]:.4f}"
         print(f"  {key:14s} " + ("-" if result[key] is None else f"{result[key]:.4f}") + beside)
@@ -156,7 +156,7 @@ def report(
 
 @app.command()
 def models(json_: Json = False) -> None:
-    """Every network: parameters, MultAdds at 720p, receptive field, weights, published figures beside ours."""
+    """Every network: parameters, MultAdds at 720p, receptive field, weights, published numbers beside ours."""
     from edge_scs.measure.mult_adds import models_table, models_text
 
     rows = models_table()

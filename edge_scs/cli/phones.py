@@ -34,7 +34,7 @@ def bench_on_phone(
         reported = (key for key in RESULT if key in result and key != "device")
         rows.append(row | {key: result[key] for key in reported} | {"phone": result["device"]})
         if not json_:
-            figures = f"median {result['median_ms']:8.2f} ms  p90 {result['p90_ms']:8.2f} ms"
-            print(f"{artifact}  {result['device']}  {figures}  {row.get('stored', 'not stored')}")
+            times = f"median {result['median_ms']:8.2f} ms  p90 {result['p90_ms']:8.2f} ms"
+            print(f"{artifact}  {result['device']}  {times}  {row.get('stored', 'not stored')}")
     if json_:
         emit({"results": rows, "ratios": [], "left_out": []})

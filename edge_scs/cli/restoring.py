@@ -1,4 +1,4 @@
-"""Commands for pictures: demo, enhance, inspect."""
+"""Commands for images: demo, enhance, inspect."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,31 +18,31 @@ def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Where everything
 
 @app.command()
 def enhance(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures or folders of pictures.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A picture's name, or a folder.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Images or folders of images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A file for one image, or a folder.")],
     scale: Annotated[float | None, typer.Option(help="Magnification, 1 to 8, decimals included. Default 4.")] = None,
     size: Annotated[str | None, typer.Option(help="Target size instead of a magnification, as 1280x720.")] = None,
     reference: Annotated[Path | None, typer.Option(help="A colour image that guides the colours.")] = None,
     keep_colour: Annotated[
-        bool, typer.Option(help="Keep the picture's own colours; enlarge only. RGB networks give grey without it.")
+        bool, typer.Option(help="Keep the image's own colours; enlarge only. RGB networks give grey without it.")
     ] = False,
     runtime: Annotated[str, typer.Option(help="torch or executorch.")] = "torch",
     artifact: Annotated[Path | None, typer.Option(help="The .pte for --runtime executorch.")] = None,
     model: Annotated[str, typer.Option(help="A name or a checkpoint.")] = "edge_scs_m",
     weights: Weights = None,
-    tile: Annotated[int, typer.Option(help="Tile side in LR pixels; 0: the whole picture at once.")] = 256,
+    tile: Annotated[int, typer.Option(help="Tile side in LR pixels; 0: the whole image at once.")] = 256,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1. auto: a GPU if there is one.")] = "auto",
     format_: Annotated[
         str | None, typer.Option("--format", help="png, jpeg, webp or tiff; default: as it was.")
     ] = None,
     quality: Annotated[int | None, typer.Option(min=1, max=100, help="JPEG and WebP; default 95.")] = None,
     max_output_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger results.")] = 200_000_000,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes; 2 and more outlive pictures that kill one.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; with 2 or more a crash costs one image.")] = 1,
     resume: Annotated[bool, typer.Option(help="Pass over what an earlier run with these settings settled.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Say what would be done and do nothing.")] = False,
     overwrite_sources: Annotated[bool, typer.Option(help="Allow results to take their sources' places.")] = False,
 ) -> None:
-    """Restore pictures or folders: grey to colour, small to large. Exit code 3: some could not be done."""
+    """Restore images or folders: grey to colour, small to large. Exit code 3: some could not be done."""
     from functools import partial
 
     from edge_scs import api
@@ -68,15 +68,15 @@ def enhance(
 @app.command()
 def inspect(
     model: Model,
-    picture: Annotated[Path, typer.Argument(help="The picture to be coloured.")],
+    image: Annotated[Path, typer.Argument(help="The image to be coloured.")],
     reference: Annotated[Path, typer.Option(help="The colour image that guides the colours.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The sheet, such as maps.png.")],
-    at: Annotated[list[str] | None, typer.Option(help="A pixel of the picture, X,Y; may be given again.")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="A pixel of the image, X,Y; may be given again.")] = None,
     weights: Weights = None,
 ) -> None:
-    """Draw what a referential model looks at: attention maps and valves over the pictures."""
+    """Draw what a referential model looks at: attention maps and gates over the images."""
     from edge_scs.inspection import inspect as draw
     from edge_scs.weights.loading import load
 
-    draw(load(model, weights), picture, reference, at or [], out)
+    draw(load(model, weights), image, reference, at or [], out)
     print(out)

@@ -118,7 +118,7 @@ def measure(colouring: Colouring, truth: UInt8, scale: int, seed: int, others: d
     seen, without = rgb(whole[:, :1], whole[:, 1:]), rgb(whole[:, :1], torch.zeros_like(whole[:, 1:]))
     row["gain, own luma"] = psnr_rgb(seen, truth[:h, :w], scale) - psnr_rgb(without, truth[:h, :w], scale)
 
-    base = ab(full := rgb(luma, colouring(gray, gray.shape)))
+    base = ab(rgb(luma, colouring(gray, gray.shape)))
     row["mean chroma"] = float(distance(base, 0 * base).mean())
     for name, perturbed in perturbations(gray, seed).items():
         chroma = colouring(perturbed, perturbed.shape)
@@ -137,7 +137,6 @@ def measure(colouring: Colouring, truth: UInt8, scale: int, seed: int, others: d
     real = ab(truth)
     hue, chroma_length = np.degrees(np.arctan2(real[..., 1], real[..., 0])), distance(real, 0 * real)
     row["real hue"] = (float(chroma_length[(hue >= 30) & (hue <= 95)].sum()), float(chroma_length.sum()))
-    del full
 
     references = {name: _reference(image) for name, image in others.items()}
     references["itself"] = draw_references(1, 0.0, np.random.default_rng(0)).make(pixels, slice(0, 1))
@@ -163,7 +162,7 @@ def frechet(features: Callable[[Tensor], list[Tensor]], pairs: Sequence[tuple[UI
             with torch.inference_mode():
                 rows.append(features(x)[0].mean((2, 3))[0].double().numpy())
         sides.append(np.stack(rows))
-    (one, other), means = sides, [side.mean(0) for side in sides]
+    means = [side.mean(0) for side in sides]
     covariances = [np.cov(side, rowvar=False) for side in sides]
     roots = np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(min=0) ** 0.5
     return float(((means[0] - means[1]) ** 2).sum() + sum(np.trace(c) for c in covariances) - 2 * roots.sum())

@@ -1,5 +1,6 @@
 """The Python interface, all of it in ``import edge_scs``; the command line is a thin layer over it."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from edge_scs.enhance.folder import Summary, enhance_files
 from edge_scs.enhance.pictures import Picture, check_picture
 from edge_scs.enhance.plan import suffix_of
 from edge_scs.enhance.predictor import Predictor
+from edge_scs.enhance.references import NO_COLOUR, is_monochrome
 from edge_scs.enhance.request import Options, Request
 from edge_scs.enhance.restore import MAX_OUTPUT_PIXELS, finished
 from edge_scs.enhance.scans import read_reference, read_scan
@@ -77,6 +79,9 @@ class Model:
             check_scale(scale := self.engine.default_scale if scale is None else scale)
         self.engine.check_options(wanted, reference is not None, scale)
         guide = None if reference is None else _pixels(reference, reading=read_reference)
+        if guide is not None and is_monochrome(guide):
+            warnings.warn(f"the reference {NO_COLOUR}", stacklevel=2)
+            guide = None
         if isinstance(image, str | Path):
             scan = replace(
                 read_scan(Path(image), wanted.keep_colour, scale, size, MAX_OUTPUT_PIXELS), profile=None
@@ -95,12 +100,15 @@ def load(
     precision: str | None = None,
     device: str = "auto",
     tile: int | None = 256,
+    restoration: float | None = None,
 ) -> Model:
     """Load a network by name (``edge-scs models``), a checkpoint (.safetensors), or an exported program (.pte).
 
     ``weights``: a file for a network given by name. ``precision``: "float32" or "int8", by default what the file holds,
     and float32 for a name. ``device``: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1". ``tile``: its side in
-    LR pixels, None for the whole image at once. Raises InputError for what does not exist or does not go together.
+    LR pixels, None for the whole image at once. ``restoration``: 0 for clean images to 1 for degraded ones, by default
+    what suits images of unknown origin, where the weights have a restoring end. Raises InputError for what does not
+    exist or does not go together.
 
     >>> import edge_scs
     >>> edge_scs.load("edge_scs_m", precision="int8")
@@ -113,12 +121,14 @@ def load(
     if precision not in (None, *PRECISIONS):
         raise InputError(f"precision {precision}: {did_you_mean(str(precision), PRECISIONS)}")
     if name.endswith(".pte"):
-        if weights is not None or precision is not None:
-            raise InputError(f"{name}: a program has its weights and precision; leave both out")
+        if weights is not None or precision is not None or restoration is not None:
+            raise InputError(f"{name}: a program has its weights, precision and restoration; leave them out")
         return Model(name, "as exported", partial(make_engine, name, runtime="executorch", artifact=Path(name)))
     file = None if weights is None else Path(weights)
     precision = precision or ("int8" if loading.is_quantised(file or Path(name)) else "float32")
-    return Model(name, precision, partial(make_engine, name, file, precision, tile=tile, device=device))
+    return Model(
+        name, precision, partial(make_engine, name, file, precision, tile=tile, device=device, restoration=restoration)
+    )
 
 
 def make_engine(
@@ -131,20 +141,26 @@ def make_engine(
     tile: int | None = 256,
     device: str = "auto",
     threads: int | None = None,
+    restoration: float | None = None,
 ) -> Engine:
     """The engine that runs a network; ``make_predictor``, with int8 networks in torch besides."""
     if runtime == "torch" and artifact is None and precision != "float32":
-        network = load_network(model, weights, precision)
+        network = load_network(model, weights, precision, restoration)
         if threads is not None:
             torch.set_num_threads(threads)
         return Predictor(network, tile, choose_device(device))
-    return make_predictor(model, weights, runtime, artifact, tile, device, threads)
+    return make_predictor(model, weights, runtime, artifact, tile, device, threads, restoration)
 
 
-def load_network(model: str, weights: Path | None = None, precision: str | None = None) -> Loaded:
-    """The network itself, float or int8: ``precision``, or what the file holds. Raises InputError like ``load``."""
+def load_network(
+    model: str, weights: Path | None = None, precision: str | None = None, restoration: float | None = 0.0
+) -> Loaded:
+    """The network itself, float or int8: ``precision``, or what the file holds. Raises InputError like ``load``.
+
+    ``restoration`` is that of ``load``; benchmarks are measured at 0, the clean end.
+    """
     int8 = precision == "int8" or (precision is None and loading.is_quantised(weights or Path(model)))
-    return quantised.load(model, weights) if int8 else loading.load(model, weights)
+    return (quantised.load if int8 else loading.load)(model, weights, amount=restoration)
 
 
 def enhance(
@@ -185,7 +201,7 @@ def enhance(
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
     return enhance_files(
         paths, Path(out), model.engine, scale, size, None if reference is None else Path(reference),
-        wanted.keep_colour, progress, suffix=suffix_of(format), quality=quality, max_output_pixels=max_output_pixels,
+        wanted, progress, suffix=suffix_of(format), quality=quality, max_output_pixels=max_output_pixels,
         overwrite_sources=overwrite_sources, resume=resume, dry_run=dry_run, jobs=jobs,
         make=partial(model.make, threads=threads_each(jobs)), say=say,
     )  # fmt: skip
@@ -199,12 +215,14 @@ def export(
     weights: str | Path | None = None,
     scale: float | None = None,
     lr: str | None = None,
+    restoration: float | None = None,
     say: Say | None = None,
 ) -> Manifest:
     """Export a network: an artifact in the folder ``out``, verified against the network before it gets its name.
 
     ``target``: "executorch", "coreml", a preset's name or a TOML file, one of them. ``scale`` and ``lr`` ("320x180")
-    replace the preset's. Returns the manifest, which lies beside the artifact (``manifest.path``). Raises InputError
+    replace the preset's. ``restoration`` is that of ``load``. Returns the manifest, which lies beside the artifact
+    (``manifest.path``). Raises InputError
     for what cannot be exported, and when the parity check fails; then nothing is written.
     """
     from edge_scs.export.targets import export_targets
@@ -212,9 +230,15 @@ def export(
     if "," in str(target) or str(target) == "all":
         raise InputError(f"target {target}: give one target a call; `edge-scs export` takes several")
     file = None if weights is None else Path(weights)
-    network = load_network(str(model), file)
+    network = load_network(str(model), file, restoration=restoration)
     (manifest,) = export_targets(
-        network, str(target), Path(out), scale, lr, say, quantised=partial(quantised.load, network.name)
+        network,
+        str(target),
+        Path(out),
+        scale,
+        lr,
+        say,
+        quantised=partial(quantised.load, network.name, amount=network.restoration),
     )
     return manifest
 

@@ -28,7 +28,7 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     from edge_scs.weights.loading import load
 
     begun = time.monotonic()
-    loaded = load(MODEL)
+    loaded = load(MODEL, amount=None)  # restored as users' images are
     predictor = Predictor(loaded)
     rows = []
     for job in JOBS:

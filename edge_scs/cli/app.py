@@ -20,6 +20,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else.")]
 Model = Annotated[str, typer.Argument(help="A name from `edge-scs models`, or a checkpoint (.safetensors).")]
+Restoration = Annotated[
+    float | None,
+    typer.Option(help="0 (clean images) to 1 (noisy, blurred, compressed ones). Default: 1 if there is one."),
+]
 Weights = Annotated[Path | None, typer.Option(help="Weights for a model given by name.")]
 
 

@@ -37,9 +37,14 @@ def prepare(
     chosen = [name for name, wanted in (("android", android), ("ios", ios)) if wanted] or ["android", "ios"]
     for name in chosen:
         check_app(name, into or FOLDER)
-    loaded = load_network(model, weights)
+    loaded = load_network(model, weights, restoration=None)
     prepared = prepare_apps(
-        loaded, chosen, preset or (), into or FOLDER, quantised=lambda: load_int8(loaded.name), progress=say
+        loaded,
+        chosen,
+        preset or (),
+        into or FOLDER,
+        quantised=lambda: load_int8(loaded.name, amount=loaded.restoration),
+        progress=say,
     )
     for path in others(prepared):
         say(f"{path}: stays in the app as well; remove the folder if it shall not")

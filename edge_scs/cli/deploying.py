@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edge_scs.cli.app import Json, Model, Weights, app, emit, say
+from edge_scs.cli.app import Json, Model, Restoration, Weights, app, emit, say
 from edge_scs.errors import InputError
 
 
@@ -18,6 +18,7 @@ def export(
     weights: Weights = None,
     scale: Annotated[float | None, typer.Option(help="Magnification instead of the preset's.")] = None,
     lr: Annotated[str | None, typer.Option(help="LR size instead of the preset's, as 320x180.")] = None,
+    restoration: Restoration = None,
     json_: Json = False,
 ) -> None:
     """Lower, verify against the eager model, and only then name an artifact; writes a manifest beside it."""
@@ -26,9 +27,9 @@ def export(
     from edge_scs.export.targets import Refusal, export_all, export_targets
     from edge_scs.quantization.quantised_model import load as load_int8
 
-    find = partial(load_network, model, weights)
+    find = partial(load_network, model, weights, restoration=restoration)
     loaded, refused = find(), list[Refusal]()
-    quantised = partial(load_int8, loaded.name)
+    quantised = partial(load_int8, loaded.name, amount=loaded.restoration)
     if target == "all":
         manifests, refused = export_all(find, out, scale, lr, say, quantised)
     else:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edge_scs.cli.app import Model, Weights, app, say
+from edge_scs.cli.app import Model, Restoration, Weights, app, say
 
 
 @app.command()
@@ -26,6 +26,8 @@ def enhance(
     keep_colour: Annotated[
         bool, typer.Option(help="Keep the image's own colours; enlarge only. RGB networks give grey without it.")
     ] = False,
+    restoration: Restoration = None,
+    vividness: Annotated[float, typer.Option(help="Strength of the colours, 0 to 1.5; 0: grey.")] = 1.0,
     runtime: Annotated[str, typer.Option(help="torch or executorch.")] = "torch",
     artifact: Annotated[Path | None, typer.Option(help="The .pte for --runtime executorch.")] = None,
     model: Annotated[str, typer.Option(help="A name or a checkpoint.")] = "edge_scs_m",
@@ -50,11 +52,19 @@ def enhance(
     from edge_scs.files import printable
 
     make = partial(
-        api.make_engine, model, weights, runtime=runtime, artifact=artifact, tile=tile or None, device=device
+        api.make_engine,
+        model,
+        weights,
+        runtime=runtime,
+        artifact=artifact,
+        tile=tile or None,
+        device=device,
+        restoration=restoration,
     )
     summary = api.enhance(
         inputs, out, model=api.Model(model, "", make), scale=scale, size=size, reference=reference,
-        keep_colour=keep_colour, format=format_, quality=quality, max_output_pixels=max_output_pixels,
+        keep_colour=keep_colour, vividness=vividness, format=format_, quality=quality,
+        max_output_pixels=max_output_pixels,
         overwrite_sources=overwrite_sources, resume=resume, dry_run=dry_run, jobs=jobs, progress=True, say=say,
     )  # fmt: skip
     for path, target, (h, w) in summary.planned:

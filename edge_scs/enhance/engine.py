@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_scs.enhance.pictures import Picture, check_picture
+from edge_scs.enhance.pictures import Picture, check_picture, saturated
 from edge_scs.enhance.request import Options, Request
 from edge_scs.enhance.sizes import DEFAULT_SCALE
 from edge_scs.errors import InputError
@@ -60,7 +60,8 @@ class Engine(ABC):
     def strips(self, request: Request, progress: Progress | None = None) -> Iterator[Picture]:
         """``enhance`` from top to bottom: RGB (rows, W, 3), which add up to H rows."""
         self.check(request)
-        yield from self._strips(request, progress)
+        for strip in self._strips(request, progress):
+            yield saturated(strip, request.options.vividness)
 
     def check(self, request: Request) -> None:
         """Raise InputError for what this engine cannot do with this image."""

@@ -17,12 +17,14 @@ def make_predictor(
     tile: int | None = 256,
     device: str = "cpu",
     threads: int | None = None,
+    restoration: float | None = None,
 ) -> Engine:
     """The engine that the command line requests.
 
     ``runtime`` "torch" takes ``model`` (a name or a checkpoint), ``weights``, ``tile`` and ``device`` ("auto": a GPU
     if there is one); "executorch" takes ``artifact``, an exported .pte that fixes all of them. ``threads`` limits the
-    process. Raises InputError for anything that does not fit.
+    process. ``restoration``, 0 to 1, is that of ``weights.loading.load``; a program has its own. Raises InputError
+    for anything that does not fit.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -35,6 +37,8 @@ def make_predictor(
             raise InputError(
                 "runtime executorch: give --artifact FILE.pte, made by `edge-scs export`, and no --weights"
             )
+        if restoration is not None:
+            raise InputError(f"{artifact}: was exported with a restoration of its own; leave --restoration out")
         manifest = read_manifest(artifact)
         if manifest.continuous is not None:
             return ContinuousPredictor(artifact, manifest, threads)
@@ -46,7 +50,7 @@ def make_predictor(
     from edge_scs.enhance.predictor import Predictor
     from edge_scs.weights.loading import load
 
-    return Predictor(load(model, weights), tile, choose_device(device))
+    return Predictor(load(model, weights, amount=restoration), tile, choose_device(device))
 
 
 def choose_device(device: str) -> str:

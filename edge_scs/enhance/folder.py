@@ -22,6 +22,7 @@ from edge_scs.enhance.pictures import Picture
 from edge_scs.enhance.plan import plan
 from edge_scs.enhance.progress import WORTH_ESTIMATING, Display, duration, seconds_per_pixel
 from edge_scs.enhance.ranks import Ranks, interruptible
+from edge_scs.enhance.references import NO_COLOUR, is_monochrome
 from edge_scs.enhance.request import Options
 from edge_scs.enhance.restore import Wanted, restore
 from edge_scs.enhance.scans import check_pixels, picture_size, read_reference
@@ -87,7 +88,7 @@ def enhance_files(
     scale: float | None = None,
     size: str | tuple[int, int] | None = None,
     reference: Path | None = None,
-    keep_colour: bool = False,
+    options: Options = Options(),  # noqa: B008 - frozen
     progress: bool = True,
     *,
     suffix: str | None = None,
@@ -121,7 +122,6 @@ def enhance_files(
         raise InputError("scale and size exclude each other: give --scale or --size, not both")
     if size is None:
         check_scale(scale := predictor.default_scale if scale is None else scale)
-    options = Options(keep_colour=keep_colour)
     predictor.check_options(options, reference is not None, scale)
     if jobs > 1 and make is None:
         raise InputError("jobs: several processes need a way to make their enhancers")
@@ -129,6 +129,9 @@ def enhance_files(
     unlisted: list[tuple[Path, str]] = []
     pairs = plan(inputs, out, suffix, overwrite_sources, unlisted)
     guide = None if reference is None else read_reference(Path(reference))
+    if guide is not None and is_monochrome(guide):
+        say(f"{reference}: {NO_COLOUR}")
+        guide = None
     work = partial(_attempt, wanted=wanted, guide=guide)
     if len(inputs) == 1 and not Path(inputs[0]).is_dir():
         if dry_run:

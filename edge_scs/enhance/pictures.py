@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from edge_scs.color import RGB_TO_YCC
 from edge_scs.errors import InputError
 
 REFERENCE_SIDE = 128
@@ -80,6 +81,18 @@ def strips_of(
             strip = np.empty((stop - start, width, 3), dtype)
         strip[rows.start - start : rows.stop - start, cols] = to_picture(rgb, dtype)
     yield strip
+
+
+def saturated(strip: Picture, vividness: float) -> Picture:
+    """RGB (rows, w, 3) with every colour's distance from grey of its luma (BT.601) times ``vividness``.
+
+    What an app can do with any program's output: luma + vividness * (rgb - luma). At 1 nothing is touched.
+    """
+    if vividness == 1:
+        return strip
+    luma = strip @ np.array(RGB_TO_YCC[0], np.float32)[:, None]
+    top = np.iinfo(strip.dtype).max
+    return np.clip(np.rint(luma + vividness * (strip - luma)), 0, top).astype(strip.dtype)
 
 
 def enlarge_part(

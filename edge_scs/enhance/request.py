@@ -6,6 +6,8 @@ from typing import Any
 from edge_scs.enhance.pictures import Picture
 from edge_scs.errors import InputError, did_you_mean
 
+MAX_VIVIDNESS = 1.5
+
 
 @dataclass(frozen=True)
 class Options:
@@ -16,6 +18,11 @@ class Options:
     """
 
     keep_colour: bool = False  # keep the image's own colours: enlarge only
+    vividness: float = 1.0  # of the result's colours, 0 to 1.5: 0 is grey, 1 as the network gives them
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.vividness <= MAX_VIVIDNESS:
+            raise InputError(f"vividness {self.vividness:g}: choose 0 (grey) to {MAX_VIVIDNESS:g}; 1 is as trained")
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "Options":

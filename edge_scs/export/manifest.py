@@ -82,6 +82,13 @@ class MethodPorts:
     delegated_share: float | None = None
 
 
+# The option ``vividness`` of ``enhance``, which any caller can offer.
+VIVIDNESS = {
+    "least": 0.0, "default": 1.0, "most": 1.5,
+    "formula": "luma + vividness * (rgb - luma), clamped; luma = 0.299 r + 0.587 g + 0.114 b",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Manifest:
     """``bytes``: of the file, or of all files of a package. ``delegated_share``: 0 to 1, None where nothing delegates.
@@ -92,7 +99,8 @@ class Manifest:
     are those of the first of ``methods``. ``continuous``: what a caller of encode and decode has to know.
     ``fp32_islands``: operations kept in float32. ``golden``: the folder of golden pairs beside the artifact. ``halo``:
     the receptive field's radius in LR pixels, by which tiles have to overlap (None: not recorded). ``path``: where
-    the artifact lies now, which the file does not record. ``manifest.schema.json`` describes the file.
+    the artifact lies now, which the file does not record. ``restoration``: 0 is the clean, 1 the restoring end of the
+    weights. ``vividness``: how a caller makes colours quieter or stronger. ``manifest.schema.json`` describes the file.
     """
 
     artifact: str
@@ -123,6 +131,8 @@ class Manifest:
     minimum_target: str | None = None
     golden: str | None = None
     halo: int | None = None
+    restoration: float = 0.0
+    vividness: dict[str, Any] = field(default_factory=lambda: dict(VIVIDNESS))
     licence: str = "Apache-2.0"
     path: Path | None = field(default=None, compare=False)
 

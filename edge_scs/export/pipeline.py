@@ -144,6 +144,7 @@ def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loade
         fp32_islands=built.fp32_islands,
         minimum_target=preset.minimum_target if "coreml" in (preset.target, preset.backend) else None,
         halo=loaded.description.halo,
+        restoration=loaded.restoration,
     )
 
 

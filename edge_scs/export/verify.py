@@ -148,15 +148,16 @@ def _prove_continuous(
 def load_named(artifact: Path, manifest: Manifest, weights: Path | None, load: Callable[..., Loaded] = load) -> Loaded:
     """The network that a manifest names. ``load`` is ``weights.loading.load`` or works like it."""
     if weights is not None:
-        return load(manifest.model, weights)
+        return load(manifest.model, weights, amount=manifest.restoration)
     if manifest.weights in ("shipped", "untrained"):
-        loaded = load(manifest.model, allow_untrained=manifest.weights == "untrained")
+        untrained = manifest.weights == "untrained"
+        loaded = load(manifest.model, allow_untrained=untrained, amount=manifest.restoration)
     else:
         places = [Path(manifest.weights), artifact.parent / Path(manifest.weights).name]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
             raise InputError(f"{artifact}: its weights, {manifest.weights}, are not here; give --weights FILE")
-        loaded = load(manifest.model, found)
+        loaded = load(manifest.model, found, amount=manifest.restoration)
     if weights_sha256(loaded.model) != manifest.weights_sha256:
         raise InputError(
             f"{artifact}: was made from other weights of {manifest.model} than {loaded.source}; "

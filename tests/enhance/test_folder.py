@@ -11,6 +11,7 @@ from enhance.repeat import Repeat
 from edge_scs.enhance.enhancer import make_predictor
 from edge_scs.enhance.folder import Summary, enhance_files, plan
 from edge_scs.enhance.predictor import Predictor
+from edge_scs.enhance.request import Options
 from edge_scs.errors import InputError
 from edge_scs.images import read_rgb, write_image
 from edge_scs.weights.loading import load
@@ -191,7 +192,7 @@ def test_scale_size_and_their_conflicts(source: Path, tmp_path: Path) -> None:
 def test_pictures_are_read_in_colour_only_to_keep_it(source: Path, tmp_path: Path) -> None:
     enhancer = Repeat()
     run([source / "a.png"], tmp_path / "1.png", enhancer, reference=source / "b.jpg")
-    run([source / "a.png"], tmp_path / "2.png", enhancer, keep_colour=True)
+    run([source / "a.png"], tmp_path / "2.png", enhancer, options=Options(keep_colour=True))
     assert enhancer.asked[0]["shape"] == (40, 60)
     assert enhancer.asked[0]["reference"].shape == (40, 60, 3)
     assert enhancer.asked[1] == {"shape": (40, 60, 3), "size": (80, 120), "reference": None, "keep_colour": True}

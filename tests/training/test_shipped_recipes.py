@@ -30,11 +30,11 @@ def few_small_steps(recipe):
     return replace(recipe, stage=stages, precision="no", validate_pictures=1, validate_side=48)
 
 
-@pytest.mark.parametrize("size", ["edge_scs_m", "edge_scs_s"])
-def test_a_shipped_recipe_runs_start_to_end(tmp_path, folder, size):
-    recipe = few_small_steps(load_recipe(RECIPES / f"{size}.toml"))
+@pytest.mark.parametrize("name", ["edge_scs_m", "edge_scs_s", "edge_scs_m_restoring", "edge_scs_s_restoring"])
+def test_a_shipped_recipe_runs_start_to_end(tmp_path, folder, name):
+    recipe = few_small_steps(load_recipe(RECIPES / f"{name}.toml"))
     weights = train(recipe, load_photographs([folder]), tmp_path / "run", say=print).weights
     with open(tmp_path / "run" / "metrics.csv", newline="") as file:
         rows = [row["stage"] for row in csv.DictReader(file) if row["name"] == "loss"]
     assert [(name, len(list(steps))) for name, steps in groupby(rows)] == [(name, 2) for name in recipe.stages]
-    assert load(str(weights)).name == size
+    assert load(str(weights)).name == recipe.model

@@ -64,3 +64,21 @@ def test_ends_of_different_networks_are_refused(ends, key, shape, reason):
     save_file(load_file(ends[1]) | {key: torch.zeros(shape)}, ends[1], {"restoration": "1"})
     with pytest.raises(InputError, match=f"has {key}, which the clean weights {reason}"):
         loading.load(str(ends[0]), amount=1.0)
+
+
+def test_the_end_that_is_written_holds_the_trained_parts_alone(ends, lively):
+    clean, restoring = ends
+    restoring.unlink()
+    trained = loading.load(str(clean)).model
+    with torch.no_grad():
+        trained.texture.gather.bias.add_(1)
+    loading.save(clean.with_name("trained.safetensors"), "edge_scs_s", trained)
+    assert restoration.write_end(clean, clean.with_name("trained.safetensors")) == restoring
+    assert {key.split(".")[0] for key in load_file(restoring)} == {"texture"}
+    assert torch.equal(loading.load(str(clean), amount=1.0).model.texture.gather.bias, trained.texture.gather.bias)
+
+
+def test_weights_that_learned_nothing_make_no_restoring_end(ends):
+    ends[1].unlink()
+    with pytest.raises(InputError, match="the same weights"):
+        restoration.write_end(ends[0], ends[0])

@@ -11,7 +11,7 @@ from edge_scs.cli.app import app
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "apps/*.md", "apps/android/*.md", "apps/ios/*.md", "edge_scs/weights/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "apps/*.md", "apps/*/*.md", "edge_scs/weights/*.md")
     for path in ROOT.glob(pattern)
 )
 CARDS = sorted((ROOT / "edge_scs" / "weights").glob("*.md"))

@@ -22,6 +22,7 @@ OUTSIDE = {
     "apps/testdata/README.md": "apps/testdata.md",
     "edge_scs/weights/edge_scs_m.md": "weights/edge_scs_m.md",
     "edge_scs/weights/edge_scs_s.md": "weights/edge_scs_s.md",
+    "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
 }

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.weights import loading, restoration
+from edge_scs.weights.restoring_end import write_end
 
 TINY = {"channels": 8, "blocks": 1, "repeats": 1, "reference": False}
 
@@ -73,7 +74,7 @@ def test_the_end_that_is_written_holds_the_trained_parts_alone(ends, lively):
     with torch.no_grad():
         trained.texture.gather.bias.add_(1)
     loading.save(clean.with_name("trained.safetensors"), "edge_scs_s", trained)
-    assert restoration.write_end(clean, clean.with_name("trained.safetensors")) == restoring
+    assert write_end(clean, clean.with_name("trained.safetensors")) == restoring
     assert {key.split(".")[0] for key in load_file(restoring)} == {"texture"}
     assert torch.equal(loading.load(str(clean), amount=1.0).model.texture.gather.bias, trained.texture.gather.bias)
 
@@ -81,4 +82,4 @@ def test_the_end_that_is_written_holds_the_trained_parts_alone(ends, lively):
 def test_weights_that_learned_nothing_make_no_restoring_end(ends):
     ends[1].unlink()
     with pytest.raises(InputError, match="the same weights"):
-        restoration.write_end(ends[0], ends[0])
+        write_end(ends[0], ends[0])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edge_scs import metrics
 from edge_scs.errors import InputError
-from edge_scs.evaluate import evaluate, fit_to_scale, judge, shrink
+from edge_scs.evaluate import evaluate, fit_to_scale, metrics_of, shrink
 from edge_scs.models.features import LPIPS
 from edge_scs.models.registry import Description
 from edge_scs.weights.importing import import_weights
@@ -53,7 +53,7 @@ def loaded(model: nn.Module, kind: str = "grey") -> Loaded:
 
 @pytest.fixture
 def folder(tmp_path: Path, photograph: np.ndarray) -> Path:
-    """Two good pictures, one cut off, one too small to judge, one no picture."""
+    """Two good pictures, one cut off, one too small to metrics_of, one no picture."""
     Image.fromarray(photograph[:99, :131]).save(tmp_path / "a.png")
     Image.fromarray(photograph[200:290, 100:180]).save(tmp_path / "b.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
@@ -106,7 +106,7 @@ def test_rgb_networks_see_colour_once_and_grey_once(folder):
 def test_judging_by_hand(photograph):
     """One picture, every step spelled out with Pillow alone."""
     hr = photograph[:101, :103]
-    figures = judge(Repeat(), loaded(Repeat()).description, hr, 4)
+    figures = metrics_of(Repeat(), loaded(Repeat()).description, hr, 4)
     crop = Image.fromarray(hr).crop((0, 0, 100, 100))
     lr = crop.convert("L").resize((25, 25), Image.Resampling.BICUBIC)
     nearest = np.asarray(lr.resize((100, 100), Image.Resampling.NEAREST).convert("RGB"))

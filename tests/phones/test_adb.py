@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.fake_adbd import FakePhone
+from phones.fake_adbd import FakePhone
 
 from edge_scs.cli.phones import bench_on_phone
 from edge_scs.errors import InputError

@@ -53,7 +53,7 @@ def loaded(model: nn.Module, kind: str = "grey") -> Loaded:
 
 @pytest.fixture
 def folder(tmp_path: Path, photograph: np.ndarray) -> Path:
-    """Two good pictures, one cut off, one too small to metrics_of, one no picture."""
+    """Two good pictures, one cut off, one too small to score, one no picture."""
     Image.fromarray(photograph[:99, :131]).save(tmp_path / "a.png")
     Image.fromarray(photograph[200:290, 100:180]).save(tmp_path / "b.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])

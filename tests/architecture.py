@@ -17,11 +17,11 @@ LAYERS = {
     "restoring images": ("enhance",),
     "deploying networks": ("quantization", "export"),
     "training": ("training", "data"),
-    "base": ("metrics", "recipes", "weights", "models", "color", "images"),
+    "base": ("metrics", "recipes", "weights", "models", "color", "images", "tiff", "png"),
 }
 ORDER = tuple(part for parts in LAYERS.values() for part in parts)
 # Anyone may import these; they import nothing of ours but each other.
-COMMON = ("errors", "files", "presets", "side_by_side")
+COMMON = ("errors", "files", "launch", "presets", "side_by_side")
 BEGIN, END = "<!-- layers: python tests/architecture.py -->", "<!-- end of layers -->"
 
 

@@ -68,6 +68,38 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_that_knows_few_letters_gets_the_others_as_escapes(monkeypatch, encoding):
+    from edge_scs import cli as commands
+
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    monkeypatch.setattr(commands, "app", lambda **_: print("Łódź → \udcff.png"))
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 0
+    streams["stdout"].flush()
+    written = streams["stdout"].buffer.getvalue().decode(encoding)
+    assert (
+        written.strip()
+        == ("\\u0141\\xf3d\\u017a" if encoding == "ascii" else "\\u0141ód\\u017a") + " \\u2192 \\udcff.png"
+    )
+
+
+def test_no_temporary_folder_is_one_line(monkeypatch, capsys):
+    from edge_scs import cli as commands
+
+    def nowhere(**_):
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(commands, "app", nowhere)
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "edge-scs: no temporary folder can be written; set TMPDIR to one that can\n"
+
+
 def test_enhance_writes_colour_at_the_size_asked(tmp_path, picture):
     out = tmp_path / "large.png"
     result = cli("enhance", picture, "-o", out, "--scale", "2.5")

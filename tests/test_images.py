@@ -142,8 +142,8 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path, photo: np.n
     refused(read_rgb, tmp_path / "empty.png", "empty (0 bytes)")
     (tmp_path / "text.jpg").write_text("not a picture\nat all")
     refused(read_grey, tmp_path / "text.jpg", "convert it")
-    Image.fromarray(photo).save(tmp_path / "a.gif")
-    refused(read_rgb, tmp_path / "a.gif", "not a PNG, JPEG, WebP or TIFF")
+    Image.fromarray(photo).save(tmp_path / "a.tga")
+    refused(read_rgb, tmp_path / "a.tga", "not a PNG, JPEG, WebP, TIFF, BMP or GIF")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])

@@ -1,6 +1,7 @@
 """The command line: every command a few lines that call what is below. Heavy imports stay inside the commands."""
 
 import errno
+import io
 import sys
 from typing import Any
 
@@ -19,6 +20,12 @@ _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ 
 
 def main() -> None:
     """Run; every expected failure is one line on stderr and exit code 2."""
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a console of Windows or an ASCII locale does not know every name of a file
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except InputError as error:
@@ -26,6 +33,8 @@ def main() -> None:
     except _ClickException as error:
         _fail(error.format_message())
     except OSError as error:
+        if "No usable temporary directory" in str(error):
+            _fail("no temporary folder can be written; set TMPDIR to one that can")
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
         _fail(

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_scs.enhance.pictures import Picture, check_picture, saturated
 from edge_scs.enhance.request import Options, Request
-from edge_scs.enhance.sizes import DEFAULT_SCALE
+from edge_scs.enhance.sizes import DEFAULT_SCALE, check_size
 from edge_scs.errors import InputError
 
 Progress = Callable[[int, int], None]
@@ -66,6 +66,7 @@ class Engine(ABC):
     def check(self, request: Request) -> None:
         """Raise InputError for what this engine cannot do with this image."""
         check_picture(request.image)
+        check_size(request.size)
         if request.reference is not None:
             check_picture(request.reference)
         self.check_options(request.options, request.reference is not None)

@@ -1,10 +1,10 @@
 """The choice of an engine: eager torch, or an exported program of one size or of any."""
 
-import os
 from pathlib import Path
 
 import torch
 
+from edge_scs import launch
 from edge_scs.enhance.engine import Engine
 from edge_scs.errors import InputError
 
@@ -31,7 +31,7 @@ def make_predictor(
     if runtime == "executorch":
         from edge_scs.enhance.continuous import ContinuousPredictor
         from edge_scs.enhance.fixed import FixedPredictor
-        from edge_scs.export.manifest import read_manifest
+        from edge_scs.export.manifest import check_scales, read_manifest
 
         if artifact is None or weights is not None:
             raise InputError(
@@ -40,6 +40,12 @@ def make_predictor(
         if restoration is not None:
             raise InputError(f"{artifact}: was exported with a restoration of its own; leave --restoration out")
         manifest = read_manifest(artifact)
+        check_scales(manifest)
+        if manifest.parity is not None and not manifest.parity.passed:
+            raise InputError(
+                f"{artifact}: its manifest's verdict is {manifest.parity.verdict!r}: it does not answer as its network "
+                "does; export it again"
+            )
         if manifest.continuous is not None:
             return ContinuousPredictor(artifact, manifest, threads)
         return FixedPredictor(artifact, threads)
@@ -57,7 +63,7 @@ def choose_device(device: str) -> str:
     """ "auto" as the GPU of this process (torchrun and accelerate number them by LOCAL_RANK), else the CPU."""
     if device == "auto":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % count}" if count else "cpu"
+        return f"cuda:{launch.number('LOCAL_RANK', 0) % count}" if count else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

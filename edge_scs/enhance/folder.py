@@ -8,6 +8,7 @@ or as ranks of a distributed launch (``ranks``); results are the same.
 import errno
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -19,7 +20,7 @@ from edge_scs import __version__
 from edge_scs.enhance.engine import Engine
 from edge_scs.enhance.journal import Journal, sha256
 from edge_scs.enhance.pictures import Picture
-from edge_scs.enhance.plan import plan
+from edge_scs.enhance.plan import FAILURES, plan
 from edge_scs.enhance.progress import WORTH_ESTIMATING, Display, duration, seconds_per_pixel
 from edge_scs.enhance.ranks import Ranks, interruptible
 from edge_scs.enhance.references import NO_COLOUR, is_monochrome
@@ -32,9 +33,11 @@ from edge_scs.enhance.writers import check_target
 from edge_scs.errors import InputError
 from edge_scs.files import printable, sweep, write_atomically
 
-FAILURES = "failures.jsonl"
 # Trouble with the disk that the next picture would meet as well: the run stops, to go on with --resume.
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOTCONN, errno.ESTALE}
+
+
+UNFORESEEN = "failed by an error that should not be"
 
 
 @dataclass
@@ -42,7 +45,8 @@ class Summary:
     """What became of a run: ``done``, the files written; ``failed``, the pictures skipped, with the reason.
 
     ``before``: how many an earlier run had settled, of which ``failed_before`` are in ``failed`` too; ``notes``: what
-    was special about pictures that were done; ``planned``: sources, targets and sizes (H, W) of a dry run.
+    was special about pictures that were done; ``planned``: sources, targets and sizes (H, W) of a dry run; ``passed``:
+    files in the given folders that are of no known kind, and were not looked at.
     """
 
     done: list[Path] = field(default_factory=list)
@@ -51,11 +55,16 @@ class Summary:
     failed_before: int = 0
     notes: list[tuple[Path, str]] = field(default_factory=list)
     planned: list[tuple[Path, Path, tuple[int, int]]] = field(default_factory=list)
+    passed: list[Path] = field(default_factory=list)
 
     def remarks(self, out: Path, dry_run: bool) -> list[str]:
         """What to tell about the run, a line each: notes, failures, the sum."""
         lines = [printable(f"{path}: {note}") for path, note in self.notes]
         lines += [printable(f"skipped: {why if str(path) in why else f'{path}: {why}'}") for path, why in self.failed]
+        if self.passed:
+            kinds = Counter(path.suffix.lower() or "no suffix" for path in self.passed).most_common()
+            names = ", ".join(f"{count} {kind}" for kind, count in kinds[:5]) + (", ..." if len(kinds) > 5 else "")
+            lines.append(printable(f"{len(self.passed)} files of other kinds passed over: {names}"))
         if dry_run:
             planned = f"{len(self.planned)} to do, {self.before} settled before"
             return [*lines, f"{planned}, {len(self.failed)} cannot be done"]
@@ -127,7 +136,8 @@ def enhance_files(
         raise InputError("jobs: several processes need a way to make their enhancers")
     wanted = Wanted(scale, size, options, quality, max_output_pixels)
     unlisted: list[tuple[Path, str]] = []
-    pairs = plan(inputs, out, suffix, overwrite_sources, unlisted)
+    passed: list[Path] = []
+    pairs = plan(inputs, out, suffix, overwrite_sources, unlisted, passed)
     guide = None if reference is None else read_reference(Path(reference))
     if guide is not None and is_monochrome(guide):
         say(f"{reference}: {NO_COLOUR}")
@@ -142,7 +152,7 @@ def enhance_files(
     settings = {"network": predictor.identity, "version": __version__, **asdict(options), "quality": quality}
     settings |= {"scale": scale, "size": size, "reference": None if reference is None else sha256(Path(reference))}
     with Ranks() as ranks, closing(Journal(out, settings, ranks.rank, read_only=dry_run)) as journal:
-        summary = Summary(failed=unlisted if ranks.rank == 0 else [])
+        summary = Summary(failed=unlisted if ranks.rank == 0 else [], passed=passed)
         todo = pairs[ranks.rank :: ranks.count]
         if resume:
             todo = _unsettled(todo, journal, summary)
@@ -207,6 +217,13 @@ def _attempt(
         return Outcome(content, f"cannot be read ({error.strerror or error}); check the disk and its permissions")
     except RuntimeError as error:  # torch: a GPU's memory, an operator that cannot
         return Outcome(content, f"could not be computed ({' '.join(str(error).split())[:200]}); try a smaller --tile")
+    except Exception as error:  # a mistake of ours, which must not cost the rest of a folder
+        return Outcome(content, f"{UNFORESEEN} ({_named(error)}); please report it")
+
+
+def _named(error: Exception) -> str:
+    """An exception's type and words, as one line."""
+    return ": ".join(filter(None, [type(error).__name__, " ".join(str(error).split())[:200]]))
 
 
 class _Worker:
@@ -261,7 +278,7 @@ def _weight(source: Path) -> float:
     try:
         h, w = picture_size(source)
         return float(h * w)
-    except (InputError, OSError, MemoryError):
+    except Exception:  # whatever it is, the attempt will say so
         return 1.0
 
 
@@ -275,6 +292,8 @@ def _dry(pairs: list[tuple[Path, Path]], wanted: Wanted, summary: Summary) -> Su
             summary.planned.append((source, target, hr))
         except (InputError, OSError) as error:
             summary.failed.append((source, str(error).removeprefix(f"{source}: ")))
+        except Exception as error:
+            summary.failed.append((source, f"{UNFORESEEN} ({_named(error)})"))
     return summary
 
 
@@ -288,8 +307,11 @@ def _estimate(
 ) -> str:
     times = predictor.default_scale if wanted.scale is None else wanted.scale
     suffix = pairs[0][1].suffix
-    seconds = seconds_per_pixel(predictor, (times, times), suffix, guide, wanted.options) * pixels / processes
     number = f"{len(pairs)} pictures" if len(pairs) > 1 else "1 picture"
+    try:
+        seconds = seconds_per_pixel(predictor, (times, times), suffix, guide, wanted.options) * pixels / processes
+    except FileNotFoundError:  # tempfile's word for none at all
+        return f"{number}, {pixels / 1e6:.1f} megapixels; no estimate, as there is no temporary folder (set TMPDIR)"
     return f"{number}, {pixels / 1e6:.1f} megapixels: {duration(seconds)}, going by one tile"
 
 
@@ -298,7 +320,12 @@ def _gathered(summary: Summary, ranks: Ranks) -> Summary:
     if ranks.count == 1:
         return summary
     parts = ranks.gather(summary)
-    whole = Summary(before=sum(part.before for part in parts), failed_before=sum(part.failed_before for part in parts))
+    passed = parts[0].passed  # every rank has seen all files
+    whole = Summary(
+        passed=passed,
+        before=sum(part.before for part in parts),
+        failed_before=sum(part.failed_before for part in parts),
+    )
     whole.done = sorted(path for part in parts for path in part.done)
     whole.failed = sorted(item for part in parts for item in part.failed)
     whole.notes = sorted(item for part in parts for item in part.notes)

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +22,10 @@ FOLDER = ".edge-scs"
 
 @dataclass
 class Entry:
-    """A line. ``target`` is relative to OUT. ``final``: the failure lies in the file, and trying again is no use."""
+    """A line. ``target`` is relative to OUT, and so is ``origin``, the source's place, which ``source`` says as given.
+
+    ``final``: the failure lies in the file, and trying again is no use.
+    """
 
     source: str
     target: str
@@ -34,6 +38,7 @@ class Entry:
     target_sha256: str = ""
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    origin: str = ""
 
 
 class Journal:
@@ -92,7 +97,8 @@ class Journal:
         self._file.close()
 
     def _add(self, source: Path, target: Path, content: str, status: str, **more: Any) -> None:
-        entry = Entry(str(source), self._place(target), content, self.settings, status, **more)
+        origin = os.path.relpath(os.path.realpath(source), os.path.realpath(self.out))
+        entry = Entry(str(source), self._place(target), content, self.settings, status, origin=origin, **more)
         line = json.dumps(asdict(entry)).encode() + b"\n"
         try:
             self._file.write(line)
@@ -106,20 +112,17 @@ class Journal:
 
     def _remember(self, line: bytes) -> None:
         """Take in a line; one that a killed process left half-written, or that is not ours, is passed over."""
-        try:
-            entry = Entry(**json.loads(line))
-            keys = [(entry.sha256, entry.settings, entry.target)]
-            if entry.target_sha256:  # a result that took its source's place is not enlarged again
-                keys.append((entry.target_sha256, entry.settings, entry.target))
-            self._entries.update(dict.fromkeys(keys, entry))
-            self._targets.add(entry.target)
-        except (ValueError, TypeError, RecursionError):
+        if (entry := _entry(line)) is None:
             return
+        keys = [(entry.sha256, entry.settings, entry.target)]
+        if entry.target_sha256:  # a result that took its source's place is not enlarged again
+            keys.append((entry.target_sha256, entry.settings, entry.target))
+        self._entries.update(dict.fromkeys(keys, entry))
+        self._targets.add(entry.target)
 
     def _read(self, folder: Path) -> None:
-        for path in sorted(folder.glob("journal-*.jsonl")):
-            for line in path.read_bytes().splitlines():
-                self._remember(line)
+        for line in _lines(folder):
+            self._remember(line)
 
     def _end_on_a_line(self) -> None:
         end = self._file.seek(0, io.SEEK_END)
@@ -130,6 +133,50 @@ class Journal:
 
     def _place(self, target: Path) -> str:
         return os.path.relpath(target, self.out)
+
+
+def results(out: Path) -> Callable[[Path], bool]:
+    """Tells whether a file is a result that an earlier run into ``out`` made of another file, and still as it was.
+
+    Such files are no sources, wherever results lie: beside their sources too. One that took its source's place is its
+    own source.
+    """
+    made: dict[str, set[str]] = {}
+    for line in _lines(out / FOLDER):
+        entry = _entry(line)
+        if entry is None or entry.status != "done" or not entry.target_sha256:
+            continue
+        # Journals of before have no origin: then the names decide.
+        same = entry.origin == entry.target if entry.origin else Path(entry.source).name == Path(entry.target).name
+        if not same:
+            made.setdefault(entry.target, set()).add(entry.target_sha256)
+    there = os.path.realpath(out)
+
+    def is_result(path: Path) -> bool:
+        if not made:
+            return False
+        digests = made.get(os.path.relpath(os.path.realpath(path), there))
+        try:
+            return digests is not None and sha256(path) in digests
+        except OSError:
+            return False
+
+    return is_result
+
+
+def _lines(folder: Path) -> Iterator[bytes]:
+    """The lines of all journals in a folder."""
+    for path in sorted(folder.glob("journal-*.jsonl")):
+        yield from path.read_bytes().splitlines()
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        entry = Entry(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts = (entry.source, entry.target, entry.sha256, entry.settings, entry.target_sha256, entry.origin)
+    return entry if all(isinstance(text, str) for text in texts) else None
 
 
 def sha256(path: Path) -> str:

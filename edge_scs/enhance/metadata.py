@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from edge_scs.enhance.geometry import corrected, corrected_xmp
+
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 _WIDTH, _HEIGHT, _INTEROP = 0xA002, 0xA003, 0xA005
@@ -79,20 +81,24 @@ def _late_exif(file: BinaryIO) -> bytes | None:
     return found
 
 
-def read_metadata(image: Image.Image, size: tuple[int, int], ratios: tuple[float, float]) -> Metadata:
+def read_metadata(image: Image.Image, size: tuple[int, int], ratios: tuple[float, float], notes: list[str]) -> Metadata:
     """The opened picture's metadata for an upright result of ``size`` (H, W), enlarged by ``ratios`` (down, across).
 
-    Broken blocks are left out: the pixels matter more. The ICC profile is the caller's business.
+    Broken blocks are left out: the pixels matter more. What describes the old geometry is corrected, or left out and
+    named in ``notes``. The ICC profile is the caller's business.
     """
     turned = _tagged_orientation(image) >= 5
     exif = Image.Exif()
     with contextlib.suppress(Exception):
         old = exif_of(image)
-        kept = [(tag, value) for tag, value in old.items() if tag not in _STORAGE]
-        for tag, value in kept:
+        upright = _tagged_orientation(image) == 1
+        for tag, value in corrected(
+            {t: v for t, v in old.items() if t not in _STORAGE}, ratios, upright, notes
+        ).items():
             exif[tag] = value
         for number in (EXIF_IFD, GPS_IFD):
             inner = {tag: value for tag, value in old.get_ifd(number).items() if tag != _INTEROP}
+            inner = corrected(inner, ratios, upright, notes) if number == EXIF_IFD else inner
             if number == EXIF_IFD and (_WIDTH in inner or _HEIGHT in inner):
                 inner |= {_WIDTH: size[1], _HEIGHT: size[0]}
             if inner:
@@ -107,7 +113,7 @@ def read_metadata(image: Image.Image, size: tuple[int, int], ratios: tuple[float
             exif[X_RESOLUTION], exif[Y_RESOLUTION], exif[RESOLUTION_UNIT] = *dpi, 2
     xmp = _block(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
     if xmp is not None:
-        xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+        xmp = corrected_xmp(_XMP_ORIENTATION.sub(rb"\g<1>1", xmp), size, dpi)
     return Metadata(exif, xmp, None, _photoshop(image), dpi)
 
 

@@ -8,6 +8,8 @@ gamma, dot gain): nearly all that scanners and photo editors embed at that depth
 import io
 import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ from PIL import Image, ImageCms
 from edge_scs.enhance.pictures import Picture
 
 MAX_BYTES = 8 << 20
+_BROKEN = (ImageCms.PyCMSError, OSError, ValueError, TypeError, KeyError)
+_SAME = 2  # levels of 255 by which profiles that are all called sRGB differ from one another, at most
 _RELATIVE = ImageCms.Intent.RELATIVE_COLORIMETRIC
 # sRGB's primaries adapted to D50, the profile connection space: columns are red, green, blue (IEC 61966-2-1, Bradford).
 _SRGB_TO_XYZ = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
@@ -26,58 +30,103 @@ def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Profile:
-    """A usable ICC profile. ``space`` is "RGB", "GRAY" or "CMYK"; ``is_srgb``: nothing needs converting."""
+    """A usable ICC profile, judged by what it does and not by its name.
+
+    ``space`` is "RGB", "GRAY" or "CMYK"; ``is_srgb``: it does what sRGB does, nothing needs converting; ``writable``:
+    colours can be brought into it (tables of scanners and telephones often know the way out only).
+    """
 
     content: bytes
     space: str
     is_srgb: bool
+    writable: bool
     _cms: ImageCms.ImageCmsProfile = field(repr=False)
 
     def to_srgb(self, image: Image.Image) -> Image.Image:
-        """An 8-bit picture (L, RGB, CMYK, matching ``space``) in sRGB; grey stays L."""
+        """An 8-bit image (L, RGB, CMYK) in sRGB; grey stays L, also where the profile is one of RGB."""
         if self.is_srgb:
             return image
-        target = ImageCms.createProfile("sRGB")
-        rgb = ImageCms.profileToProfile(image, self._cms, target, _RELATIVE, outputMode="RGB")
-        assert rgb is not None
-        return rgb.getchannel(1) if image.mode == "L" else rgb
+        grey = image.mode == "L"
+        rgb = _converted(image.convert("RGB") if grey and self.space == "RGB" else image, self._cms, _srgb())
+        return rgb.getchannel(1) if grey else rgb
 
     def from_srgb(self, rgb: Picture) -> Picture:
-        """sRGB (h, w, 3) in this RGB profile's own values, at the same depth."""
+        """sRGB (h, w, 3) in the values of this RGB profile, which is ``writable``, at the same depth."""
         if self.is_srgb:
             return rgb
         if rgb.dtype == np.uint16:
             return _through(rgb, _srgb_curve(), _SRGB_TO_XYZ, *_matrix_shaper(self.content))
-        source = ImageCms.createProfile("sRGB")
-        image = ImageCms.profileToProfile(Image.fromarray(rgb), source, self._cms, _RELATIVE, outputMode="RGB")
-        return np.asarray(image)
+        return np.asarray(_converted(Image.fromarray(rgb), _srgb(), self._cms))
 
     def deep_to_srgb(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """uint16 grey (h, w) or RGB (h, w, 3) in sRGB. Raises ValueError if the profile is not curves and a matrix."""
         if self.is_srgb:
             return pixels
         curves, matrix = _matrix_shaper(self.content)
-        if pixels.ndim == 2:
-            table = np.interp(curves[0], _srgb_curve()[0], _STEPS)
-            return np.rint(table * 65535).astype(np.uint16)[pixels]
-        return _through(pixels, curves, matrix, _srgb_curve(), _SRGB_TO_XYZ)
+        if pixels.ndim == 3:
+            return _through(pixels, curves, matrix, _srgb_curve(), _SRGB_TO_XYZ)
+        if len(curves) == 1:
+            table = np.rint(np.interp(curves[0], _srgb_curve()[0], _STEPS) * 65535).astype(np.uint16)
+        else:
+            greys = np.repeat(np.arange(65536, dtype=np.uint16)[:, None, None], 3, axis=2)
+            table = _through(greys, curves, matrix, _srgb_curve(), _SRGB_TO_XYZ)[:, 0, 1]
+        return table[pixels]
 
 
-def read_profile(content: bytes | None, mode: str) -> Profile | None:
-    """The profile of a picture of this Pillow mode; None if there is none, or it is broken or another space's."""
-    if not content or len(content) > MAX_BYTES:
+def read_profile(content: bytes | None, mode: str, notes: list[str]) -> Profile | None:
+    """The profile of an image of this Pillow mode, or None: there is none, it is broken, or another space's.
+
+    A grey image may have an RGB profile: its curves apply. ``notes`` say why a profile is not used.
+    """
+    if not content:
         return None
-    space = {"L": "GRAY", "1": "GRAY", "I;16": "GRAY", "CMYK": "CMYK"}.get(mode, "RGB")
+    if len(content) > MAX_BYTES:
+        notes.append(f"colour profile left out: larger than {MAX_BYTES >> 20} MB")
+        return None
+    spaces = {"L": ("GRAY", "RGB"), "1": ("GRAY", "RGB"), "I;16": ("GRAY", "RGB"), "CMYK": ("CMYK",)}.get(
+        mode, ("RGB",)
+    )
     try:
-        cms = ImageCms.ImageCmsProfile(io.BytesIO(content))
-        if cms.profile.xcolor_space.strip() != space:
-            return None
-        name = ImageCms.getProfileDescription(cms)
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        profile = _examined(content)
+    except _BROKEN:
+        notes.append("colour profile left out: it is broken, or of a kind that describes no image")
         return None
-    return Profile(content, space, space == "RGB" and "sRGB" in name, cms)
+    if profile.space not in spaces:
+        notes.append(f"colour profile left out: it is one of {profile.space}, the image is {spaces[0]}")
+        return None
+    return profile
+
+
+@lru_cache(maxsize=8)
+def _examined(content: bytes) -> Profile:
+    """Raises what is in ``_BROKEN`` for a profile by which nothing can be converted to sRGB."""
+    cms = ImageCms.ImageCmsProfile(io.BytesIO(content))
+    space = cms.profile.xcolor_space.strip()
+    if space != "RGB":
+        _converted(Image.new({"GRAY": "L", "CMYK": "CMYK"}[space], (1, 1)), cms, _srgb())
+        return Profile(content, space, False, False, cms)
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    probe = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(27, 27, 3)
+    shown = np.asarray(_converted(Image.fromarray(probe), cms, _srgb()))
+    same = bool(np.abs(shown.astype(int) - probe).max() <= _SAME)
+    try:
+        _converted(Image.fromarray(probe), _srgb(), cms)
+        writable = True
+    except _BROKEN:
+        writable = same
+    return Profile(content, space, same, writable, cms)
+
+
+def _srgb() -> Any:
+    return ImageCms.createProfile("sRGB")
+
+
+def _converted(image: Image.Image, source: Any, target: Any) -> Image.Image:
+    rgb = ImageCms.profileToProfile(image, source, target, _RELATIVE, outputMode="RGB")
+    assert rgb is not None
+    return rgb
 
 
 def _matrix_shaper(content: bytes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

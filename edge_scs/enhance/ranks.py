@@ -1,6 +1,5 @@
 """One run on several processes of a distributed launch (torchrun, accelerate launch), and its orderly interruption."""
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,21 +9,26 @@ from typing import Any
 
 import torch.distributed as dist
 
+from edge_scs import launch
+
 # Ranks that have finished wait for the slowest: a launcher takes a process that ends early with 3 for a crash.
 _PATIENCE = timedelta(days=30)
 
 
 def is_main() -> bool:
     """Whether this process speaks for all of a launch."""
-    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or int(os.environ.get("RANK", "0")) == 0
+    return launch.rank() == 0
 
 
 class Ranks:
-    """This process's ``rank`` among ``count``: 0 of 1 unless a launcher set RANK and WORLD_SIZE."""
+    """This process's ``rank`` among ``count``: 0 of 1 unless a launcher set RANK and WORLD_SIZE.
+
+    Raises InputError where the environment announces several processes and does not say how they meet.
+    """
 
     def __init__(self) -> None:
-        self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0")) if self.count > 1 else 0
+        launch.check()
+        self.count, self.rank = launch.processes(), launch.rank()
         self._ours = False
 
     def __enter__(self) -> "Ranks":

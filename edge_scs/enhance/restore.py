@@ -60,7 +60,7 @@ def finished(strips: Iterator[Picture], scan: Scan) -> Iterator[Picture]:
             whole = np.minimum(rgb * (scan.top / np.maximum(alpha, 1).astype(np.float32))[..., None], scan.top)
             rgb = np.rint(whole).astype(rgb.dtype)
         row += len(rgb)
-        if scan.profile is not None and scan.profile.space == "RGB":
+        if scan.profile is not None and scan.profile.writable:
             rgb = scan.profile.from_srgb(rgb)
         yield rgb if scan.alpha is None else np.dstack([rgb, alpha])
 

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
-from edge_scs.enhance.metadata import Metadata, orientation_of, read_metadata
+from edge_scs import tiff
+from edge_scs.enhance.icc import described
+from edge_scs.enhance.metadata import ORIENTATION, Metadata, orientation_of, read_metadata
 from edge_scs.enhance.pictures import Picture, as_grey
 from edge_scs.enhance.profiles import Profile, read_profile, srgb_profile
 from edge_scs.enhance.sizes import target_size
 from edge_scs.errors import InputError
-from edge_scs.images import check_sums, opened, sixteen_bits, to_eight_bits
+from edge_scs.images import check_sums, opened, raw_mode, sixteen_bits, to_eight_bits, turned
 
 # Pillow unpacks a 16-bit colour channel to its high byte; told the other byte order, it unpacks the low one.
 _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}
@@ -61,22 +63,24 @@ def read_scan(
     whatever cannot be read whole or would have more than ``max_pixels`` pixels.
     """
     notes: list[str] = []
-    with opened(path) as image:
+    with opened(path, notes) as image:
         lr = _upright(image)
         hr = target_size(lr, scale, size)
         check_pixels(path, hr, max_pixels)
-        check_sums(path, image)
-        metadata = read_metadata(image, hr, (hr[0] / lr[0], hr[1] / lr[1]))
+        check_sums(image)
+        metadata = read_metadata(image, hr, (hr[0] / lr[0], hr[1] / lr[1]), notes)
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # a telephone's preview is no second picture
             notes.append(f"the first of {frames} {'pages' if image.format == 'TIFF' else 'frames'}")
         turn = orientation_of(image)
         pixels, alpha, profile = _decode(path, image, colour, notes)
-    pixels, alpha = _turned(pixels, turn), None if alpha is None else _turned(alpha, turn)
+    pixels, alpha = turned(pixels, turn), None if alpha is None else turned(alpha, turn)
     if alpha is not None:
         pixels = _premultiplied(pixels, alpha)
     if profile is not None:
-        metadata.icc = profile.content if profile.space == "RGB" else srgb_profile()
+        metadata.icc = profile.content if profile.writable else srgb_profile()
+        if profile.space == "RGB" and not profile.writable:
+            notes.append("colours cannot be brought back into its profile; the result is sRGB")
     return Scan(pixels, alpha, hr, metadata, profile, notes)
 
 
@@ -110,34 +114,49 @@ def _decode(
     path: Path, image: Image.Image, colour: bool, notes: list[str]
 ) -> tuple[Picture, Picture | None, Profile | None]:
     """Pixels (grey unless ``colour``), alpha, and the profile that the pixels came from, all in the file's own turn."""
-    icc = image.info.get("icc_profile")
-    if image.mode.startswith("I;16"):
-        profile = read_profile(icc, "I;16")
-        return (*_deep_srgb(sixteen_bits(image, dict(getattr(image, "tag_v2", {}))), None, profile, colour, notes),)
-    raw = _raw_mode(image)
-    if raw.endswith(tuple(_OTHER_BYTE)) and not raw.startswith("CMYK"):
-        deep, alpha = _sixteen_bit_colour(path, image, raw)
-        return _deep_srgb(deep, alpha, read_profile(icc, "RGB"), colour, notes)
-    if image.format == "TIFF" and 16 in image.tag_v2.get(258, ()):  # type: ignore[attr-defined]
-        if image.mode != "CMYK" or not raw.endswith(tuple(_OTHER_BYTE)):
-            raise InputError(f"{path}: 16 bits a channel in separate planes; save it with interleaved channels")
-        notes.append("16-bit CMYK read at 8 bits")
+    icc = described(image.info, notes)
+    deep = _sixteen_bits(path, image, notes)
+    if deep is not None:
+        pixels, alpha = deep
+        return _deep_srgb(pixels, alpha, read_profile(icc, "RGB" if pixels.ndim == 3 else "I;16", notes), colour, notes)
     alpha = None
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode in ("1", "L", "LA") else "RGBA")
         alpha = np.array(image.getchannel("A"))
         image = image.convert(image.mode[:-1])
-    profile = read_profile(icc, image.mode)
+    profile = read_profile(icc, image.mode, notes)
     image = image.convert("L") if image.mode == "1" else image
     if profile is not None:
-        if image.mode not in ("L", "CMYK"):
-            image = image.convert("RGB")
-        try:
-            image = profile.to_srgb(image)
-        except ImageCms.PyCMSError:  # its tables are broken: as if there were none
-            profile = None
+        image = profile.to_srgb(image if image.mode in ("L", "CMYK") else image.convert("RGB"))
     image = to_eight_bits(path, image, {})
     return np.array(image if colour else image.convert("L")), alpha, profile
+
+
+def _sixteen_bits(
+    path: Path, image: Image.Image, notes: list[str]
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None] | None:
+    """Grey (h, w) or RGB (h, w, 3), and alpha (h, w), of an image of 9 to 16 bits a sample; None for any other."""
+    key = image.info.get("transparency")  # a PNG's: one colour that is to be seen through
+    if tiff.needs_tifffile(image):
+        pixels, alpha, premultiplied = tiff.samples(image)
+        turn = image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined] # Pillow turns only what it decodes
+        pixels, alpha = turned(pixels, turn), None if alpha is None else turned(alpha, turn)
+        return (_divided(pixels, alpha) if premultiplied and alpha is not None else pixels), alpha
+    if image.mode.startswith("I;16"):
+        pixels = sixteen_bits(image, dict(getattr(image, "tag_v2", {})))
+        return pixels, None if key is None else np.where(pixels == key, 0, 65535).astype(np.uint16)
+    raw = raw_mode(image)
+    if raw.endswith(tuple(_OTHER_BYTE)) and not raw.startswith("CMYK"):
+        pixels, alpha = _sixteen_bit_colour(image, raw)
+        if alpha is None and isinstance(key, tuple):
+            alpha = np.where((pixels == np.array(key)).all(axis=-1), 0, 65535).astype(np.uint16)
+        return pixels, alpha
+    if image.format == "TIFF" and 16 in image.tag_v2.get(258, ()):  # type: ignore[attr-defined]
+        if image.mode != "CMYK" or not raw.endswith(tuple(_OTHER_BYTE)):
+            why = tiff.describe(image.tag_v2)  # type: ignore[attr-defined]
+            raise InputError(f"{path}: {why}; save it as unsigned 8 or 16 bits a channel, grey or RGB")
+        notes.append("16-bit CMYK read at 8 bits")
+    return None
 
 
 def _deep_srgb(
@@ -148,58 +167,40 @@ def _deep_srgb(
             pixels = profile.deep_to_srgb(pixels)
         except ValueError as error:
             notes.append(f"colour profile kept but not applied, {error}")
-            profile = replace(profile, is_srgb=True) if profile.space == "RGB" else None
+            profile = replace(profile, is_srgb=True, writable=True) if profile.space == "RGB" else None
     return pixels if colour or pixels.ndim == 2 else as_grey(pixels), alpha, profile
 
 
-def _raw_mode(image: Image.Image) -> str:
-    """Pillow's name for how the file stores a pixel, such as "RGB;16B"."""
-    tiles = getattr(image, "tile", [])
-    if not tiles:
-        return ""
-    args = tiles[0].args
-    return str(args if isinstance(args, str) else args[0] if args else "")
-
-
-def _sixteen_bit_colour(path: Path, image: Image.Image, raw: str) -> tuple[Picture, Picture | None]:
+def _sixteen_bit_colour(image: Image.Image, raw: str) -> tuple[Picture, Picture | None]:
     """RGB (h, w, 3) or grey (h, w), and alpha (h, w), of a 16-bit picture with several channels."""
     if raw == "LA;16B":  # four bytes a pixel, read as if they were RGBA
-        wide = _unpacked(path, image.format, "RGBA").astype(np.uint16)
+        wide = _unpacked(image, "RGBA").astype(np.uint16)
         return wide[..., 0] << 8 | wide[..., 1], wide[..., 2] << 8 | wide[..., 3]
     depth = raw[-3:]
     name = raw.removesuffix(depth).replace("RGBa;", "RGBA;")  # its premultiplied values as they are, for now
-    deep = _unpacked(path, image.format, name + depth).astype(np.uint16) << 8
-    deep |= _unpacked(path, image.format, name + _OTHER_BYTE[depth])
+    deep = _unpacked(image, name + depth).astype(np.uint16) << 8
+    deep |= _unpacked(image, name + _OTHER_BYTE[depth])
     if deep.shape[2] == 3 or raw.startswith("RGBX"):
         return deep[..., :3], None
     rgb, alpha = deep[..., :3], deep[..., 3]
-    if raw.startswith("RGBa"):
-        share = np.maximum(alpha, 1).astype(np.float32)[..., None] / 65535
-        rgb = np.rint(np.minimum(rgb / share, 65535)).astype(np.uint16)
-    return rgb, alpha
+    return (_divided(rgb, alpha) if raw.startswith("RGBa") else rgb), alpha
 
 
-def _unpacked(path: Path, name: str | None, raw: str) -> NDArray[np.uint8]:
-    """The picture's bytes as Pillow unpacks them when told that pixels are stored like ``raw``."""
-    with open(path, "rb") as file, Image.open(file, formats=(name or "",)) as again:
-        tiles = again.tile  # type: ignore[attr-defined]
-        again.tile = [  # type: ignore[attr-defined]
-            tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw) for tile in tiles
-        ]
-        return np.asarray(again)
+def _divided(pixels: Picture, alpha: Picture) -> Picture:
+    """uint16 pixels that were multiplied by their alpha as they were before."""
+    share = (np.maximum(alpha, 1).astype(np.float32) / 65535).reshape(alpha.shape + (1,) * (pixels.ndim - 2))
+    return np.rint(np.minimum(pixels / share, 65535)).astype(np.uint16)
 
 
-def _turned(pixels: Picture, orientation: int) -> Picture:
-    """EXIF orientation 1 to 8 applied (Exif 2.3, 4.6.4)."""
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1] if orientation in (2, 3) else pixels[::-1]
-    if orientation in (3, 4):
-        pixels = pixels[::-1]
-    if orientation >= 5:
-        pixels = np.swapaxes(pixels, 0, 1)
-    if orientation in (7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
+def _unpacked(image: Image.Image, raw: str) -> NDArray[np.uint8]:
+    """The image's bytes as Pillow unpacks them when told that pixels are stored like ``raw``."""
+    image.fp.seek(0)  # type: ignore[attr-defined]
+    again = Image.open(image.fp, formats=(image.format or "",))  # type: ignore[attr-defined] # closed by ``opened``
+    again.tile = [  # type: ignore[attr-defined]
+        tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw)
+        for tile in again.tile  # type: ignore[attr-defined]
+    ]
+    return np.asarray(again)
 
 
 def _premultiplied(pixels: Picture, alpha: Picture) -> Picture:

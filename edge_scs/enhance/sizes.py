@@ -29,12 +29,19 @@ def target_size(
     if size is None:
         check_scale(scale := DEFAULT_SCALE if scale is None else scale)
         return max(1, round(h * scale)), max(1, round(w * scale))
+    check_size(size)
     wide, high = size
     if not (h <= high <= MAX_SCALE * h and w <= wide <= MAX_SCALE * w):
         times = f"magnifies {w}x{h} by {wide / w:.3g} across and {high / h:.3g} down"
         smallest, largest = f"{w}x{h}", f"{w * MAX_SCALE:.0f}x{h * MAX_SCALE:.0f}"
         raise InputError(f"size {wide}x{high}: {times}; for this picture choose between {smallest} and {largest}")
     return high, wide
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raise InputError unless this is a size of at least one pixel a side, in whole pixels."""
+    if len(size) != 2 or any(side != int(side) or side < 1 for side in size):
+        raise InputError(f"size {size}: must be two whole numbers of pixels, each at least 1")
 
 
 def check_scale(scale: float) -> None:

@@ -193,6 +193,23 @@ def read_manifest(artifact: Path) -> Manifest:
         raise InputError(f"{path}: not a manifest of ours ({error}); export again") from error
 
 
+def check_scales(manifest: Manifest) -> None:
+    """Raise InputError where a magnification is not the one between its method's ports: the manifest was edited."""
+    if manifest.continuous is not None:
+        return
+    methods = manifest.methods or [MethodPorts("forward", manifest.inputs, manifest.outputs)]
+    for number, method in enumerate(methods):
+        scale = method.scale if number else manifest.scale
+        small, large = method.inputs[0].shape[2:], method.outputs[0].shape[2:]
+        for named in {scale, method.scale} - {None}:
+            if [round(side * float(named)) for side in small] != list(large):  # type: ignore[arg-type]
+                ports = f"{small[1]}x{small[0]} to {large[1]}x{large[0]}"
+                raise InputError(
+                    f"{manifest.path or manifest.artifact}: its manifest says scale {named:g} of {method.name}, whose "
+                    f"sizes are {ports}; it was edited: export again"
+                )
+
+
 def _check_types(manifest: Manifest) -> None:
     """Raise TypeError for what no reader of a manifest should have to expect."""
     texts = ("artifact", "target", "model", "sha256", "preset", "precision", "weights", "weights_sha256")

@@ -21,6 +21,7 @@ PRECISIONS = {
 }
 COMPRESSIONS = ("none", "int8", "palette6")
 MAX_SIDE = 4096
+LEAST_PSNR_DB = 25.0  # below it an artifact is another network, whatever a preset says
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Preset:
             raise InputError(f"{where}: scale must be between 1 and 16, not {self.scale:g}")
         if not 16 <= self.reference_side <= 1024:
             raise InputError(f"{where}: reference_side must be between 16 and 1024, not {self.reference_side}")
+        if not self.min_psnr_db >= LEAST_PSNR_DB:
+            raise InputError(f"{where}: min_psnr_db must be at least {LEAST_PSNR_DB:g}, not {self.min_psnr_db:g}")
         if self.continuous and (self.backend != "xnnpack" or self.precision != "fp32" or self.sizes):
             raise InputError(f"{where}: continuous goes with xnnpack and fp32, without sizes")
         if (self.images or self.compression != "none") and self.target != "coreml":

@@ -24,10 +24,12 @@ from edge_scs.export.manifest import (
     Parity,
     artifact_sha256,
     capped_psnr,
+    check_scales,
     read_manifest,
     weights_sha256,
 )
 from edge_scs.export.opening import Opened, open_artifact
+from edge_scs.export.presets import LEAST_PSNR_DB, known, load_preset
 from edge_scs.images import read_rgb
 from edge_scs.weights.loading import Loaded, load
 
@@ -59,17 +61,32 @@ def verify(
     """Recompute the parity of an artifact from itself and its manifest, anywhere.
 
     ``model`` or ``weights`` replace the network that the manifest names; ``images`` the embedded photographs. Raises
-    InputError: artifact or manifest missing, damaged or not belonging together, or the network's weights not found or
-    no longer the same.
+    InputError: artifact or manifest missing, damaged, edited or not belonging together, or the network's weights not
+    found or no longer the same.
     """
     artifact = Path(artifact)
     actual = artifact_sha256(artifact)
     manifest = read_manifest(artifact)
     if actual != manifest.sha256:
         raise InputError(f"{artifact}: differs from its manifest (sha256 {actual[:12]}...); export it again")
+    check_scales(manifest)
+    check_least(artifact, manifest)
     if model is None:
         model = load_named(artifact, manifest, weights)
     return prove(open_artifact(artifact, manifest), manifest, model, images, progress)
+
+
+def check_least(artifact: Path, manifest: Manifest) -> None:
+    """Raise InputError where the manifest asks for less than its preset: it is no proof then.
+
+    Of a preset that is not known here, less than ``LEAST_PSNR_DB`` is too little.
+    """
+    least = load_preset(manifest.preset).min_psnr_db if manifest.preset in known() else LEAST_PSNR_DB
+    if not manifest.min_psnr_db >= least:
+        raise InputError(
+            f"{artifact}: its manifest asks for {manifest.min_psnr_db:g} dB, its preset {manifest.preset} for at least "
+            f"{least:g}; it was edited: export again"
+        )
 
 
 def prove(

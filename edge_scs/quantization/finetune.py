@@ -31,7 +31,7 @@ from edge_scs.quantization.quantised_model import Quantised, parse_variant, save
 from edge_scs.quantization.ranges import Range, Ranges, observe_weights
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.recipes import DataSection
-from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
+from edge_scs.training.checkpoints import holds_run, load_checkpoint, save_checkpoint
 from edge_scs.training.checks import check_same_photographs
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.loop import Outcome, stop_on_signals
@@ -57,7 +57,7 @@ def finetune(
     if recipe.model != loaded.name:
         raise InputError(f"{loaded.source}: holds {loaded.name}, the recipe is for {recipe.model}")
     state = load_checkpoint(out, say) if resume else None
-    if not resume and (out / "checkpoint.pt").exists():
+    if not resume and holds_run(out):
         raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
     if state is not None and state["recipe"] != asdict(recipe):
         raise InputError(f"{out}: was started with another recipe or other --set values; use those, or another --out")

@@ -28,6 +28,11 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
             (folder / NAME).replace(folder / PREVIOUS)
 
 
+def holds_run(folder: Path) -> bool:
+    """Whether there is a checkpoint, be it only the older: a crash may come between ``save_checkpoint``'s renames."""
+    return any((folder / name).exists() for name in (NAME, PREVIOUS))
+
+
 def load_checkpoint(folder: Path, warn: Any = print) -> dict[str, Any] | None:
     """The newest readable checkpoint of a run, or None if it has none. Falls back to the one before, and says so.
 

@@ -20,6 +20,9 @@ from edge_scs.training.perceptual import check_features
 from edge_scs.training.tasks import TASKS
 from edge_scs.weights import loading
 
+COLOUR_SAMPLES = 64  # photographs that are looked at for colour
+GREY_LEVELS = 6  # a difference between channels up to which a JPEG of a grey picture may stray
+
 
 def check_stages(recipe: Recipe, model: nn.Module) -> None:
     """Refuse what would only come to light after the stages before it. Raises InputError naming the key."""
@@ -149,6 +152,18 @@ def check_same_photographs(
     """Say so where a run goes on with other photographs: not as it would have, as every batch is drawn from them."""
     if state.get("photographs", photographs.digest()) != photographs.digest():
         say(f"{out}: goes on with other photographs than before, so every further batch is another one")
+
+
+def check_colours(recipe: Recipe, photographs: Photographs) -> None:
+    """Raise InputError where a stage is to learn colours from photographs that have none."""
+    learners = [name for name in recipe.stages if recipe.stage[name].task == "colour"]
+    if not learners:
+        return
+    for index in range(0, len(photographs), max(1, len(photographs) // COLOUR_SAMPLES)):
+        picture = photographs[index][:, ::4, ::4].int()
+        if bool(((picture[0] - picture[1]).abs() + (picture[2] - picture[1]).abs() > GREY_LEVELS).any()):
+            return
+    raise InputError(f"stage.{learners[0]}: the photographs are all grey and teach no colours; give others with --data")
 
 
 def _whole_batches(recipe: Recipe, processes: int) -> Recipe:

@@ -15,8 +15,14 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.files import sweep
 from edge_scs.recipes import Recipe
-from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
-from edge_scs.training.checks import check_same_photographs, check_same_run, check_stages, warn_of_emulation
+from edge_scs.training.checkpoints import holds_run, load_checkpoint, save_checkpoint
+from edge_scs.training.checks import (
+    check_colours,
+    check_same_photographs,
+    check_same_run,
+    check_stages,
+    warn_of_emulation,
+)
 from edge_scs.training.log import MetricsLog, contact_sheet
 from edge_scs.training.processes import without_accelerator
 from edge_scs.training.stage import StageRun
@@ -62,7 +68,7 @@ def train(
         for folder in (out, out / "sheets"):
             sweep(folder)  # what a killed run left unfinished
     state = load_checkpoint(out, say) if resume else None
-    if not resume and (out / "checkpoint.pt").exists():
+    if not resume and holds_run(out):
         raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
     if state is not None:
         check_same_run(state, recipe, processes, out, say)
@@ -77,6 +83,7 @@ def train(
     check_stages(recipe, model)
     warn_of_emulation(recipe, accelerator.device, say)
     training, validation = photographs.split()
+    check_colours(recipe, training)
     log = MetricsLog(out, enabled=first)
     position = {"stage": 0, "step": 0} if state is None else state["position"]
     # Also without a checkpoint: a run killed before its first one has left rows too.

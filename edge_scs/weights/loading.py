@@ -151,12 +151,22 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path}: no such weights file")
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path}: larger than {MAX_BYTES >> 30} GiB, not a checkpoint of these networks")
+    with path.open("rb") as head:
+        if foreign := not_weights(head.read(64)):
+            raise InputError(f"{path}: is {foreign}, not weights; fetch the file itself")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, RuntimeError) as error:
         mend = "convert it with import-weights" if path.suffix in (".pth", ".pt") else "fetch or train it again"
         raise InputError(f"{path}: not a readable safetensors file ({error}); {mend}") from error
+
+
+def not_weights(head: bytes) -> str:
+    """What a file is that begins with these bytes and holds no weights, for a message; "" if it may hold some."""
+    if head.lstrip()[:1] == b"<":
+        return "an HTML page"
+    return "a pointer of Git LFS" if head.startswith(b"version https://git-lfs") else ""
 
 
 def is_quantised(path: Path) -> bool:

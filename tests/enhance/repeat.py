@@ -52,6 +52,15 @@ class Deadly(Repeat):
         yield from super()._strips(request, progress)
 
 
+class Mistaken(Repeat):
+    """Makes a mistake of its own over images 60 pixels wide."""
+
+    def _strips(self, request: Request, progress: Progress | None) -> Iterator[np.ndarray]:
+        if request.image.shape[1] == 60:
+            raise KeyError("no such\nkey")
+        yield from super()._strips(request, progress)
+
+
 class Slow(Repeat):
     """Makes its first strip, leaves a file called "begun" in the current folder, and takes its time."""
 

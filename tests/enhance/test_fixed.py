@@ -59,7 +59,7 @@ def described(path: Path, **changes: object) -> Path:
         "model": "edge_scs_s",
         "scale": 2,
         "inputs": [port],
-        "outputs": [port],
+        "outputs": [port | {"shape": [1, 3, 192, 256]}],
         "bytes": 0,
         "sha256": artifact_sha256(path),
         "delegated_share": 1.0,
@@ -181,6 +181,22 @@ def test_kept_colour_is_the_pictures_own(artifact: Path, photo: np.ndarray) -> N
     difference = np.array(Image.fromarray(kept).convert("YCbCr")).astype(int) - bicubic
     assert np.abs(difference[..., 1:])[inside].max() <= 2
     assert np.abs(difference[..., 0]).mean() > 5  # luma is the artifact's
+
+
+def test_kept_colour_of_an_artifact_that_stretches(
+    artifact: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice as high and three times as wide: each axis by its own ratio, in the picture and across its tiles."""
+    monkeypatch.setattr(Program, "hr", (192, 384))
+    predictor = FixedPredictor(artifact)
+    for picture in (photo[50:146, 100:228], photo[50:200, 100:300]):
+        h, w = picture.shape[:2]
+        kept = predictor.enhance(picture, (2 * h, 3 * w), keep_colour=True)
+        bicubic = np.array(Image.fromarray(picture).resize((3 * w, 2 * h), Image.Resampling.BICUBIC).convert("YCbCr"))
+        inside = ((kept > 0) & (kept < 255)).all(axis=2)
+        assert inside.mean() > 0.9
+        difference = np.array(Image.fromarray(kept).convert("YCbCr")).astype(int) - bicubic
+        assert np.abs(difference[..., 1:])[inside].max() <= 2
 
 
 def test_an_rgb_artifact_sees_grey_three_times_or_the_colours(

@@ -1,17 +1,19 @@
 """Files and folders: names, places, sources that stay, broken pictures that are counted."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
-from enhance.repeat import Repeat
+from enhance.repeat import Mistaken, Repeat
 
+from edge_scs.enhance import folder
 from edge_scs.enhance.enhancer import make_predictor
 from edge_scs.enhance.folder import Summary, enhance_files, plan
 from edge_scs.enhance.predictor import Predictor
-from edge_scs.enhance.request import Options
+from edge_scs.enhance.request import Options, Request
 from edge_scs.errors import InputError
 from edge_scs.images import read_rgb, write_image
 from edge_scs.weights.loading import load
@@ -111,6 +113,58 @@ def test_memory_that_does_not_suffice_is_a_skipped_picture(source: Path, tmp_pat
     assert len(run([source], tmp_path / "out", Hungry()).failed) == 3
     with pytest.raises(InputError, match=r"a\.png: not enough memory"):
         run([source / "a.png"], tmp_path / "out", Hungry())
+
+
+def test_no_mistake_ends_a_folder(source: Path, tmp_path: Path) -> None:
+    write_image(source / "deep" / "d.png", np.zeros((4, 4, 3), np.uint8))
+    for more in ({}, {"resume": True}, {"jobs": 2, "make": Mistaken}):
+        summary = run([source], tmp_path / "out", Mistaken(), **more)
+        assert (len(summary.done) + summary.before, len(summary.failed)) == (1, 3)
+        assert {why for _, why in summary.failed} == {
+            "failed by an error that should not be (KeyError: 'no such\\nkey'); please report it"
+        }
+    with pytest.raises(InputError, match=r"a\.png: failed by an error that should not be \(KeyError"):
+        run([source / "a.png"], tmp_path / "out", Mistaken())
+
+
+def test_nor_one_in_reading_it(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edge_scs.enhance import scans
+
+    real = scans._decode
+
+    def broken(path: Path, *given: object) -> object:
+        if path.name == "b.jpg":
+            raise ZeroDivisionError
+        return real(path, *given)
+
+    monkeypatch.setattr(scans, "_decode", broken)
+    summary = run([source], tmp_path / "out")
+    assert len(summary.done) == 2
+    assert summary.failed[0][0].name == "b.jpg"
+    assert "ZeroDivisionError" in summary.failed[0][1]
+
+
+def test_sizes_that_are_none_are_refused(source: Path, tmp_path: Path) -> None:
+    predictor = Predictor(load("edge_scs_s", allow_untrained=True))
+    for size in ((0, 0), (-4, 8), (8, 0), (2.5, 8)):
+        with pytest.raises(InputError, match=r"size \(.*at least 1"):
+            predictor.enhance(np.zeros((4, 4), np.uint8), size)
+        with pytest.raises(InputError, match=r"size \(.*at least 1"):
+            next(predictor.strips(Request(np.zeros((4, 4), np.uint8), size)))
+        with pytest.raises(InputError, match=r"size \(.*at least 1"):
+            run([source / "a.png"], tmp_path / "out", size=size)
+
+
+def test_without_a_temporary_folder_there_is_no_estimate(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "WORTH_ESTIMATING", 1)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    said: list[str] = []
+    summary = enhance_files([source], tmp_path / "out", Repeat(), say=said.append)
+    assert len(summary.done) == 3
+    assert "no estimate, as there is no temporary folder (set TMPDIR)" in said[0]
 
 
 def test_sources_are_never_replaced(source: Path, tmp_path: Path) -> None:

@@ -6,48 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from fuzz.mixed import photo, png
+from enhance.icc_files import adobe_rgb, gamma, profile
+from fuzz.mixed import chunk, photo, png, with_chunks
 from PIL import Image, ImageCms, ImageOps
 
 from edge_scs.enhance.scans import Scan, picture_size, read_reference, read_scan
 from edge_scs.errors import InputError
-
-# Adobe RGB (1998): its colorants adapted to D50, and a gamma of 563/256.
-ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
-
-
-def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """A small ICC profile, version 2."""
-    text = b"test\0"
-    tags = {
-        b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78 + 67 - 67),
-        b"wtpt": xyz(0.9642, 1.0, 0.8249),
-        **tags,
-    }
-    table, data = b"", b""
-    start = 128 + 4 + 12 * len(tags)
-    for name, content in tags.items():
-        content += bytes(-len(content) % 4)
-        table += struct.pack(">4sII", name, start + len(data), len(content))
-        data += content
-    header = bytearray(128)
-    struct.pack_into(">I4sI4s4s4s", header, 0, start + len(data), b"lcms", 0x02400000, b"mntr", space, b"XYZ ")
-    header[36:40] = b"acsp"
-    struct.pack_into(">3i", header, 68, *(round(v * 65536) for v in (0.9642, 1.0, 0.8249)))
-    return bytes(header) + struct.pack(">I", len(tags)) + table + data
-
-
-def xyz(*values: float) -> bytes:
-    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in values))
-
-
-def gamma(value: float) -> bytes:
-    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(value * 256))
-
-
-def adobe_rgb() -> bytes:
-    tags = {name: xyz(*column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), ADOBE, strict=True)}
-    return profile(b"RGB ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), gamma(563 / 256)))
+from edge_scs.images import read_rgb
 
 
 def read(path: Path, colour: bool = True, **options: object) -> Scan:
@@ -84,9 +49,8 @@ def test_sixteen_bit_tiff_is_read_whole(tmp_path: Path, deep: np.ndarray, order:
     assert np.array_equal(read(path).pixels, deep[..., :3])
     tifffile.imwrite(path, deep[..., 0], photometric="minisblack", byteorder=order, **options)
     assert np.array_equal(read(path).pixels, deep[..., 0])
-    if order == "<":  # big-endian ones are refused by Pillow
-        tifffile.imwrite(path, deep[..., 0], photometric="miniswhite", byteorder=order, **options)
-        assert np.array_equal(read(path).pixels, 65535 - deep[..., 0])
+    tifffile.imwrite(path, deep[..., 0], photometric="miniswhite", byteorder=order, **options)
+    assert np.array_equal(read(path).pixels, 65535 - deep[..., 0])
     tifffile.imwrite(path, deep, photometric="rgb", extrasamples=["unassalpha"], byteorder=order, **options)
     assert np.array_equal(read(path).alpha, deep[..., 3])
 
@@ -97,10 +61,18 @@ def test_premultiplied_sixteen_bit_tiff_stays_so(tmp_path: Path, deep: np.ndarra
     assert np.abs(read(tmp_path / "a.tif").pixels.astype(int) - deep[..., :3]).max() <= 1
 
 
-def test_sixteen_bits_in_separate_planes_are_refused(tmp_path: Path, deep: np.ndarray) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(deep[..., :3], 2, 0), photometric="rgb", planarconfig="separate")
-    with pytest.raises(InputError, match="separate planes"):
-        read(tmp_path / "a.tif")
+def test_a_transparent_colour_at_sixteen_bits(tmp_path: Path, deep: np.ndarray) -> None:
+    deep[2:5, 3] = 300, 301, 302, 0
+    hole = (deep[..., :3] == (300, 301, 302)).all(-1)
+    (tmp_path / "a.png").write_bytes(with_chunks(png(deep[..., :3]), chunk(b"tRNS", struct.pack(">3H", 300, 301, 302))))
+    (tmp_path / "b.png").write_bytes(with_chunks(png(deep[..., 0]), chunk(b"tRNS", struct.pack(">H", 300))))
+    for name, pixels in (("a.png", deep[..., :3]), ("b.png", deep[..., 0])):
+        scan = read(tmp_path / name)
+        assert np.array_equal(scan.alpha, np.where(hole, 0, 65535))
+        assert np.array_equal(scan.pixels[~hole], pixels[~hole])
+        shown = read_rgb(tmp_path / name)
+        assert (shown[hole] == 255).all()
+        assert np.abs(shown[~hole] - (pixels if pixels.ndim == 3 else pixels[..., None])[~hole] / 257).max() < 1.1
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -178,6 +150,7 @@ def test_broken_profiles_do_not_cost_the_picture(tmp_path: Path, icc: bytes) -> 
     scan = read(tmp_path / "a.png")
     assert np.array_equal(scan.pixels, photo(8, 1))
     assert scan.metadata.icc is None
+    assert any("colour profile left out" in note for note in scan.notes)
 
 
 def test_pages_and_frames_are_mentioned(tmp_path: Path) -> None:

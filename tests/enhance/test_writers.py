@@ -13,6 +13,7 @@ from PIL import Image
 
 from edge_scs.enhance import writers
 from edge_scs.enhance.metadata import EXIF_IFD, GPS_IFD, Metadata
+from edge_scs.enhance.request import Options
 from edge_scs.enhance.restore import Wanted, restore
 from edge_scs.enhance.scans import read_scan
 from edge_scs.enhance.writers import write_picture
@@ -97,7 +98,7 @@ def test_alpha_is_enlarged_with_the_pixels_and_nothing_shines_through(tmp_path: 
     rgba[:, :4] = (200, 100, 50, 255)
     rgba[:, 4:] = (255, 255, 255, 0)  # white behind full transparency must not bleed into the edge
     Image.fromarray(rgba).save(tmp_path / "a.png")
-    restore(tmp_path / "a.png", tmp_path / "b.png", Repeat(), Wanted(scale=4.0, keep_colour=True))
+    restore(tmp_path / "a.png", tmp_path / "b.png", Repeat(), Wanted(scale=4.0, options=Options(keep_colour=True)))
     with Image.open(tmp_path / "b.png") as image:
         out = np.asarray(image)
     assert out.shape == (32, 32, 4)
@@ -106,7 +107,7 @@ def test_alpha_is_enlarged_with_the_pixels_and_nothing_shines_through(tmp_path: 
     assert 100 < out[0, 15, 3] < 255, "a soft edge"
     assert (out[:, :12, :3] == (200, 100, 50)).all()
     assert (out[:, 20:, :3] == 0).all()
-    restore(tmp_path / "a.png", tmp_path / "b.jpg", Repeat(), Wanted(scale=4.0, keep_colour=True))
+    restore(tmp_path / "a.png", tmp_path / "b.jpg", Repeat(), Wanted(scale=4.0, options=Options(keep_colour=True)))
     with Image.open(tmp_path / "b.jpg") as image:
         paper = np.asarray(image)
     assert paper[:, 24:].min() > 250, "white paper behind it"
@@ -116,11 +117,11 @@ def test_sixteen_bits_come_out_as_they_went_in(tmp_path: Path) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (9, 11, 4)).astype(np.uint16)
     deep[..., 3] = 65535
     (tmp_path / "a.png").write_bytes(png(deep))
-    restore(tmp_path / "a.png", tmp_path / "b.tif", Repeat(), Wanted(scale=2.0, keep_colour=True))
+    restore(tmp_path / "a.png", tmp_path / "b.tif", Repeat(), Wanted(scale=2.0, options=Options(keep_colour=True)))
     out = tifffile.imread(tmp_path / "b.tif")
     assert out.dtype == np.uint16
     assert np.array_equal(out[::2, ::2], deep)
-    restore(tmp_path / "a.png", tmp_path / "b.jpg", Repeat(), Wanted(scale=2.0, keep_colour=True))
+    restore(tmp_path / "a.png", tmp_path / "b.jpg", Repeat(), Wanted(scale=2.0, options=Options(keep_colour=True)))
     assert read_scan(tmp_path / "b.jpg", scale=1.0).pixels.dtype == np.uint8
 
 

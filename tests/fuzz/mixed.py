@@ -16,7 +16,7 @@ GOOD = (
     "bilevel", "cmyk", "pages", "animated", "icc", "progressive", "tall", "wide", "newline\nname", "bidi\u202egnp",
     "webp", "tiled16", "dot",
 )  # fmt: skip
-BROKEN = ("empty", "text", "torn", "torn_jpeg", "torn_tiff", "bomb", "loop", "dangling", "gif", "flipped")
+BROKEN = ("empty", "text", "torn", "torn_jpeg", "torn_tiff", "bomb", "loop", "dangling", "avif", "flipped")
 
 
 def png(pixels: NDArray[np.generic]) -> bytes:
@@ -31,6 +31,16 @@ def png(pixels: NDArray[np.generic]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     )
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A PNG's chunk, with its checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def with_chunks(content: bytes, *chunks: bytes) -> bytes:
+    """A PNG with more chunks, right behind its header."""
+    return content[:33] + b"".join(chunks) + content[33:]
 
 
 def photo(side: int, seed: int) -> NDArray[np.uint8]:
@@ -133,8 +143,8 @@ def write_broken(folder: Path, kind: str, number: int, side: int = 24) -> Path:
         os.symlink(path.name, path)
     elif kind == "dangling":
         os.symlink("nowhere.png", path)
-    elif kind == "gif":
-        image.save(path, "GIF")
+    elif kind == "avif":
+        image.save(path, "AVIF")
     else:  # one bit of the pixels: PNG has a checksum for that
         content = bytearray(png(np.asarray(image)))
         content[len(content) // 2] ^= 1

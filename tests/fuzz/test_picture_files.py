@@ -17,7 +17,7 @@ from fuzz.mixed import GOOD, write_good
 from fuzz.mutate import mutate
 
 from edge_scs.enhance import folder as folder_module
-from edge_scs.enhance.folder import enhance_files
+from edge_scs.enhance.folder import UNFORESEEN, enhance_files
 from edge_scs.enhance.predictor import Predictor
 from edge_scs.weights.loading import load
 
@@ -79,6 +79,7 @@ def test_mutated_pictures_are_done_or_refused(
         summary = enhance_files([folder], out, predictor, scale=1.5, progress=False, max_output_pixels=MAX_PIXELS)
         done, failed = done + len(summary.done), failed + len(summary.failed)
         assert len(summary.done) + len(summary.failed) == len(numbers)
+        assert not [item for item in summary.failed if UNFORESEEN in item[1]], "listed, but a mistake all the same"
         journal = (out / ".edge-scs" / "journal-0.jsonl").read_text().splitlines()
         assert len(journal) == len(numbers)
         left = {path for path in out.rglob("*") if path.is_file()} - set(summary.done)

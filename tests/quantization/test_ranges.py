@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from edge_scs.errors import InputError
 from edge_scs.export.deploy import deploy
 from edge_scs.quantization.prepare import convert, prepare
-from edge_scs.quantization.ranges import CLIPS, PIXELS, Ranges, observe_weights, without_quantisation
+from edge_scs.quantization.ranges import CLIPS, PIXELS, Ranges, _int8, observe_weights, without_quantisation
 from edge_scs.weights.loading import Loaded
 
 
@@ -34,6 +34,19 @@ def squared_error(values: Tensor, high: float) -> float:
     steps = torch.linspace(0, high, 256, dtype=torch.float64)
     nearest = (values.double()[:, None] - steps).abs().amin(1)
     return float(nearest.square().sum())
+
+
+@pytest.mark.parametrize(("low", "high"), [(-3.0, 1.0), (-1.0, 3.0), (0.0, 1.0), (-2.0, 0.0)])
+def test_signed_activations_keep_their_range(low: float, high: float) -> None:
+    x = torch.linspace(low, high, 1001)
+    seen = _int8(x, low, high)
+    step = (high - low) / 255
+    assert (seen - x).abs().max() <= step * 0.51 + step / 2, (
+        "half a step, and half a step that zero may move the ends by"
+    )
+    assert float(_int8(torch.zeros(1), low, high)) == 0
+    assert float(_int8(torch.tensor([9.0]), low, high)) == pytest.approx(high, abs=step)
+    assert float(_int8(torch.tensor([-9.0]), low, high)) == pytest.approx(low, abs=step)
 
 
 def test_outliers_are_cut_off() -> None:

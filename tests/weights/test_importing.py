@@ -69,6 +69,52 @@ def test_round_trip(tmp_path, name):
     assert torch.equal(model.upsamplers["4"].convs[1].bias, state["upsample.up4.body.3.bias"])
 
 
+def test_wrapped_and_nested_checkpoints_are_unwrapped(tmp_path):
+    plain = official()
+    averaged = {key: value + 1 if "c1" in key else value for key, value in plain.items()}
+    for content, expected in [
+        ({f"module.{key}": value for key, value in plain.items()}, plain),
+        ({"params": plain}, plain),
+        ({"params": plain, "params_ema": averaged}, averaged),
+        ({"state_dict": {f"module.{k}": v for k, v in plain.items()}, "epoch": 3, "optimizer": {"lr": 1.0}}, plain),
+        ({"model": {"params_ema": averaged}}, averaged),
+    ]:
+        torch.save(content, tmp_path / "nested.pth")
+        import_weights(tmp_path / "nested.pth", "pcarn_m", tmp_path / "ours.safetensors")
+        state = load(str(tmp_path / "ours.safetensors")).model.state_dict()
+        assert torch.equal(state["body.gathers.0.weight"], expected["c1.weight"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(tmp_path, dtype):
+    state = {key: value.to(dtype) for key, value in official().items()}
+    torch.save(state, tmp_path / "half.pth")
+    loaded = import_weights(tmp_path / "half.pth", "pcarn_m", tmp_path / "ours.safetensors")
+    assert torch.equal(loaded.model.entry.weight, state["entry.weight"].float())
+    assert loaded.model.entry.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\n<!DOCTYPE html><html>not found</html>", "is an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "is a pointer of Git LFS"),
+    ],
+)
+def test_what_came_instead_of_a_checkpoint_is_named(tmp_path, content, words):
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        import_weights(tmp_path / "a.pth", "pcarn_m", tmp_path / "out.safetensors")
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        load(str(tmp_path / "a.safetensors"))
+
+
+def test_nests_that_hold_no_tensors_are_refused_by_name(tmp_path):
+    assert "'epoch' is no tensor" in refuse(tmp_path, {"epoch": 3, "weights": official()})
+    assert "'lr' is no tensor" in refuse(tmp_path, {"params": official() | {"lr": 0.1}})
+
+
 def test_a_missing_tensor_is_named(tmp_path):
     state = official()
     del state["b2.c3.weight"]

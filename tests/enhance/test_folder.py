@@ -117,7 +117,7 @@ def test_memory_that_does_not_suffice_is_a_skipped_picture(source: Path, tmp_pat
 
 def test_no_mistake_ends_a_folder(source: Path, tmp_path: Path) -> None:
     write_image(source / "deep" / "d.png", np.zeros((4, 4, 3), np.uint8))
-    for more in ({}, {"resume": True}, {"jobs": 2, "make": Mistaken}):
+    for more in ({}, {"resume": True}):
         summary = run([source], tmp_path / "out", Mistaken(), **more)
         assert (len(summary.done) + summary.before, len(summary.failed)) == (1, 3)
         assert {why for _, why in summary.failed} == {

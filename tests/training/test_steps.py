@@ -52,7 +52,7 @@ def steps(batches: list[list[Pair]], **more: Any) -> tuple[list[Tensor], list[Te
     stage = Stage("line", ["all"], 9, 0.05, warmup=0, accumulate=len(batches[0]), data=DataSection(), **more)
     torch.manual_seed(0)
     run: Any = StageRun.__new__(StageRun)
-    run.accelerator, run.stage, run.rival = OneProcess(), stage, None
+    run.accelerator, run.stage, run.adversary = OneProcess(), stage, None
     run.task = Line()
     run.parameters = list(run.task.parameters())
     run.optimizer = from_groups([{"params": run.parameters, "share": 1.0}], stage)

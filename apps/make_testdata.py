@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
+from edge_scs.artifacts.manifest import capped_psnr
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
-from edge_scs.enhance.fixed import FixedPredictor
-from edge_scs.enhance.pictures import as_grey, shrink_reference, to_picture, to_tensor
-from edge_scs.enhance.tiles import fixed_axis
-from edge_scs.export.manifest import capped_psnr
+from edge_scs.imaging.arrays import as_grey, shrink_reference, to_picture, to_tensor
+from edge_scs.inference.fixed_program import FixedPredictor
+from edge_scs.inference.tiles import fixed_axis
 from edge_scs.phones.results import statistics as device_statistics
 
 sys.path.insert(0, str(Path(__file__).parent))

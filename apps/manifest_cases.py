@@ -8,13 +8,13 @@ from typing import Any
 
 import jsonschema
 
-import edge_scs.export.manifest
+import edge_scs.artifacts.manifest
+from edge_scs.artifacts.manifest import Manifest, MethodPorts, Parity, Port, read_manifest
 from edge_scs.errors import InputError
-from edge_scs.export.manifest import Manifest, MethodPorts, Parity, Port, read_manifest
 
 Document = dict[str, Any]
 SCHEMA = json.loads(
-    Path(edge_scs.export.manifest.__file__).with_name("manifest.schema.json").read_text(encoding="utf-8")
+    Path(edge_scs.artifacts.manifest.__file__).with_name("manifest.schema.json").read_text(encoding="utf-8")
 )
 KEYS = ("artifact", "target", "backend", "preset", "precision", "model", "sha256", "min_psnr_db", "golden", "halo")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from edge_scs.enhance.predictor import Predictor
 from edge_scs.files import atomic_path
+from edge_scs.inference.predictor import Predictor
 from edge_scs.metrics import colourfulness, psnr_rgb
 from edge_scs.samples import Job, Picture, photograph, restore
 from edge_scs.weights.loading import load

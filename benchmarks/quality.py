@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 
 from edge_scs.data.pairs import draw_references
-from edge_scs.enhance.predictor import Predictor
 from edge_scs.evaluate import enlarge_bicubic, evaluate, fit_to_scale, run, shrink
 from edge_scs.images import find_images, read_rgb
+from edge_scs.inference.predictor import Predictor
 from edge_scs.metrics import UInt8, ab_error, colourfulness, psnr_rgb, psnr_y
 from edge_scs.quantization.quantised_model import load as load_int8
 from edge_scs.weights.loading import Loaded, load

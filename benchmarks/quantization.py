@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from edge_scs.evaluate import evaluate
-from edge_scs.export.targets import export_targets
+from edge_scs.lowering.targets import export_targets
 from edge_scs.measure.latency import bench
 from edge_scs.quantization.quantised_model import load as load_int8
 from edge_scs.weights.loading import Loaded, load

@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from edge_scs.enhance.folder import enhance_files
-from edge_scs.enhance.predictor import Predictor
+from edge_scs.archive.folder import enhance_files
+from edge_scs.inference.predictor import Predictor
 from edge_scs.weights.loading import load
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -29,9 +29,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from edge_scs import api
 
-    # All at once: importing ``api`` has bound subpackages of the same names here.
-    globals().update({public: getattr(api, public) for public in __all__ if public != "InputError"})
-    return globals()[name]
+    return getattr(api, name)
 
 
 def __dir__() -> list[str]:

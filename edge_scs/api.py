@@ -11,21 +11,21 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from edge_scs.enhance.engine import Engine
-from edge_scs.enhance.enhancer import choose_device, make_predictor
-from edge_scs.enhance.folder import Summary, enhance_files
-from edge_scs.enhance.pictures import Picture, check_picture
-from edge_scs.enhance.plan import suffix_of
-from edge_scs.enhance.predictor import Predictor
-from edge_scs.enhance.references import NO_COLOUR, is_monochrome
-from edge_scs.enhance.request import Options, Request
-from edge_scs.enhance.restore import MAX_OUTPUT_PIXELS, finished
-from edge_scs.enhance.scans import read_reference, read_scan
-from edge_scs.enhance.sizes import check_scale, parse_size, target_size
-from edge_scs.enhance.workers import threads_each
+from edge_scs.archive.folder import Summary, enhance_files
+from edge_scs.archive.output_paths import suffix_of
+from edge_scs.archive.restore import MAX_OUTPUT_PIXELS, finished
+from edge_scs.archive.workers import threads_each
+from edge_scs.artifacts.manifest import Manifest, Parity
 from edge_scs.errors import InputError, did_you_mean
-from edge_scs.export.manifest import Manifest, Parity
 from edge_scs.images import to_eight_bits
+from edge_scs.imaging.arrays import Picture, check_picture
+from edge_scs.imaging.scans import read_reference, read_scan
+from edge_scs.imaging.sizes import check_scale, parse_size, target_size
+from edge_scs.inference.choice import choose_device, make_predictor
+from edge_scs.inference.engine import Engine
+from edge_scs.inference.predictor import Predictor
+from edge_scs.inference.references import NO_COLOUR, is_monochrome
+from edge_scs.inference.request import Options, Request
 from edge_scs.quantization import quantised_model as quantised
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
@@ -59,7 +59,7 @@ class Model:
 
         ``image`` and ``reference`` are a path, a PIL image or an array, uint8 or uint16, (h, w) or (h, w, 3), in sRGB.
         ``scale`` is the magnification, 1 to 8, by default the model's own (4); ``size`` (width, height) or "1280x720"
-        replaces it. ``options`` are the fields of ``edge_scs.enhance.request.Options``, such as ``keep_colour=True``.
+        replaces it. ``options`` are the fields of ``edge_scs.inference.request.Options``, such as ``keep_colour=True``.
 
         Returns an 8-bit sRGB image of mode RGB, upright; RGBA for a file with transparency. To keep 16 bits, profile
         and metadata, write a file with ``edge_scs.enhance``. Raises InputError, one line, for an image that cannot be
@@ -225,7 +225,7 @@ def export(
     (``manifest.path``). Raises InputError
     for what cannot be exported, and when the parity check fails; then nothing is written.
     """
-    from edge_scs.export.targets import export_targets
+    from edge_scs.lowering.targets import export_targets
 
     if "," in str(target) or str(target) == "all":
         raise InputError(f"target {target}: give one target a call; `edge-scs export` takes several")
@@ -249,8 +249,8 @@ def verify(artifact: str | Path, *, weights: str | Path | None = None, say: Say 
     ``weights``: the file that it was made from, if not the shipped one. Returns the parity, whose ``passed`` is the
     verdict. Raises InputError when the artifact, its manifest or its network is missing, damaged or another one.
     """
-    from edge_scs.export import verify as checking
-    from edge_scs.export.manifest import read_manifest
+    from edge_scs.artifacts import verify as checking
+    from edge_scs.artifacts.manifest import read_manifest
 
     path, file = Path(artifact), None if weights is None else Path(weights)
     manifest = read_manifest(path)

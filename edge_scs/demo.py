@@ -21,9 +21,9 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
 
     Raises InputError when ``out`` cannot be written or an artifact is not equal to the network.
     """
-    from edge_scs.enhance.predictor import Predictor
-    from edge_scs.export.pipeline import export_model
-    from edge_scs.export.presets import load_preset
+    from edge_scs.artifacts.presets import load_preset
+    from edge_scs.inference.predictor import Predictor
+    from edge_scs.lowering.pipeline import export_model
     from edge_scs.report.page import make_report
     from edge_scs.weights.loading import load
 

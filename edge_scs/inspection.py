@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_scs.enhance.pictures import Picture, as_grey, check_picture, shrink_reference, to_tensor
-from edge_scs.enhance.scans import read_reference
 from edge_scs.errors import InputError
 from edge_scs.files import atomic_path
 from edge_scs.images import check_writable, read_grey
+from edge_scs.imaging.arrays import Picture, as_grey, check_picture, shrink_reference, to_tensor
+from edge_scs.imaging.scans import read_reference
 from edge_scs.models.attention import CrossAttention
 from edge_scs.weights.loading import Loaded
 

@@ -4,7 +4,7 @@ The processes stay for all tasks, so that heavy imports are paid once in each. W
 and with the task's name in front.
 
 Signals: the parent decides. Ctrl-C reaches every process of a terminal, so children let it pass; the parent sends them
-SIGTERM, which ends a task through its finally clauses, waits where files are moved (``export.publishing``) and leaves
+SIGTERM, which ends a task through its finally clauses, waits where files are moved (``lowering.publishing``) and leaves
 the tasks behind it undone. A parent that is killed takes its children along.
 """
 

@@ -14,10 +14,10 @@ PACKAGE = ROOT / "edge_scs"
 LAYERS = {
     "interfaces": ("cli", "api"),
     "applications": ("demo", "report", "phones", "measure", "evaluate", "inspection", "samples"),
-    "restoring images": ("enhance",),
-    "deploying networks": ("quantization", "export"),
+    "restoring images": ("archive", "inference"),
+    "deploying networks": ("quantization", "lowering", "artifacts"),
     "training": ("training", "data"),
-    "base": ("metrics", "recipes", "weights", "models", "color", "images", "tiff", "png"),
+    "base": ("imaging", "metrics", "recipes", "weights", "models", "color", "images", "tiff", "png"),
 }
 ORDER = tuple(part for parts in LAYERS.values() for part in parts)
 # Anyone may import these; they import nothing of ours but each other.

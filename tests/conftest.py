@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 ROOT = Path(__file__).parents[1]
+pytest_plugins = ("tests.exported",)  # networks and artifacts that several folders look at
 
 # A shell's background job ignores SIGINT, and its children inherit that: tests send it and expect it to be heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -57,3 +58,11 @@ def lively() -> Callable[..., nn.Module]:
         return module.eval().requires_grad_(False)
 
     return perturb
+
+
+@pytest.fixture(scope="session")
+def photo() -> NDArray[np.uint8]:
+    """A cat, uint8 RGB (90, 110, 3)."""
+    from skimage import data
+
+    return data.chelsea()[60:150, 120:230]

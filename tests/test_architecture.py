@@ -52,8 +52,8 @@ def test_the_networks_are_mathematics_only() -> None:
     assert not [f"{path.name} imports {target}" for path, source, target in arrows() if source == "models"]
 
 
-def test_enhance_export_and_evaluate_load_through_weights() -> None:
-    users = ("enhance", "export", "evaluate")
+def test_whoever_uses_networks_loads_them_through_weights() -> None:
+    users = ("archive", "inference", "lowering", "artifacts", "evaluate")
     assert not [str(path) for path, source, target in arrows() if source in users and target == "training"]
 
 

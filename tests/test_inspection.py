@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from edge_scs.enhance.pictures import shrink_reference
 from edge_scs.errors import InputError
+from edge_scs.imaging.arrays import shrink_reference
 from edge_scs.inspection import MAX_POINTS, cell, diagonal, draw, inspect, look, parse_points
 from edge_scs.models import registry
 from edge_scs.models.attention import CrossAttention, ValveCrossAttention

@@ -10,9 +10,9 @@ import pytest
 from fuzz.mixed import chunk, photo, png, with_chunks
 from PIL import Image
 
-from edge_scs.enhance.scans import picture_size, read_scan
 from edge_scs.errors import InputError
 from edge_scs.images import read_rgb
+from edge_scs.imaging.scans import picture_size, read_scan
 from edge_scs.png import MAX_PROFILE, check, screen
 
 PIXELS = photo(12, 3)

@@ -9,9 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from edge_scs.enhance.scans import picture_size, read_scan
 from edge_scs.errors import InputError
 from edge_scs.images import read_grey, read_rgb
+from edge_scs.imaging.scans import picture_size, read_scan
 
 DEEP = np.random.default_rng(0).integers(0, 65536, (12, 17, 4)).astype(np.uint16)
 DEEP[..., 3] = np.maximum(DEEP[..., 3], 20_000)

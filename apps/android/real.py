@@ -6,9 +6,9 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from edge_scs.enhance.fixed import FixedPredictor
-from edge_scs.export.pipeline import export_model
-from edge_scs.export.presets import load_preset
+from edge_scs.artifacts.presets import load_preset
+from edge_scs.inference.fixed_program import FixedPredictor
+from edge_scs.lowering.pipeline import export_model
 from edge_scs.weights.loading import load
 
 MODEL = "edge_scs_s"  # the small one: seconds to export

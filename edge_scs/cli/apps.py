@@ -31,7 +31,7 @@ def prepare(
 ) -> None:
     """Export models, verify them, and put them with manifest and golden pair into the apps' resources."""
     from edge_scs.api import load_network
-    from edge_scs.export.apps import FOLDER, check_app, others, prepare_apps
+    from edge_scs.lowering.apps import FOLDER, check_app, others, prepare_apps
     from edge_scs.quantization.quantised_model import load as load_int8
 
     chosen = [name for name, wanted in (("android", android), ("ios", ios)) if wanted] or ["android", "ios"]

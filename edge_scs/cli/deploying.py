@@ -23,8 +23,8 @@ def export(
 ) -> None:
     """Lower, verify against the eager model, and only then name an artifact; writes a manifest beside it."""
     from edge_scs.api import load_network
-    from edge_scs.export.table import render
-    from edge_scs.export.targets import Refusal, export_all, export_targets
+    from edge_scs.lowering.table import render
+    from edge_scs.lowering.targets import Refusal, export_all, export_targets
     from edge_scs.quantization.quantised_model import load as load_int8
 
     find = partial(load_network, model, weights, restoration=restoration)

@@ -65,7 +65,7 @@ def bench(
             raise InputError(f"--{'stages' if stages else 'mode'}: not on a phone, which times artifacts as they are")
         phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_)
         return
-    from edge_scs.enhance.sizes import parse_size
+    from edge_scs.imaging.sizes import parse_size
     from edge_scs.measure.latency import all_threads
     from edge_scs.measure.latency import bench as measure
     from edge_scs.measure.modes import MODES

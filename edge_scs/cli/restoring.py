@@ -48,7 +48,7 @@ def enhance(
     from functools import partial
 
     from edge_scs import api
-    from edge_scs.enhance.ranks import is_main
+    from edge_scs.archive.ranks import is_main
     from edge_scs.files import printable
 
     make = partial(

@@ -146,9 +146,9 @@ class Subject:
         """A program for any size, in the hands of its driver: one grey picture from bytes to bytes."""
         import numpy as np
 
-        from edge_scs.enhance.continuous import ContinuousPredictor
-        from edge_scs.export.manifest import read_manifest
-        from edge_scs.export.quiet import require
+        from edge_scs.artifacts.manifest import read_manifest
+        from edge_scs.artifacts.optional_imports import require
+        from edge_scs.inference.continuous_program import ContinuousPredictor
 
         manifest, hr = read_manifest(path), (round(lr[0] * scale), round(lr[1] * scale))
         picture = np.random.default_rng(0).integers(0, 256, lr, np.uint8)

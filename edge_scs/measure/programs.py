@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from edge_scs.artifacts.manifest import artifact_sha256, manifest_path, read_manifest
+from edge_scs.artifacts.optional_imports import require
 from edge_scs.errors import InputError
-from edge_scs.export.manifest import artifact_sha256, manifest_path, read_manifest
-from edge_scs.export.quiet import require
 from edge_scs.measure.modes import Unavailable
 
 PRESETS = {"executorch": "xnnpack-fp32", "int8": "xnnpack-int8"}
@@ -17,9 +17,9 @@ def lower_for_timing(subject: str, mode: str, lr: tuple[int, int], scale: float,
     ``subject`` is a model's name or a checkpoint; ``int8`` takes the shipped quantised weights of that name. Raises
     Unavailable for a network that cannot be lowered, and InputError for a subject that cannot be loaded.
     """
-    from edge_scs.export.executorch import lower_methods
-    from edge_scs.export.methods import UnsupportedError, check, fixed_methods
-    from edge_scs.export.presets import load_preset
+    from edge_scs.artifacts.presets import load_preset
+    from edge_scs.lowering.executorch import lower_methods
+    from edge_scs.lowering.methods import UnsupportedError, check, fixed_methods
     from edge_scs.quantization.quantised_model import load as load_int8
     from edge_scs.weights.loading import load
 

@@ -30,7 +30,7 @@ class PixelShuffleHead(nn.Module):
     """One 3x3 convolution, plus the LR pixel repeated scale^2 times (best residual in int8), then PixelShuffle.
 
     At export the repetition becomes a 1x1 convolution with constant weights, and the YCC -> RGB matrix folds into both
-    convolutions (``export.deploy``). Here it stays out of autocast's reach: bf16 would round the base to 8 bits.
+    convolutions (``lowering.deploy``). Here it stays out of autocast's reach: bf16 would round the base to 8 bits.
 
     Shapes: features (n, channels, h, w), base (n, 3, h, w) -> (n, 3, h * scale, w * scale).
     """

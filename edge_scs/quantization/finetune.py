@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_scs.artifacts.manifest import weights_sha256
 from edge_scs.color import luma
 from edge_scs.data.degradation import grey, to_lr
 from edge_scs.data.pairs import draw_references, draw_windows
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError, did_you_mean
-from edge_scs.export.deploy import absorb, deploy
-from edge_scs.export.manifest import weights_sha256
 from edge_scs.files import sweep
+from edge_scs.lowering.deploy import absorb, deploy
 from edge_scs.models.registry import Description
 from edge_scs.quantization.prepare import prepare
 from edge_scs.quantization.quantised_model import Quantised, parse_variant, save

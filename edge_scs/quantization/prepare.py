@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from edge_scs.artifacts.optional_imports import quiet, require
 from edge_scs.errors import InputError
-from edge_scs.export.quiet import quiet, require
 
 
 def prepare(module: nn.Module, example: Sequence[Tensor], keep_float: Sequence[str] = ()) -> fx.GraphModule:
-    """A deployed module (``export.deploy``) as a graph with fake quantisers, for the shapes of ``example``.
+    """A deployed module (``lowering.deploy``) as a graph with fake quantisers, for the shapes of ``example``.
 
     The parameters are the module's own: training the graph trains the module. ``keep_float`` names submodules whose
     operations stay float, such as ``"head"`` or ``"colour.branch.classify"``; names of no submodule mean nothing.

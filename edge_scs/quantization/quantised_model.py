@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from edge_scs.errors import InputError
-from edge_scs.export.deploy import deploy
+from edge_scs.lowering.deploy import deploy
 from edge_scs.quantization.prepare import convert, prepare
 from edge_scs.quantization.ranges import Range, Ranges, observe_weights
 from edge_scs.weights import loading
@@ -26,7 +26,7 @@ class Quantised(nn.Module):
 
     ``network`` holds the fine-tuned weights in float, and ``ranges`` the activation ranges of each variant that was
     calibrated: "x4", "x3_ref". They serve every picture size. ``keep_float`` names parts of the *deployed* network
-    (``export.deploy``) that are not quantised.
+    (``lowering.deploy``) that are not quantised.
     """
 
     def __init__(self, network: nn.Module, ranges: Mapping[str, Sequence[Range]], keep_float: Sequence[str] = ()):

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edge_scs.artifacts.manifest import artifact_sha256, read_manifest, weights_sha256
 from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
-from edge_scs.export.manifest import artifact_sha256, read_manifest, weights_sha256
 from edge_scs.images import find_images, write_image
 from edge_scs.measure.cache import Cache
 from edge_scs.measure.mult_adds import models_table
@@ -139,8 +139,8 @@ def exports(variants: Iterable[Variant], folder: Path, say: Say) -> tuple[list[P
 
     Verified is what an earlier report left there, if weights, versions and file are the same.
     """
-    from edge_scs.export.pipeline import artifact_name
-    from edge_scs.export.presets import load_preset
+    from edge_scs.artifacts.presets import load_preset
+    from edge_scs.lowering.pipeline import artifact_name
 
     paths: list[Path] = []
     tasks: list[Task] = []
@@ -165,7 +165,7 @@ def exports(variants: Iterable[Variant], folder: Path, say: Say) -> tuple[list[P
 
 
 def _verified(path: Path, network: Loaded) -> bool:
-    from edge_scs.export.pipeline import versions
+    from edge_scs.lowering.pipeline import versions
 
     with suppress(InputError):
         manifest = read_manifest(path)
@@ -176,8 +176,8 @@ def _verified(path: Path, network: Loaded) -> bool:
 
 
 def _export(subject: str, precision: str, folder: Path, say: Say) -> None:
-    from edge_scs.export.pipeline import export_model
-    from edge_scs.export.presets import load_preset
+    from edge_scs.artifacts.presets import load_preset
+    from edge_scs.lowering.pipeline import export_model
 
     export_model(_network(subject, precision), load_preset(PRESETS[precision]), folder, progress=say)
 
@@ -286,6 +286,6 @@ def restorations() -> tuple[dict[Job, Comparison], list[Task]]:
 
 
 def _restore(job: Job, say: Say) -> Comparison:
-    from edge_scs.enhance.predictor import Predictor
+    from edge_scs.inference.predictor import Predictor
 
     return Comparison.of(restore(job, Predictor(load(SHOWN)).enhance), SHOWN)

@@ -12,13 +12,13 @@ from torch import nn
 from typer.testing import CliRunner
 
 from edge_scs import presets
+from edge_scs.artifacts.manifest import Manifest, read_manifest
+from edge_scs.artifacts.presets import Preset
+from edge_scs.artifacts.verify import embedded_photographs, verify
 from edge_scs.cli import app as command_line
 from edge_scs.errors import InputError
-from edge_scs.export import apps
-from edge_scs.export.apps import CHOICE, RESOURCES, Prepared, others, prepare_apps
-from edge_scs.export.manifest import Manifest, read_manifest
-from edge_scs.export.presets import Preset
-from edge_scs.export.verify import embedded_photographs, verify
+from edge_scs.lowering import apps
+from edge_scs.lowering.apps import CHOICE, RESOURCES, Prepared, others, prepare_apps
 from edge_scs.models import registry
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded

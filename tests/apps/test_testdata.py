@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edge_scs.enhance.tiles import blend_weights
+from edge_scs.inference.tiles import blend_weights
 
 APPS = Path(__file__).parents[2] / "apps"
 FOLDER = APPS / "testdata"

@@ -41,8 +41,8 @@ def fate(read: Callable[[], object]) -> str:
 @pytest.mark.parametrize("target", ["executorch", "coreml"])
 def test_mutated_artifacts(tmp_path: Path, target: str, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("executorch" if target == "executorch" else "coremltools")
-    from edge_scs.export.targets import export_targets
-    from edge_scs.export.verify import open_artifact
+    from edge_scs.artifacts.verify import open_artifact
+    from edge_scs.lowering.targets import export_targets
     from edge_scs.weights.loading import load
 
     loaded = load("edge_scs_s", allow_untrained=True)

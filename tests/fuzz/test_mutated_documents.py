@@ -12,8 +12,8 @@ import pytest
 import torch
 from fuzz.mutate import mutate
 
+from edge_scs.artifacts.manifest import Manifest, Parity, Port, read_manifest
 from edge_scs.errors import InputError
-from edge_scs.export.manifest import Manifest, Parity, Port, read_manifest
 from edge_scs.models import registry
 from edge_scs.phones.results import read_device_result
 from edge_scs.recipes import load_recipe

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from enhance.repeat import Repeat
+from archive.repeat import Repeat
 from fuzz.mixed import GOOD, write_good
 from fuzz.mutate import mutate
 
-from edge_scs.enhance import folder as folder_module
-from edge_scs.enhance.folder import UNFORESEEN, enhance_files
-from edge_scs.enhance.predictor import Predictor
+from edge_scs.archive import folder as folder_module
+from edge_scs.archive.folder import UNFORESEEN, enhance_files
+from edge_scs.inference.predictor import Predictor
 from edge_scs.weights.loading import load
 
 COUNT, SEED = int(os.environ.get("FUZZ_COUNT", "20000")), int(os.environ.get("FUZZ_SEED", "0"))

@@ -279,8 +279,8 @@ def test_what_this_runtime_cannot_do_is_one_line(tmp_path: Path):
     pytest.importorskip("executorch.exir")
     import torch
 
-    from edge_scs.export.executorch import lower_methods
-    from edge_scs.export.methods import Method
+    from edge_scs.lowering.executorch import lower_methods
+    from edge_scs.lowering.methods import Method
 
     method = Method(torch.nn.Conv2d(1, 4, 3).eval(), {"x": torch.rand(1, 1, 6, 8)})
     for_phones, unfinished = tmp_path / "vulkan.pte", tmp_path / "unfinished.pte"

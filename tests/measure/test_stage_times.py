@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from edge_scs.cli.app import app
 from edge_scs.errors import InputError
-from edge_scs.export.deploy import deploy
+from edge_scs.lowering.deploy import deploy
 from edge_scs.measure import stage_times
 from edge_scs.measure.stage_times import LoweredStages, Part, _apart, _without_inner, lower_stages, measure_stages
 from edge_scs.measure.stages import REST

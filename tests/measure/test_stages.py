@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from edge_scs.export.deploy import deploy
+from edge_scs.lowering.deploy import deploy
 from edge_scs.measure import stages
 from edge_scs.measure.mult_adds import count
 from edge_scs.measure.stages import REST, Traffic, by_stage, costs

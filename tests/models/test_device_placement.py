@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from edge_scs.export.deploy import absorb, deploy
+from edge_scs.lowering.deploy import absorb, deploy
 from edge_scs.models import heads, registry
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from phones.fake_adbd import FakePhone
 
+from edge_scs.artifacts.manifest import Manifest, Port
 from edge_scs.cli.phones import bench_on_phone
 from edge_scs.errors import InputError
-from edge_scs.export.manifest import Manifest, Port
 from edge_scs.measure.latency import RESULT
 from edge_scs.phones import adb
 from edge_scs.phones.adb import choose, measure, parse_devices, parse_thermal

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from edge_scs.artifacts.verify import embedded_photographs
 from edge_scs.data.photographs import Photographs, load_photographs
-from edge_scs.export.verify import embedded_photographs
 from edge_scs.models import registry
 from edge_scs.quantization.finetune import finetune
 from edge_scs.quantization.recipe import QATRecipe

@@ -8,7 +8,7 @@ import torch
 
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
-from edge_scs.export.deploy import absorb, deploy
+from edge_scs.lowering.deploy import absorb, deploy
 from edge_scs.quantization.finetune import Family, finetune, learning_rate
 from edge_scs.quantization.quantised_model import load
 from edge_scs.quantization.recipe import QATRecipe

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import fx, nn
 
+from edge_scs.artifacts.pte import PteProgram
 from edge_scs.errors import InputError
-from edge_scs.export.executorch import PteProgram, lower
+from edge_scs.lowering.executorch import lower
 from edge_scs.quantization import prepare as preparing
 from edge_scs.quantization.prepare import convert, prepare
 from tests.quantization.conftest import psnr

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from edge_scs.artifacts.presets import load_preset
+from edge_scs.artifacts.verify import verify
 from edge_scs.errors import InputError
-from edge_scs.export.pipeline import export_model
-from edge_scs.export.presets import load_preset
-from edge_scs.export.targets import export_targets
-from edge_scs.export.verify import verify
+from edge_scs.lowering.pipeline import export_model
+from edge_scs.lowering.targets import export_targets
 from edge_scs.quantization.quantised_model import Quantised, load, parse_variant, save
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded, is_quantised

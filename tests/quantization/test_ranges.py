@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from edge_scs.errors import InputError
-from edge_scs.export.deploy import deploy
+from edge_scs.lowering.deploy import deploy
 from edge_scs.quantization.prepare import convert, prepare
 from edge_scs.quantization.ranges import CLIPS, PIXELS, Ranges, _int8, observe_weights, without_quantisation
 from edge_scs.weights.loading import Loaded

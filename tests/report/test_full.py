@@ -209,9 +209,9 @@ def test_an_artifact_of_another_size_ends_it_before_anything_is_exported(tmp_pat
 
 
 def test_an_artifact_that_was_proven_is_not_made_again(tmp_path):
-    from edge_scs.export import pipeline
-    from edge_scs.export.manifest import Manifest, Parity, Port, artifact_sha256, weights_sha256
-    from edge_scs.export.presets import load_preset
+    from edge_scs.artifacts.manifest import Manifest, Parity, Port, artifact_sha256, weights_sha256
+    from edge_scs.artifacts.presets import load_preset
+    from edge_scs.lowering import pipeline
 
     network = load("edge_scs_s")
     path = tmp_path / pipeline.artifact_name("edge_scs_s", load_preset("xnnpack-fp32"))

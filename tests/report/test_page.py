@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from edge_scs.artifacts.manifest import Manifest, Parity, Port
 from edge_scs.errors import InputError
-from edge_scs.export.manifest import Manifest, Parity, Port
 from edge_scs.models import registry
 from edge_scs.report import page
 from edge_scs.report.markdown import render_markdown

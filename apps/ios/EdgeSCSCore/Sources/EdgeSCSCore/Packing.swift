@@ -1,4 +1,4 @@
-/// Pictures and the numbers that networks see (edge_scs/enhance/pictures.py, edge_scs/color.py).
+/// Pictures and the numbers that networks see (edge_scs/imaging/arrays.py, edge_scs/color.py).
 public enum Packing {
     private static let toYcc: [[Float]] = [
         [0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312],

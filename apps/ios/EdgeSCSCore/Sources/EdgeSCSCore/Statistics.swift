@@ -1,6 +1,6 @@
 import Foundation
 
-/// Times and errors in the few numbers that are reported (edge_scs/report/devices.py, edge_scs/export/manifest.py).
+/// Times and errors in the few numbers that are reported (edge_scs/report/devices.py, edge_scs/artifacts/manifest.py).
 public struct Statistics: Equatable, Sendable {
     public let medianMs, p90Ms, minMs, trimmedMeanMs: Double
 

@@ -6,7 +6,7 @@ public struct Axis: Equatable, Sendable {
     public let weights: [[Float]]
 }
 
-/// A picture of any size cut into tiles of an artifact's one size (edge_scs/enhance/tiles.py).
+/// A picture of any size cut into tiles of an artifact's one size (edge_scs/inference/tiles.py).
 ///
 /// The network sees one tile at a time, so neighbours overlap and fade into each other. Pixels nearer to a tile's edge
 /// than the network looks (`halo`) saw padding there and weigh nothing where another tile covers them.

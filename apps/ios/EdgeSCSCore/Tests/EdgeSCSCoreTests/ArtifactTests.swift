@@ -86,7 +86,7 @@ final class ArtifactTests: XCTestCase {
         try Manifest.read(Data(try manifest(name, changes).utf8), name: name)
     }
 
-    /// edge_scs/export/manifest.py, artifact_sha256: sorted by path, part by part, not letter by letter.
+    /// edge_scs/artifacts/manifest.py, artifact_sha256: sorted by path, part by part, not letter by letter.
     func testAPackageIsDigestedAsPythonDoes() throws {
         try write(try manifest("Core ML"), "b/m.mlpackage.json")
         for path in ["Manifest.json", "Data/x/weight.bin", "Data/x.y/model", "Data/x/.hidden"] {

@@ -11,7 +11,7 @@ import kotlin.math.min
 class Axis(val starts: IntArray, val hrStarts: IntArray, val weights: Array<FloatArray>)
 
 /**
- * A picture of any size cut into tiles of an artifact's one size (edge_scs/enhance/tiles.py).
+ * A picture of any size cut into tiles of an artifact's one size (edge_scs/inference/tiles.py).
  *
  * The network sees one tile at a time, so neighbours overlap and fade into each other; pixels nearer to a tile's edge
  * than the network looks ([halo]) saw padding there, and weigh nothing where another tile covers them.

@@ -1,0 +1,1 @@
+"""Exported artifacts: manifests, how they are run or evaluated here, and the check against the network."""

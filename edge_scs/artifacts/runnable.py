@@ -1,0 +1,122 @@
+"""Artifacts made callable on this machine: run where that is possible, evaluated from the file where it is not."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from edge_scs.artifacts.driver import ContinuousProgram
+from edge_scs.artifacts.manifest import Manifest
+from edge_scs.errors import InputError
+
+Inputs = Mapping[str, Tensor]
+
+
+class Run:
+    """One method: named float32 inputs -> RGB, float32. ``exact`` is the same without rounding to float16, or None."""
+
+    def __init__(self, call: Callable[[Inputs, bool], Tensor], rounds: bool):
+        self._call = call
+        self.exact = (lambda inputs: call(inputs, True)) if rounds else None
+
+    def __call__(self, inputs: Inputs) -> Tensor:
+        return self._call(inputs, False)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """``of(method)`` runs it; ``proof`` says how; ``verdict`` is what a comparison that goes well is called.
+
+    ``continuous`` is the driver of a continuous program, which has no single method to run.
+    """
+
+    of: Callable[[str], Run]
+    proof: str
+    verdict: str = "pass"
+    continuous: ContinuousProgram | None = None
+
+
+def open_artifact(artifact: Path, manifest: Manifest) -> Opened:
+    """Raises InputError when it cannot be loaded, or nothing here can run or evaluate it."""
+    if manifest.target == "coreml":
+        return _coreml(artifact, manifest)
+    if manifest.target == "executorch":
+        backend = manifest.backend or "xnnpack"
+        opener = {"xnnpack": _xnnpack, "vulkan": _vulkan, "coreml": _coreml_delegate}.get(backend)
+        if opener is not None:
+            return opener(artifact, manifest)
+    raise InputError(f"{artifact}: its manifest names the target {manifest.target!r}; known: executorch, coreml")
+
+
+def _xnnpack(artifact: Path, manifest: Manifest) -> Opened:
+    from edge_scs.artifacts.pte import PteProgram
+
+    program = PteProgram(artifact, torch.get_num_threads())  # as many as the network that it is compared with
+
+    def of(method: str) -> Run:
+        return Run(lambda inputs, exact: program.run(list(inputs.values()), method)[0], rounds=False)
+
+    continuous = None if manifest.continuous is None else ContinuousProgram(program, manifest.continuous["halo"])
+    return Opened(of, "executed by ExecuTorch on this machine's CPU", continuous=continuous)
+
+
+def _coreml(artifact: Path, manifest: Manifest) -> Opened:
+    from edge_scs.artifacts.mil import MilProgram
+
+    several = len(manifest.methods) > 1
+    programs: dict[str, MilProgram] = {}
+
+    def of(method: str) -> Run:
+        program = programs.setdefault(method, MilProgram(artifact, method if several else None))
+        levels = 255.0 if manifest.inputs[0].dtype == "image" else 1.0
+
+        def call(inputs: Inputs, exact: bool) -> Tensor:
+            given = {name: x * levels if levels > 1 else x for name, x in inputs.items()}
+            return next(iter(program.run(given, exact=exact).values())) / levels
+
+        return Run(call, rounds=manifest.precision == "fp16")
+
+    of("forward")  # so that a damaged package is refused here
+    proof = (
+        "every operation of the saved program evaluated with PyTorch at its declared precision; "
+        "not run by Core ML, which needs macOS or iOS"
+    )
+    return Opened(of, proof)
+
+
+def _coreml_delegate(artifact: Path, manifest: Manifest) -> Opened:
+    from edge_scs.artifacts.delegates import extract_coreml
+    from edge_scs.artifacts.mil import MilProgram
+
+    with TemporaryDirectory() as folder:
+        program = MilProgram(extract_coreml(artifact, Path(folder)))
+    names = list(program.inputs)
+
+    def call(inputs: Inputs, exact: bool) -> Tensor:
+        given = dict(zip(names, inputs.values(), strict=True))
+        return next(iter(program.run(given, exact=exact).values()))
+
+    proof = (
+        "not run: Core ML needs macOS or iOS. The ML program inside the .pte was taken out and every operation "
+        "evaluated with PyTorch at its declared precision"
+    )
+    return Opened(lambda method: Run(call, rounds=True), proof, "not run here")
+
+
+def _vulkan(artifact: Path, manifest: Manifest) -> Opened:
+    from edge_scs.artifacts.vulkan import VulkanProgram
+
+    program = VulkanProgram(artifact)
+
+    def call(inputs: Inputs, exact: bool) -> Tensor:
+        with torch.no_grad():
+            return program.run(list(inputs.values()), half=not exact and manifest.precision == "fp16")
+
+    proof = (
+        "not run: no Vulkan device. The graph and the weights inside the .pte were read back and every "
+        "operation evaluated with PyTorch, rounded to float16"
+    )
+    return Opened(lambda method: Run(call, rounds=True), proof, "not run here")

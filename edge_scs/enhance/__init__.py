@@ -1,1 +1,0 @@
-"""What a user calls on pictures, files and folders."""

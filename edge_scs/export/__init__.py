@@ -1,1 +1,0 @@
-"""From a network with weights to an artifact that a phone runs, and the check that both answer the same."""

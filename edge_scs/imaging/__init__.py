@@ -1,0 +1,1 @@
+"""Image files as they are: read, written, with profiles, metadata and sizes."""

@@ -1,0 +1,1 @@
+"""From a network with weights to an artifact that a phone runs."""

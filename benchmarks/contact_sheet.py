@@ -1,6 +1,6 @@
 """Colours to look at, good and bad: python benchmarks/contact_sheet.py -o docs/images/colours.jpg
 
-Photographs that come with scikit-image and scikit-learn, made grey and four times smaller. Columns: the grey picture,
+Photographs that come with scikit-image and scikit-learn, made grey and four times smaller. Columns: the grey image,
 the answer without a reference, guided by the same scene from the other side, guided by another image, the photograph.
 Above each answer: its RGB PSNR and how colourful it is next to the photograph.
 """
@@ -23,7 +23,7 @@ GAP, CAPTION = 8, 24
 
 
 def fitted(picture: Picture) -> Image.Image:
-    """A picture as large as a cell allows; a small one shows its pixels."""
+    """An image as large as a cell allows; a small one shows its pixels."""
     image, factor = Image.fromarray(picture).convert("RGB"), min(np.divide(CELL, picture.shape[1::-1]))
     size = (round(image.width * factor), round(image.height * factor))
     return image.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.LANCZOS)

@@ -1,8 +1,8 @@
 """Colour on held-out photographs, by which training is steered: python benchmarks/held_out.py --data DIR [--data DIR]
 
-Every fiftieth picture by name is held out of training (``Photographs.split``). The network's chroma is laid on the true
-luma, so RGB PSNR and colourfulness speak of colour alone; grey LR at x4; automatic, and guided by the picture itself,
-mirrored or not and elastically deformed. Means over the held-out pictures.
+Every fiftieth image by name is held out of training (``Photographs.split``). The network's chroma is laid on the true
+luma, so RGB PSNR and colourfulness speak of colour alone; grey LR at x4; automatic, and guided by the image itself,
+mirrored or not and elastically deformed. Means over the held-out images.
 """
 
 import argparse

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--cold", action="store_true", help="decode every picture when it is drawn")
+    parser.add_argument("--cold", action="store_true", help="decode every image when it is drawn")
     options = parser.parse_args()
     torch.set_num_threads(1)
     recipe = load_recipe(options.recipe, options.set)

@@ -1,8 +1,8 @@
-"""Ours beside official PCARN-M on the same pictures and the same turns: quality and eager latency, one table.
+"""Ours beside official PCARN-M on the same images and the same turns: quality and eager latency, one table.
 
     python benchmarks/side_by_side.py --data BENCH/B100 --peer PCARN-M-L1.pth --ours edge_scs_m
 
-Quality is ``psnr_grey``: both get the same grey LR pictures. Latency is 320x180 to 1280x720, the two taking turns.
+Quality is ``psnr_grey``: both get the same grey LR images. Latency is 320x180 to 1280x720, the two taking turns.
 Add .pte artifacts with --artifacts to time deployments in the same turns. --json prints everything that was measured.
 """
 
@@ -60,7 +60,7 @@ def main() -> None:
         print(json.dumps({"quality": measured, "costs": costs, "latency": timed}, indent=2))
         return
     for row in measured:
-        print(f"{row['model']:12s} x{row['scale']}  psnr_grey {row['psnr_grey']:.3f} dB  {row['images']} pictures")
+        print(f"{row['model']:12s} x{row['scale']}  psnr_grey {row['psnr_grey']:.3f} dB  {row['images']} images")
     for row in costs:
         print(
             f"{row['name']:12s} {row['params']:,} parameters, {row['mult_adds_720p']['4'] / 1e9:.2f} G MultAdds at x4"

@@ -1,4 +1,4 @@
-"""Many pictures through one process, ten of a hundred broken: does memory stay flat?
+"""Many images through one process, ten of a hundred broken: does memory stay flat?
 
     python benchmarks/soak.py --count 500
 
@@ -29,7 +29,7 @@ def resident_mb() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
-    parser.add_argument("--side", type=int, default=64, help="pixels a side of most pictures")
+    parser.add_argument("--side", type=int, default=64, help="pixels a side of most images")
     options = parser.parse_args()
     predictor = Predictor(load("edge_scs_s"))
     memory, done, begun = [], 0, time.monotonic()

@@ -1,6 +1,6 @@
 """One training step of edge_scs_m, forward and backward, by precision and layout: python benchmarks/training_step.py
 
-Random pictures of the recipes' sizes, one thread; the variants take turns, and ratios are to the first.
+Random images of the recipes' sizes, one thread; the variants take turns, and ratios are to the first.
 """
 
 import argparse

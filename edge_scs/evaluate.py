@@ -1,12 +1,12 @@
 """Networks on folders of photographs, by the protocols of the published tables.
 
-How a picture is judged (``scale`` may be any number of at least 1; docs of ``metrics`` say how each figure is made):
+How an image is scored (``scale`` may be any number of at least 1; docs of ``metrics`` say how each metric is computed):
 
 * LR is floor(HR / scale) pixels a side; HR is cropped at the right and bottom to round(LR * scale), which for whole
   scales is the usual crop to a multiple. The enlarging is always from LR to exactly that size.
-* *Colour in* (networks with ``input="rgb"``): LR = Pillow's bicubic of the colour HR picture.
+* *Colour in* (networks with ``input="rgb"``): LR = Pillow's bicubic of the colour HR image.
 * *Grey in*: grey = Pillow's ``convert("L")`` of HR, LR = Pillow's bicubic of that; RGB networks get it three times.
-* Both LR pictures are uint8, as they would be in a file. The border left out is ceil(scale) pixels.
+* Both LR images are uint8, as they would be in a file. The border left out is ceil(scale) pixels.
 
 =================== ========================================== ==================================
 key                 RGB networks                               grey networks
@@ -16,14 +16,14 @@ psnr_rgb            colour in, against the colour HR           grey in, coloured
 psnr_grey           grey in, luma against the colour HR        the same as psnr_y
 ab_error            colour in, against the colour HR           grey in, coloured output against it
 colourfulness       null: the colours were given, not made     of the coloured output
-colourfulness_real  of the colour HR pictures                  the same
+colourfulness_real  of the colour HR images                  the same
 lpips               colour in, against the colour HR           grey in, coloured output against it
 lpips_network       the features that lpips stands on          the same
 =================== ========================================== ==================================
 
-``bicubic`` holds what Pillow's bicubic enlargement of the same LR pictures gets. LPIPS needs features and heads that
+``bicubic`` holds what Pillow's bicubic enlargement of the same LR images gets. LPIPS needs features and heads that
 are not shipped (``weights.features.load_lpips``); without them ``lpips`` and ``lpips_network`` are null. Published
-tables use AlexNet's; figures of different networks must not be compared. Pictures under 64 pixels a side get no LPIPS.
+tables use AlexNet's; values of different networks must not be compared. Images under 64 pixels a side get no LPIPS.
 """
 
 import math
@@ -58,13 +58,13 @@ def evaluate(
     say: Callable[[str], None] = lambda line: None,
     lpips: bool = False,
 ) -> dict[str, Any]:
-    """Mean metrics of a network over the pictures under ``data`` (a folder, or one file); ``lpips`` adds that one.
+    """Mean metrics of a network over the images under ``data`` (a folder, or one file); ``lpips`` adds that one.
 
     Returns {"model", "weights", "data", "scale", "images", "skipped", "psnr_y", "ssim_y", "psnr_rgb", "psnr_grey",
-    "colourfulness", "colourfulness_real", "lpips", "lpips_network", "bicubic": {the figures again}}; ``images`` counts
-    the pictures that were judged and ``skipped`` has one line for each that could not be, with the reason. Figures that
+    "colourfulness", "colourfulness_real", "lpips", "lpips_network", "bicubic": {the metrics again}}; ``images`` counts
+    the images that were scored and ``skipped`` has one line for each that could not be, with the reason. Metrics that
     do not apply, or are infinite, are None. Raises InputError for a scale that the network does not have, a folder
-    without pictures, or one in which no picture can be judged.
+    without images, or one in which no image can be scored.
     """
     if not loaded.description.enlarges(scale):
         raise InputError(f"scale {scale:g}: {loaded.name} does {loaded.description.magnifications}; choose one it does")
@@ -83,9 +83,9 @@ def evaluate(
             skipped.append(f"{file}: {error}")
             say(f"skipped {skipped[-1]}")
         if done % _SAY_EVERY == 0 or done == len(files):
-            say(f"{done} of {len(files)} pictures")
+            say(f"{done} of {len(files)} images")
     if not rows:
-        raise InputError(f"{data}: none of its {len(files)} pictures can be judged; the first: {skipped[0]}")
+        raise InputError(f"{data}: none of its {len(files)} images can be scored; the first: {skipped[0]}")
     means = _means(row["model"] for row in rows)
     return {
         "model": loaded.name,
@@ -109,9 +109,9 @@ def metrics_of(
     device: str = "cpu",
     lpips: LPIPS | None = None,
 ) -> dict[str, dict[str, float]]:
-    """One picture: uint8 RGB (h, w, 3) -> the figures of the network, of bicubic, and of the real picture.
+    """One image: uint8 RGB (h, w, 3) -> the metrics of the network, of bicubic, and of the real image.
 
-    Raises ValueError when the picture is too small to be judged at this scale.
+    Raises ValueError when the image is too small to be scored at this scale.
     """
     hr, lr_size = fit_to_scale(hr, scale)
     border = math.ceil(scale)
@@ -147,7 +147,7 @@ def fit_to_scale(hr: UInt8, scale: float) -> tuple[UInt8, tuple[int, int]]:
 
 
 def shrink(picture: UInt8, size: tuple[int, int]) -> UInt8:
-    """Pillow's antialiased bicubic (a = -0.5) to (h, w), rounded to uint8: how the LR pictures are made."""
+    """Pillow's antialiased bicubic (a = -0.5) to (h, w), rounded to uint8: how the LR images are made."""
     return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
@@ -181,7 +181,7 @@ def _compare(output: UInt8, hr: UInt8, border: int, lpips: LPIPS | None) -> dict
 
 
 def _means(rows: Iterable[dict[str, float]]) -> dict[str, float | None]:
-    """The mean of every figure; None for one that is not finite, because JSON has no infinity."""
+    """The mean of every metric; None for one that is not finite, because JSON has no infinity."""
     columns: dict[str, list[float]] = {}
     for row in rows:
         for key, value in row.items():

@@ -54,15 +54,15 @@ _OTHERS = (
 
 
 def read_rgb(path: Path | str) -> NDArray[np.uint8]:
-    """The picture as uint8 RGB (h, w, 3); a grey one has three equal planes.
+    """The image as uint8 RGB (h, w, 3); a grey one has three equal planes.
 
-    Raises InputError, one line with the file and the mend, for whatever cannot be read whole.
+    Raises InputError, one line with the file and the fix, for whatever cannot be read whole.
     """
     return np.array(_open(Path(path)).convert("RGB"))
 
 
 def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
-    """The picture in ``content`` as ``read_rgb`` would give it; ``name`` is what an InputError calls it."""
+    """The image in ``content`` as ``read_rgb`` would give it; ``name`` is what an InputError calls it."""
     if len(content) > MAX_MEGABYTES << 20:
         raise InputError(f"{name}: larger than {MAX_MEGABYTES} MB; crop or shrink it first")
     with _read(Path(name), io.BytesIO(content)) as image:
@@ -71,14 +71,14 @@ def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
 
 
 def read_grey(path: Path | str) -> NDArray[np.uint8]:
-    """The picture as uint8 luma (h, w): Pillow's ``convert("L")``, BT.601. Raises InputError like ``read_rgb``."""
+    """The image as uint8 luma (h, w): Pillow's ``convert("L")``, BT.601. Raises InputError like ``read_rgb``."""
     return np.array(_open(Path(path)).convert("L"))
 
 
 def write_image(path: Path | str, array: NDArray[np.uint8]) -> None:
     """Write uint8 (h, w) or (h, w, 3) in the format that the suffix names, whole or not at all.
 
-    Raises InputError for an unknown suffix, a picture too big for the format, or a place that cannot be written.
+    Raises InputError for an unknown suffix, an image too big for the format, or a place that cannot be written.
     """
     path = Path(path)
     check_writable(path, array.shape[:2])
@@ -88,9 +88,9 @@ def write_image(path: Path | str, array: NDArray[np.uint8]) -> None:
 
 
 def check_writable(path: Path, size: tuple[int, ...], max_pixels: int | None = MAX_WRITE_PIXELS) -> None:
-    """Raise InputError if a picture of size (h, w) cannot become this file, before hours go into making it."""
+    """Raise InputError if an image of size (h, w) cannot become this file, before hours go into making it."""
     if path.suffix.lower() not in SAVE:
-        raise InputError(f"{path}: unknown picture format {path.suffix!r}; use one of {', '.join(SAVE)}")
+        raise InputError(f"{path}: unknown image format {path.suffix!r}; use one of {', '.join(SAVE)}")
     name = SAVE[path.suffix.lower()][0]
     h, w = size
     if max(h, w) > MAX_SIDE.get(name, max(h, w)):
@@ -105,10 +105,10 @@ def find_images(
     unlisted: list[tuple[Path, str]] | None = None,
     passed: list[Path] | None = None,
 ) -> list[Path]:
-    """Pictures under the given files and folders, each once, sorted by path.
+    """Images under the given files and folders, each once, sorted by path.
 
     Files are taken as given; folders are searched recursively for known suffixes, without hidden files and without
-    following links to folders. Raises InputError for a path that does not exist, or a folder that holds no picture or
+    following links to folders. Raises InputError for a path that does not exist, or a folder that holds no image or
     cannot be listed; folders further down that cannot be are appended to ``unlisted`` instead, if that is given.
     Files of other suffixes, hidden ones aside, are appended to ``passed``.
     """
@@ -117,7 +117,7 @@ def find_images(
         if path.is_dir():
             inside = pictures_below(path, unlisted, passed)
             if not inside:
-                raise InputError(f"{path}: no pictures in this folder; it should hold {', '.join(SUFFIXES)} files")
+                raise InputError(f"{path}: no images in this folder; it should hold {', '.join(SUFFIXES)} files")
             found.update(inside)
         elif path.exists():
             found.add(path)
@@ -154,7 +154,7 @@ def opened(path: Path, notes: list[str] | None = None) -> Iterator[Image.Image]:
     ancillary chunks that cannot be read are left out and named in ``notes``; its cICP chunk is in ``info["cicp"]``.
     """
     if os.path.isdir(path):
-        raise InputError(f"{path}: is a folder, not a picture; give a file")
+        raise InputError(f"{path}: is a folder, not an image; give a file")
     if not os.path.isfile(path):  # false, not an exception, in a folder that may not be entered
         raise InputError(f"{path}: no such file; check the path")
     size = path.stat().st_size
@@ -319,10 +319,10 @@ def _from_sixteen_bits(image: Image.Image, tags: dict[int, object]) -> NDArray[n
 
 
 def sixteen_bits(image: Image.Image, tags: dict[int, object]) -> NDArray[np.uint16]:
-    """The values of a 16-bit (or 12-bit) grey picture, 0 black to 65535 white."""
+    """The values of a 16-bit (or 12-bit) grey image, 0 black to 65535 white."""
     values = np.asarray(image).astype(np.uint16)
     if tags.get(_TIFF_BITS) == (12,):
         values = ((np.minimum(values, 4095).astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
-    if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts such pictures at 8 bits only
+    if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts such images at 8 bits only
         values = 65535 - values
     return values

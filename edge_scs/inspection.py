@@ -1,4 +1,4 @@
-"""What a referential network looks at: its attention maps and valves drawn over the pictures (SCSNet, Figure 8)."""
+"""What a referential network looks at: attention maps and gates ("valves") over the images (SCSNet, Figure 8)."""
 
 import math
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ _INCH = 2.4  # a cell of the sheet
 def inspect(loaded: Loaded, picture: Path, reference: Path, points: Sequence[str], out: Path) -> list[Point]:
     """Draw what ``loaded`` looks at in ``reference`` while it colours ``picture``, and write it to ``out``.
 
-    ``points`` are pixels of the picture, as "X,Y" counted from 0; without any, three on the falling diagonal. Returns
-    the points. Raises InputError: a network without a reference branch, unreadable pictures, an ``out`` of unknown
-    format or that is one of them, points that are no pixels of the picture, or too many.
+    ``points`` are pixels of the image, as "X,Y" counted from 0; without any, three on the falling diagonal. Returns
+    the points. Raises InputError: a network without a reference branch, unreadable images, an ``out`` of unknown
+    format or that is one of them, points that are no pixels of the image, or too many.
     """
     if not loaded.description.reference:
         raise InputError(f"{loaded.name}: has no reference branch to look into; choose a referential model")
@@ -42,7 +42,7 @@ def inspect(loaded: Loaded, picture: Path, reference: Path, points: Sequence[str
 
 
 def parse_points(points: Sequence[str], size: tuple[int, int]) -> list[Point]:
-    """ "X,Y" -> (x, y) for each, pixels of a picture of ``size`` = (h, w). Raises InputError for anything else."""
+    """ "X,Y" -> (x, y) for each, pixels of an image of ``size`` = (h, w). Raises InputError for anything else."""
     if len(points) > MAX_POINTS:
         raise InputError(f"--at: {len(points)} points are too many for one sheet; give at most {MAX_POINTS}")
     chosen = []
@@ -52,14 +52,12 @@ def parse_points(points: Sequence[str], size: tuple[int, int]) -> list[Point]:
             raise InputError(f"--at {text}: write a pixel as X,Y, counted from 0, for example 120,80")
         chosen.append((int(x), int(y)))
         if int(x) >= size[1] or int(y) >= size[0]:
-            raise InputError(
-                f"--at {text}: lies outside the picture, whose pixels go up to {size[1] - 1},{size[0] - 1}"
-            )
+            raise InputError(f"--at {text}: lies outside the image, whose pixels go up to {size[1] - 1},{size[0] - 1}")
     return chosen
 
 
 def diagonal(w: int, h: int) -> list[Point]:
-    """Three points of a picture: at a quarter, a half and three quarters of it."""
+    """Three points of an image: at a quarter, a half and three quarters of it."""
     return list(dict.fromkeys((w * k // 4, h * k // 4) for k in (1, 2, 3)))
 
 
@@ -77,7 +75,7 @@ def look(loaded: Loaded, picture: Picture, reference: Picture) -> tuple[CrossAtt
 
 
 def cell(point: Point, size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
-    """The (row, column) of a grid (rows, columns) spread over a picture of ``size`` = (h, w) that holds a pixel."""
+    """The (row, column) of a grid (rows, columns) spread over an image of ``size`` = (h, w) that holds a pixel."""
     row, col = ((2 * at + 1) * cells // (2 * side) for at, side, cells in zip(point[::-1], size, grid, strict=True))
     return row, col
 
@@ -90,9 +88,9 @@ def draw(
     title: str,
     out: Path,
 ) -> None:
-    """One sheet: the pictures and the valves of every scale above, then a row for each point with what it looks at.
+    """One sheet: the images and the valves of every scale above, then a row for each point with what it looks at.
 
-    Valves lie over the grey picture, from 0 (dark) to 1 (bright). Attention lies over the reference, each map scaled to
+    Valves lie over the grey image, from 0 (dark) to 1 (bright). Attention lies over the reference, each map scaled to
     its own peak; the title gives that peak as a multiple of even attention, and over how many cells it spreads
     (exp of the entropy).
     """
@@ -135,6 +133,6 @@ def _show(axis: Any, picture: Picture, title: str) -> None:
 
 
 def _lay_over(axis: Any, values: NDArray[np.float32], size: tuple[int, ...], top: float) -> None:
-    """``values`` from 0 to ``top`` over a picture of ``size`` = (h, w), cell by cell, not smoothed."""
+    """``values`` from 0 to ``top`` over an image of ``size`` = (h, w), cell by cell, not smoothed."""
     extent = (-0.5, size[1] - 0.5, size[0] - 0.5, -0.5)
     axis.imshow(values, cmap="inferno", vmin=0, vmax=top, alpha=0.65, extent=extent, interpolation="nearest")

@@ -4,7 +4,7 @@ import os
 
 from edge_scs.errors import InputError
 
-_MEND = "start by torchrun or accelerate launch, or unset it"
+_FIX = "start by torchrun or accelerate launch, or unset it"
 
 
 def number(name: str, default: int) -> int:
@@ -13,7 +13,7 @@ def number(name: str, default: int) -> int:
     if not text:
         return default
     if not text.isdecimal():
-        raise InputError(f"{name}: {text!r} in the environment is no number; {_MEND}")
+        raise InputError(f"{name}: {text!r} in the environment is no number; {_FIX}")
     return int(text)
 
 
@@ -34,6 +34,6 @@ def check() -> None:
         return
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         if not os.environ.get(name, "").strip():
-            raise InputError(f"WORLD_SIZE: is {count} in the environment, but {name} is not set; {_MEND}")
+            raise InputError(f"WORLD_SIZE: is {count} in the environment, but {name} is not set; {_FIX}")
     if rank() >= count:
-        raise InputError(f"RANK: is {rank()} in the environment, but WORLD_SIZE is {count}; {_MEND}")
+        raise InputError(f"RANK: is {rank()} in the environment, but WORLD_SIZE is {count}; {_FIX}")

@@ -1,6 +1,6 @@
 """PSNR, SSIM, LPIPS and colourfulness, by the conventions of the super-resolution tables.
 
-Pictures are uint8 RGB (h, w, 3): what a file would hold, so rounding and clamping are part of every figure. All
+Images are uint8 RGB (h, w, 3): what a file would hold, so rounding and clamping are part of every metric. All
 arithmetic is float64. ``crop`` pixels on each side are left out (the tables use the scale), because zero padding and
 resampling make borders a matter of taste.
 """
@@ -35,7 +35,7 @@ def studio_luma(rgb: UInt8) -> Float64:
 
 
 def psnr(a: Float64, b: Float64, crop: int = 0) -> float:
-    """Peak signal-to-noise ratio in dB at peak 255, over all planes at once (h, w, ...); infinite for equal pictures.
+    """Peak signal-to-noise ratio in dB at peak 255, over all planes at once (h, w, ...); infinite for equal images.
 
     Raises ValueError when the shapes differ or nothing is left inside the border.
     """
@@ -45,7 +45,7 @@ def psnr(a: Float64, b: Float64, crop: int = 0) -> float:
 
 
 def psnr_y(a: UInt8, b: UInt8, crop: int) -> float:
-    """PSNR of the studio-range luma of two RGB pictures, dB: the figure of the published tables."""
+    """PSNR of the studio-range luma of two RGB images, dB: the metric of the published tables."""
     return psnr(studio_luma(a), studio_luma(b), crop)
 
 
@@ -62,7 +62,7 @@ def ssim_y(a: UInt8, b: UInt8, crop: int) -> float:
     """
     x, y = _inside(studio_luma(a), studio_luma(b), crop)
     if min(x.shape) < _SSIM_WINDOW:
-        raise ValueError(f"SSIM needs {_SSIM_WINDOW} pixels a side, the picture has {min(x.shape)} inside its border")
+        raise ValueError(f"SSIM needs {_SSIM_WINDOW} pixels a side, the image has {min(x.shape)} inside its border")
     from skimage.metrics import structural_similarity
 
     # truncate = 3.5 standard deviations is the 11x11 window; K1 and K2 are scikit-image's defaults.
@@ -73,7 +73,7 @@ def ssim_y(a: UInt8, b: UInt8, crop: int) -> float:
 
 
 def lpips(network: LPIPS, a: UInt8, b: UInt8, crop: int) -> float:
-    """Learned perceptual distance of two RGB pictures, 0 for equal ones; its network is what it may be compared by.
+    """Learned perceptual distance of two RGB images, 0 for equal ones; its network is what it may be compared by.
 
     Raises ValueError when the network's pools leave nothing of what is inside the border.
     """
@@ -93,7 +93,7 @@ def colourfulness(rgb: UInt8) -> float:
 
 
 def ab_error(a: UInt8, b: UInt8, crop: int = 0) -> float:
-    """Mean distance of two RGB pictures in the a, b plane of CIELAB (D65); luminance does not count."""
+    """Mean distance of two RGB images in the a, b plane of CIELAB (D65); luminance does not count."""
     from skimage.color import rgb2lab
 
     difference = np.subtract(*(rgb2lab(x)[..., 1:] for x in _inside(a, b, crop)))
@@ -102,7 +102,7 @@ def ab_error(a: UInt8, b: UInt8, crop: int = 0) -> float:
 
 def _inside(a: NDArray[T], b: NDArray[T], crop: int) -> tuple[NDArray[T], NDArray[T]]:
     if a.shape != b.shape:
-        raise ValueError(f"pictures of shapes {a.shape} and {b.shape} cannot be compared")
+        raise ValueError(f"images of shapes {a.shape} and {b.shape} cannot be compared")
     h, w = a.shape[:2]
     if min(h, w) <= 2 * crop:
         raise ValueError(f"nothing is left of {w}x{h} pixels without a border of {crop}")

@@ -29,12 +29,12 @@ class DataSection:
     lr_patch: int = 48  # LR pixels, crop = "patch" or "square"
     hr_side: int = 240  # HR pixels, crop = "picture"
     scales: list[float] = field(default_factory=list)  # every step draws one of these; empty: by whole_scales
-    zoom: float = 0.7  # least share of a picture's extent that a scene shows, crop = "picture" or "square"
+    zoom: float = 0.7  # least share of an image's extent that a scene shows, crop = "picture" or "square"
     fade: float = 0.0  # share of images whose grey input has an old print's tones (``data.wear.fade``)
     whole_scales: float = 0.75  # share of steps at x2, x3 or x4; the others draw from U(1, 4)
     reference_every: int = 0  # every n-th step brings references; 0: none
-    foreign_references: float = 0.25  # share of references that show another picture
-    points: int = 0  # HR pixels drawn from every picture, for task = "points"
+    foreign_references: float = 0.25  # share of references that show another image
+    points: int = 0  # HR pixels drawn from every image, for task = "points"
     degradation: Literal["clean", "worn", "old", "bsrgan"] = "clean"  # how LR is made (``data.degradation``)
     views: int = 1  # 2: every image comes twice, the second time mirrored, shifted and with a degradation of its own
     spoiled_references: float = 0.0  # share of references without true colour: grey, sepia, tinted or badly exposed
@@ -84,7 +84,7 @@ class Stage:
     adversary: Adversary = field(default_factory=Adversary)
     consistency: float = 0.0  # weight of the difference in colour between two views (data.views = 2), task = "colour"
     chroma_weight: float = 0.5  # of the loss on chroma against that on luma (texture), or on the mean chroma (colour)
-    # What counts as an error, task = "texture": L1, its square, or the square's logarithm, picture by picture
+    # What counts as an error, task = "texture": L1, its square, or the square's logarithm, image by image
     error: Literal["l1", "l2", "log_l2"] = "l1"
     rebalance: float = 0.5  # Zhang et al. 2016: how uniform the class weights' prior is; 1: no rebalancing
     slow: dict[str, float] = field(default_factory=dict)  # learning rate of a submodule relative to the others

@@ -60,7 +60,7 @@ class Restored:
 
 
 def restore(job: Job, enhance: Callable[..., Picture], folder: Path | None = None) -> Restored:
-    """Make a small grey picture of a photograph and restore it; with a ``folder``, write both there."""
+    """Make a small grey image of a photograph and restore it; with a ``folder``, write both there."""
     truth = photograph(job.name)
     h, w = truth.shape[:2]
     grey = Image.fromarray(truth).convert("L")

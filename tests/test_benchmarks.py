@@ -1,4 +1,4 @@
-"""The scripts behind the documents' figures: they start, and those of quality run whole on a small picture."""
+"""The scripts behind the documents' figures: they start, and those of quality run whole on a small image."""
 
 import runpy
 import sys

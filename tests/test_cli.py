@@ -138,7 +138,7 @@ def test_impossible_scales(tmp_path, picture, scale):
 
 def test_pictures_that_are_none(tmp_path):
     (tmp_path / "empty.png").touch()
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "torn.png")
     torn = (tmp_path / "torn.png").read_bytes()
@@ -154,7 +154,7 @@ def test_a_folder_with_a_broken_picture_is_finished_and_ends_with_3(tmp_path, pi
     folder = tmp_path / "in"
     folder.mkdir()
     picture.rename(folder / "good.png")
-    (folder / "bad.jpg").write_text("no picture")
+    (folder / "bad.jpg").write_text("no image")
     result = cli("enhance", folder, "-o", tmp_path / "out", "--scale", "2")
     assert result.returncode == 3
     assert "bad.jpg" in result.stderr
@@ -302,7 +302,7 @@ def test_an_archive_is_planned_done_and_gone_on_with(tmp_path, picture):
     folder = tmp_path / "in"
     folder.mkdir()
     picture.rename(folder / "good\nname.png")
-    (folder / "bad.jpg").write_text("no picture")
+    (folder / "bad.jpg").write_text("no image")
     command = ["enhance", folder, "-o", tmp_path / "out", "--scale", "2", "--format", "tiff", "--model", "edge_scs_s"]
     plan = cli(*command, "--dry-run")
     assert plan.returncode == 3

@@ -1,4 +1,4 @@
-"""The protocols on pictures whose answer is known, and the published network on the published benchmarks."""
+"""The protocols on images whose answer is known, and the published network on the published benchmarks."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ class Repeat(nn.Module):
 
 
 class Answer(nn.Module):
-    """Knows the picture."""
+    """Knows the image."""
 
     def __init__(self, hr: np.ndarray):
         super().__init__()
@@ -53,12 +53,12 @@ def loaded(model: nn.Module, kind: str = "grey") -> Loaded:
 
 @pytest.fixture
 def folder(tmp_path: Path, photograph: np.ndarray) -> Path:
-    """Two good pictures, one cut off, one too small to score, one no picture."""
+    """Two good images, one cut off, one too small to score, one no image."""
     Image.fromarray(photograph[:99, :131]).save(tmp_path / "a.png")
     Image.fromarray(photograph[200:290, 100:180]).save(tmp_path / "b.png")
     (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
     Image.fromarray(photograph[:13, :90]).save(tmp_path / "thin.png")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     return tmp_path
 
 
@@ -104,7 +104,7 @@ def test_rgb_networks_see_colour_once_and_grey_once(folder):
 
 
 def test_judging_by_hand(photograph):
-    """One picture, every step spelled out with Pillow alone."""
+    """One image, every step spelled out with Pillow alone."""
     hr = photograph[:101, :103]
     figures = metrics_of(Repeat(), loaded(Repeat()).description, hr, 4)
     crop = Image.fromarray(hr).crop((0, 0, 100, 100))
@@ -152,7 +152,7 @@ def test_broken_pictures_are_skipped_by_name(folder):
     assert "broken.png" in result["skipped"][0]
     assert "thin.png" in result["skipped"][1]
     assert sum("skipped" in line for line in said) == 2
-    assert said[-1] == "4 of 4 pictures"
+    assert said[-1] == "4 of 4 images"
 
 
 def test_a_folder_of_broken_pictures(tmp_path):
@@ -162,7 +162,7 @@ def test_a_folder_of_broken_pictures(tmp_path):
 
 
 def test_no_pictures(tmp_path):
-    with pytest.raises(InputError, match="no pictures"):
+    with pytest.raises(InputError, match="no images"):
         evaluate(loaded(Repeat()), tmp_path, 4)
     with pytest.raises(InputError, match="no such file or folder"):
         evaluate(loaded(Repeat()), tmp_path / "nowhere", 4)

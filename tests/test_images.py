@@ -1,4 +1,4 @@
-"""Pictures in and out: what every kind of file becomes, and what every kind of broken file says."""
+"""Images in and out: what every kind of file becomes, and what every kind of broken file says."""
 
 import os
 import struct
@@ -140,7 +140,7 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path, photo: np.n
     refused(read_rgb, tmp_path, "is a folder")
     (tmp_path / "empty.png").touch()
     refused(read_rgb, tmp_path / "empty.png", "empty (0 bytes)")
-    (tmp_path / "text.jpg").write_text("not a picture\nat all")
+    (tmp_path / "text.jpg").write_text("not an image\nat all")
     refused(read_grey, tmp_path / "text.jpg", "convert it")
     Image.fromarray(photo).save(tmp_path / "a.tga")
     refused(read_rgb, tmp_path / "a.tga", "not a PNG, JPEG, WebP, TIFF, BMP or GIF")
@@ -236,7 +236,7 @@ def test_find_images_is_recursive_sorted_and_unique(tmp_path: Path) -> None:
 def test_find_images_refuses_nothing_silently(tmp_path: Path) -> None:
     refused(lambda path: find_images([path]), tmp_path / "none", "no such")
     (tmp_path / "note.txt").touch()
-    refused(lambda path: find_images([path]), tmp_path, "no pictures")
+    refused(lambda path: find_images([path]), tmp_path, "no images")
 
 
 def test_reading_pictures_does_not_wait_for_torch() -> None:

@@ -144,9 +144,7 @@ def test_command_line(tmp_path: Path, files) -> None:
 
     refused = run("edge_scs_s", grey, "--at", "10,44")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.splitlines() == [
-        "edge-scs: --at 10,44: lies outside the picture, whose pixels go up to 59,43"
-    ]
+    assert refused.stderr.splitlines() == ["edge-scs: --at 10,44: lies outside the image, whose pixels go up to 59,43"]
     assert not out.exists()
     done = run("edge_scs_s", grey, "--at", "10,20", "--at", "30,5")
     assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr

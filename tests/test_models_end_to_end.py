@@ -139,7 +139,7 @@ def test_enhance(command, checkpoint, pictures, tmp_path, name, size):
         assert ours.std() > 1
     command("enhance", source, "-o", out, "--model", checkpoint(name, size, 1), "--scale", scale, *options)
     with Image.open(out) as image:
-        assert np.abs(np.asarray(image).astype(int) - ours).max() > 1, "another checkpoint, another picture"
+        assert np.abs(np.asarray(image).astype(int) - ours).max() > 1, "another checkpoint, another image"
     if not about.continuous:
         with pytest.raises(InputError, match=r"cannot magnify by x2\.7"):
             command("enhance", source, "-o", out, "--model", path, "--scale", 2.7)

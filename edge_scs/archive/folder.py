@@ -1,4 +1,4 @@
-"""Files and folders of pictures through an enhancer: everything that can be done is done, the rest is listed.
+"""Files and folders of images through an enhancer: everything that can be done is done, the rest is listed.
 
 A run over a folder keeps a journal in ``OUT/.edge-scs`` (``journal``), which ``resume`` goes by, and leaves
 ``OUT/failures.jsonl`` if there are failures. Several processes share a run either as ``jobs`` workers of one process
@@ -33,7 +33,7 @@ from edge_scs.inference.engine import Engine
 from edge_scs.inference.references import NO_COLOUR, is_monochrome
 from edge_scs.inference.request import Options
 
-# Trouble with the disk that the next picture would meet as well: the run stops, to go on with --resume.
+# Trouble with the disk that the next image would meet as well: the run stops, to resume with --resume.
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOTCONN, errno.ESTALE}
 
 
@@ -42,10 +42,10 @@ UNFORESEEN = "failed by an error that should not be"
 
 @dataclass
 class Summary:
-    """What became of a run: ``done``, the files written; ``failed``, the pictures skipped, with the reason.
+    """What became of a run: ``done``, the files written; ``failed``, the images skipped, with the reason.
 
     ``before``: how many an earlier run had settled, of which ``failed_before`` are in ``failed`` too; ``notes``: what
-    was special about pictures that were done; ``planned``: sources, targets and sizes (H, W) of a dry run; ``passed``:
+    was special about images that were done; ``planned``: sources, targets and sizes (H, W) of a dry run; ``passed``:
     files in the given folders that are of no known kind, and were not looked at.
     """
 
@@ -58,7 +58,7 @@ class Summary:
     passed: list[Path] = field(default_factory=list)
 
     def remarks(self, out: Path, dry_run: bool) -> list[str]:
-        """What to tell about the run, a line each: notes, failures, the sum."""
+        """What to report about the run, a line each: notes, failures, the sum."""
         lines = [printable(f"{path}: {note}") for path, note in self.notes]
         lines += [printable(f"skipped: {why if str(path) in why else f'{path}: {why}'}") for path, why in self.failed]
         if self.passed:
@@ -80,7 +80,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One picture: its content's hash, the reason if it failed, and whether that lies in the file itself."""
+    """One image: its content's hash, the reason if it failed, and whether that lies in the file itself."""
 
     content: str
     reason: str | None = None
@@ -110,19 +110,19 @@ def enhance_files(
     make: Callable[[], Engine] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Summary:
-    """Enhance pictures and folders of pictures (recursively) by ``scale`` or to ``size`` ("1280x720" or (W, H)).
+    """Enhance images and folders of images (recursively) by ``scale`` or to ``size`` ("1280x720" or (W, H)).
 
-    One file and an ``out`` with a picture's suffix: that file. Otherwise ``out`` is a folder, made if need be; pictures
+    One file and an ``out`` with an image's suffix: that file. Otherwise ``out`` is a folder, made if need be; images
     keep their names, formats (unless ``suffix``) and places below the given folders (a file of no known suffix becomes
     a PNG), and names that would meet get -2, -3, ... Earlier results are replaced, sources never, unless
-    ``overwrite_sources``. Pictures that lie in ``out`` are no inputs, so that a folder may hold its own results.
+    ``overwrite_sources``. Images that lie in ``out`` are no inputs, so that a folder may hold its own results.
 
     ``resume`` passes over what an earlier run with the same settings settled. ``jobs`` processes each call ``make``
     for an enhancer like ``predictor``. ``dry_run`` only plans. Unfinished files of killed runs are removed first.
 
-    A picture that cannot be read, or not at this size, is skipped and listed in the summary; if it is the only one and
+    An image that cannot be read, or not at this size, is skipped and listed in the summary; if it is the only one and
     was given by name, it raises. ``progress``: a bar on stderr when that is a terminal, else lines through ``say``.
-    Raises InputError for missing inputs, a folder without pictures, options that do not go together or that the
+    Raises InputError for missing inputs, a folder without images, options that do not go together or that the
     network cannot serve, and an output that cannot be written or is a source.
     """
     if isinstance(size, str):
@@ -183,7 +183,7 @@ def enhance_files(
 def _one(
     source: Path, target: Path, work: Callable[..., Outcome], progress: bool, say: Callable[[str], None]
 ) -> Summary:
-    """A single picture given by name: no journal, and what is wrong with it is raised."""
+    """A single image given by name: no journal, and what is wrong with it is raised."""
     _sweep({target.parent}, say)
     with interruptible(), Display([1.0], progress, say) as display:
         outcome = work(source, target, progress=display.start(0, source))
@@ -227,7 +227,7 @@ def _named(error: Exception) -> str:
 
 
 class _Worker:
-    """What a worker process does: its own enhancer, applied to one picture after another."""
+    """What a worker process does: its own enhancer, applied to one image after another."""
 
     def __init__(self, make: Callable[[], Engine], work: Callable[..., Outcome]):
         self._work = partial(work, enhancer=make())
@@ -244,7 +244,7 @@ def _in_turn(
 
 
 def _note(pair: tuple[Path, Path], outcome: Outcome | Died, journal: Journal, summary: Summary) -> None:
-    """Into the journal and the summary. Raises InputError if no other picture would fare better."""
+    """Into the journal and the summary. Raises InputError if no other image would fare better."""
     source, target = pair
     if isinstance(outcome, Died):
         outcome = Outcome("", outcome.reason)
@@ -254,7 +254,7 @@ def _note(pair: tuple[Path, Path], outcome: Outcome | Died, journal: Journal, su
         summary.notes += [(source, note) for note in outcome.notes]
         return
     if outcome.hopeless:
-        raise InputError(f"{outcome.reason}; {len(summary.done)} done so far, go on with --resume once that is mended")
+        raise InputError(f"{outcome.reason}; {len(summary.done)} done so far, resume with --resume once that is fixed")
     journal.failed(source, outcome.content, target, outcome.reason, outcome.final)
     summary.failed.append((source, outcome.reason))
 
@@ -283,7 +283,7 @@ def _weight(source: Path) -> float:
 
 
 def _dry(pairs: list[tuple[Path, Path]], wanted: Wanted, summary: Summary) -> Summary:
-    """What a run would do, as far as the files' headers tell."""
+    """What a run would do, as far as the files' headers say."""
     for source, target in pairs:
         try:
             hr = target_size(picture_size(source), wanted.scale, wanted.size)
@@ -307,7 +307,7 @@ def _estimate(
 ) -> str:
     times = predictor.default_scale if wanted.scale is None else wanted.scale
     suffix = pairs[0][1].suffix
-    number = f"{len(pairs)} pictures" if len(pairs) > 1 else "1 picture"
+    number = f"{len(pairs)} images" if len(pairs) > 1 else "1 image"
     try:
         seconds = seconds_per_pixel(predictor, (times, times), suffix, guide, wanted.options) * pixels / processes
     except FileNotFoundError:  # tempfile's word for none at all

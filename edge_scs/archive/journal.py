@@ -1,8 +1,8 @@
-"""What a run over a folder has done, one JSON line a picture, so that another run can go on where it ended.
+"""What a run over a folder has done, one JSON line an image, so that another run can resume where it ended.
 
 The journals lie in ``OUT/.edge-scs``, one file for each process of a distributed run; a later run reads them all. A
-picture counts as settled when its content (SHA-256), the settings and the place of the result are those of a line:
-names and times of files prove nothing after an archive was copied.
+image counts as settled when its content (SHA-256), the settings and the place of the result are those of a line:
+names and times of files mean nothing after an archive was copied.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ class Journal:
         self._end_on_a_line()
 
     def settled(self, source: Path, target: Path) -> Entry | None:
-        """The line that makes work on this picture needless: done and still there, or broken and still the same."""
+        """The line that makes work on this image needless: done and still there, or broken and still the same."""
         place = self._place(target)
         if place not in self._targets:
             return None

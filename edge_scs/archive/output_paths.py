@@ -1,4 +1,4 @@
-"""Which pictures of a run become which files: names and structure kept, nothing met twice, sources safe."""
+"""Which images of a run become which files: names and structure kept, nothing met twice, sources safe."""
 
 import os
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def plan(
 
     ``suffix`` is every result's, instead of its source's. Folders below ``inputs`` that cannot be listed are appended
     to ``unlisted``, with the reason, and files of other kinds to ``passed``, where those are given. What an earlier run
-    into ``out`` made of other files is no source. Raises InputError for inputs that are missing or without pictures, an
+    into ``out`` made of other files is no source. Raises InputError for inputs that are missing or without images, an
     output that cannot be written, and one that is a source, unless ``overwrite_sources``.
     """
     inputs, out = [Path(path) for path in inputs], Path(out)
@@ -46,7 +46,7 @@ def plan(
         jobs = [(sources[0], out)]
     else:
         if out.suffix.lower() in SUFFIXES and not out.is_dir():
-            raise InputError(f"{out}: several pictures need a folder; give one without a picture's suffix")
+            raise InputError(f"{out}: several images need a folder; give one without an image's suffix")
         if out.exists() and not out.is_dir():
             raise InputError(f"{out}: is a file, not a folder; choose another output folder")
         folders, is_result = [path for path in inputs if path.is_dir()], results(out)
@@ -56,7 +56,7 @@ def plan(
         if passed is not None:
             passed += [path for path in others if outside(path) and path != out / FAILURES]
     if not jobs:
-        raise InputError(f"{', '.join(map(str, inputs))}: no pictures besides those already in {out}")
+        raise InputError(f"{', '.join(map(str, inputs))}: no images besides those already in {out}")
     if not overwrite_sources:
         _refuse_sources(jobs)
     _refuse_closed_folder(out if out.is_dir() else out.parent)
@@ -76,7 +76,7 @@ def _into_folder(sources: list[Path], folders: list[Path], out: Path, suffix: st
         elif suffix is not None and SAVE[place.suffix.lower()][0] != SAVE[suffix][0]:
             place = place.with_suffix(suffix)
         name, count = place, 1
-        while str(name).casefold() in taken:  # many file systems do not tell A.png from a.png
+        while str(name).casefold() in taken:  # many file systems do not distinguish A.png from a.png
             count += 1
             name = place.with_name(f"{place.stem}-{count}{place.suffix}")
         taken.add(str(name).casefold())
@@ -102,7 +102,7 @@ def _refuse_sources(jobs: list[tuple[Path, Path]]) -> None:
     for _, target in jobs:
         if source := present.get(_identity(target)):
             raise InputError(
-                f"{target}: would replace its source {source}; choose another output, or ask with --overwrite-sources"
+                f"{target}: would replace its source {source}; choose another output, or add --overwrite-sources"
             )
 
 

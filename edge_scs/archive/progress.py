@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
 
 
 class Display:
-    """Progress through pictures whose ``weights`` are their LR pixels: the time left goes by those, not by files."""
+    """Progress through images whose ``weights`` are their LR pixels: the time left goes by those, not by files."""
 
     def __init__(self, weights: list[float], wanted: bool, say: Callable[[str], None]):
         from rich.console import Console
@@ -78,7 +78,7 @@ class Display:
         self._bar.stop()
 
     def start(self, index: int, source: Path) -> Progress:
-        """A callback for the tiles of a picture that begins now."""
+        """A callback for the tiles of an image that begins now."""
         from rich.markup import escape
 
         self._bar.update(self._task, description=escape(printable(source.name)))

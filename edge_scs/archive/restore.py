@@ -1,4 +1,4 @@
-"""One picture from file to file: read as it is, enlarged strip by strip, written with what it carried."""
+"""One image from file to file: read as it is, enlarged strip by strip, written with what it carried."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ MAX_OUTPUT_PIXELS = 200_000_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for every picture of a run: ``scale`` or ``size`` (W, H), and how the result is written."""
+    """What is requested for every image of a run: ``scale`` or ``size`` (W, H), and how the result is written."""
 
     scale: float | None = None
     size: tuple[int, int] | None = None
@@ -38,7 +38,7 @@ def restore(
 ) -> list[str]:
     """Make ``target`` from ``source``, whole or not at all; returns what is worth a note.
 
-    Raises InputError, one line with the file and the mend, and MemoryError.
+    Raises InputError, one line with the file and the fix, and MemoryError.
     """
     scan = read_scan(source, wanted.options.keep_colour, wanted.scale, wanted.size, wanted.max_output_pixels)
     check_target(target, scan.size)
@@ -49,7 +49,7 @@ def restore(
 
 
 def finished(strips: Iterator[Picture], scan: Scan) -> Iterator[Picture]:
-    """Strips as they are written: no longer premultiplied, in the picture's own colour space, with their alpha."""
+    """Strips as they are written: no longer premultiplied, in the image's own colour space, with their alpha."""
     opaque = scan.alpha is None or int(scan.alpha.min()) == scan.top
     row = 0
     for rgb in strips:

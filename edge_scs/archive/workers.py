@@ -1,4 +1,4 @@
-"""Pictures on several processes. A picture that kills its process costs that picture and nothing else."""
+"""Images on several processes. An image that kills its process costs that image and nothing else."""
 
 import contextlib
 import multiprocessing

@@ -16,7 +16,7 @@ MAX_SHIFT = 2  # HR pixels, besides one LR pixel
 
 
 def psnr(answer: Tensor, expected: Tensor) -> float:
-    """In dB, peak 1; 200 for equal pictures. Not finite where the answer is not."""
+    """In dB, peak 1; 200 for equal images. Not finite where the answer is not."""
     error = (answer.double() - expected.double()).square().mean().detach()
     return float("nan") if not torch.isfinite(error) else min(200.0, float(-10 * torch.log10(error.clamp(min=1e-20))))
 
@@ -31,7 +31,7 @@ def diagnose(
 ) -> list[str]:
     """Names of the faults that explain ``answer`` (1, 3, H, W), given the network's ``expected``.
 
-    ``lr``: (h, w) of the small picture. ``run`` and ``inputs`` let inputs be tried in other layouts; ``exact`` runs the
+    ``lr``: (h, w) of the small image. ``run`` and ``inputs`` let inputs be tried in other layouts; ``exact`` runs the
     artifact without rounding to float16, where that can be done.
     """
     if not bool(torch.isfinite(answer).all()):
@@ -100,7 +100,7 @@ def _sampling_grid(answer: Tensor, expected: Tensor, lr: tuple[int, int], limit:
 
 
 def _as_if_corners_aligned(expected: Tensor, lr: tuple[int, int]) -> Tensor:
-    """The expected picture as it would be with LR coordinate i * (lr - 1) / (hr - 1) instead of half-pixel centres."""
+    """The expected image as it would be with LR coordinate i * (lr - 1) / (hr - 1) instead of half-pixel centres."""
     axes = []
     for n, small in zip(expected.shape[-2:], lr, strict=True):
         seen = torch.arange(n, dtype=torch.float64) * (small - 1) / max(1, n - 1)

@@ -18,14 +18,14 @@ Piece = tuple[slice, slice, Tensor]
 # What a continuous program is made for.
 TILE = 256  # LR pixels a side that encode takes at most, halo included
 CHUNK = 128  # HR pixels a side that decode makes at most
-GRID_SIDES = (32, 512)  # of the colour grid: pictures up to 4.5 times as long as high
+GRID_SIDES = (32, 512)  # of the colour grid: images up to 4.5 times as long as high
 COLOUR_CELLS = (8, 4)  # of the colour grid's levels that a bilinear step leads to, each from a level half as fine
 
 
 def sampling(coordinates: Tensor, low: int, high: int, last: int) -> Tensor:
     """Bilinear weights (count, high - low) of LR coordinates in a window low .. high - 1; ``last``: the border pixel.
 
-    Coordinates beyond the picture's border clamp to it, as ``F.interpolate`` does.
+    Coordinates beyond the image's border clamp to it, as ``F.interpolate`` does.
     """
     at = coordinates.clamp(0, last)
     near = at.floor().long()
@@ -61,14 +61,14 @@ class ContinuousProgram:
         return "colour_led" in self.program.methods
 
     def chroma(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        """gray (1, 1, h, w), reference (1, 3, 128, 128) or None -> coarse chroma of the whole picture.
+        """gray (1, 1, h, w), reference (1, 3, 128, 128) or None -> coarse chroma of the whole image.
 
-        Raises InputError for a picture that is too long and thin for the program.
+        Raises InputError for an image that is too long and thin for the program.
         """
         grid = to_colour_grid(gray, COLOUR_SIDE)
         if not all(GRID_SIDES[0] <= side <= GRID_SIDES[1] for side in grid.shape[-2:]):
             h, w = gray.shape[-2:]
-            raise InputError(f"picture {w}x{h}: too long and thin for {self.program.path}; cut it in two")
+            raise InputError(f"image {w}x{h}: too long and thin for {self.program.path}; cut it in two")
         inputs = [grid, *(climbing(side, cell) for side in grid.shape[-2:] for cell in COLOUR_CELLS)]
         if reference is None:
             return self.program.run(inputs, "colour")[0]
@@ -82,9 +82,9 @@ class ContinuousProgram:
         return out
 
     def pieces(self, gray: Tensor, chroma: Tensor, size: tuple[int, int]) -> Iterator[Piece]:
-        """gray (1, 1, h, w), chroma (1, 2, any) of the whole picture, size (H, W): HR rows, HR columns, their RGB.
+        """gray (1, 1, h, w), chroma (1, 2, any) of the whole image, size (H, W): HR rows, HR columns, their RGB.
 
-        A tile sees what the network sees of the whole picture around its pixels: there are no seams to hide.
+        A tile sees what the network sees of the whole image around its pixels: there are no seams to hide.
         """
         lr = (gray.shape[-2], gray.shape[-1])
         ratios = (size[0] / lr[0], size[1] / lr[1])
@@ -118,7 +118,7 @@ class ContinuousProgram:
         lr: tuple[int, int],
         ratios: tuple[float, float],
     ) -> Iterator[Piece]:
-        """``pictures``: what the tile's ``grid`` and its finest picture are."""
+        """``pictures``: what the tile's ``grid`` and its finest image are."""
         for top in range(rows.start, rows.stop, CHUNK):
             bottom = min(top + CHUNK, rows.stop)
             for left in range(cols.start, cols.stop, CHUNK):
@@ -173,7 +173,7 @@ def _positions(start: int, stop: int, ratio: float) -> Tensor:
 
 
 def _seen(start: int, stop: int, lr: int, ratio: float, halo: int) -> tuple[int, int]:
-    """The LR pixels between which HR pixels start .. stop - 1 lie, and ``halo`` more, within the picture."""
+    """The LR pixels between which HR pixels start .. stop - 1 lie, and ``halo`` more, within the image."""
     first = math.floor((start + 0.5) / ratio - 0.5)
     last = math.floor((stop - 0.5) / ratio - 0.5) + 1
     return max(0, first - halo), min(lr, last + 1 + halo)

@@ -1,4 +1,4 @@
-"""The manifest beside every artifact: what it is, what it was made from, and what was proven about it."""
+"""The manifest beside every artifact: what it is, what it was made from, and what was verified about it."""
 
 import dataclasses
 import hashlib
@@ -14,7 +14,7 @@ from torch import nn
 from edge_scs.errors import InputError
 from edge_scs.files import write_atomically
 
-# Identical pictures have infinite PSNR, which JSON cannot say: 200 dB, far beyond float32, stands for it.
+# Identical images have infinite PSNR, which JSON cannot say: 200 dB, far beyond float32, stands for it.
 MAX_PSNR_DB = 200.0
 MAX_BYTES = 1 << 20  # of a manifest
 
@@ -42,7 +42,7 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """Nothing speaks against the artifact; "not run here" has passed what can be proven here."""
+        """Nothing speaks against the artifact; "not run here" has passed what can be verified here."""
         return self.verdict in ("pass", "not run here")
 
     def to_dict(self) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _check_types(manifest: Manifest) -> None:
         whole = isinstance(port.shape, list) and all(type(n) is int for n in port.shape)
         whole = whole and (len(port.shape) == 4 or manifest.continuous is not None)
         if not isinstance(port.name, str) or not whole or not all(0 < n <= 1 << 16 for n in port.shape):
-            raise TypeError(f"{port!r:.80} is no tensor of a picture")
+            raise TypeError(f"{port!r:.80} is no tensor of an image")
     if not manifest.inputs or not manifest.outputs:
         raise TypeError("no inputs or no outputs")
     if manifest.parity is not None and not isinstance(manifest.parity.per_image, dict):

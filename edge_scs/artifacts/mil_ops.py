@@ -1,6 +1,6 @@
 """What MIL's operations mean, in PyTorch: name -> function of the named arguments (floats come as float32).
 
-Semantics follow coremltools' own reference documentation of the operations (iOS 15 to 17 opsets), for pictures:
+Semantics follow coremltools' own reference documentation of the operations (iOS 15 to 17 opsets), for images:
 convolutions and pools have two spatial axes. ``shape_of_result`` is the shape that the graph declares.
 """
 

@@ -34,13 +34,13 @@ class Shape:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) of the large picture: ``lr`` times ``scale``, rounded."""
+        """(H, W) of the large image: ``lr`` times ``scale``, rounded."""
         return round(self.lr[0] * self.scale), round(self.lr[1] * self.scale)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How to make an artifact, and what it must prove. Raises InputError when the values do not go together.
+    """How to make an artifact, and what it must reach. Raises InputError when the values do not go together.
 
     ``min_psnr_db`` is the least PSNR of the artifact against the eager network, over every photograph, and
     ``min_delegated_share`` the least share of operators that the delegate takes (ExecuTorch). ``int8`` needs a network
@@ -52,14 +52,14 @@ class Preset:
     backend: str  # a key of PRECISIONS
     precision: str  # "fp32", "fp16", "int8"
     min_psnr_db: float
-    lr: list[int] = field(default_factory=lambda: [180, 320])  # rows, columns of the small picture
+    lr: list[int] = field(default_factory=lambda: [180, 320])  # rows, columns of the small image
     scale: float = 4.0
     sizes: list[str] = field(default_factory=list)  # several instead of lr and scale: "x4_320x180", scale_WIDTHxHEIGHT
     continuous: bool = False  # any size, any magnification: the methods of export.continuous (xnnpack)
     images: bool = False  # pixel buffers in and out instead of tensors (Core ML)
     compression: str = "none"  # of the weights: "int8", "palette6" (Core ML)
-    max_fp16_cost_db: float = 0.2  # of picture quality; above it, operations stay in float32 (Core ML, fp16)
-    reference: bool = False  # a second input: the RGB picture whose colours to use
+    max_fp16_cost_db: float = 0.2  # of image quality; above it, operations stay in float32 (Core ML, fp16)
+    reference: bool = False  # a second input: the RGB image whose colours to use
     reference_side: int = 128  # its rows and columns
     min_delegated_share: float = 0.95
     minimum_target: str = "iOS17"  # oldest system that a Core ML package shall run on
@@ -89,7 +89,7 @@ class Preset:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) of the first large picture."""
+        """(H, W) of the first large image."""
         return self.shapes[0].size
 
     @property

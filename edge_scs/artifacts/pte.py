@@ -97,7 +97,7 @@ def plain(x: Tensor) -> Tensor:
     """A float32 copy with the strides of a new tensor.
 
     Lowering bakes the example's dim order into the program and nothing checks it again; it is read from the strides.
-    ``contiguous`` is not enough: one channel leaves them ambiguous, so a transposed grey picture counts as contiguous
+    ``contiguous`` is not enough: one channel leaves them ambiguous, so a transposed grey image counts as contiguous
     and would still be taken for channels-last.
     """
     return torch.empty(x.shape).copy_(x.detach())

@@ -45,7 +45,7 @@ EMBEDDED = (
     ("sklearn", "datasets/images/flower.jpg"),
 )
 Run = Callable[[Mapping[str, Tensor]], Tensor]
-# Magnifications at which a continuous program is compared, on pictures of this size (LR rows, columns).
+# Magnifications at which a continuous program is compared, on images of this size (LR rows, columns).
 CONTINUOUS_SCALES = (1.0, 1.3, 2.0, 2.7, 3.0, 4.0, 5.5, 8.0)
 CONTINUOUS_LR = (72, 96)
 FEW = 2  # photographs for the second and later sizes of one artifact
@@ -192,9 +192,9 @@ def measure(
     images: Sequence[Path] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Parity:
-    """Parity of ``run`` with the eager network on each photograph; ``inputs``: name -> shape, the small picture first.
+    """Parity of ``run`` with the eager network on each photograph; ``inputs``: name -> shape, the small image first.
 
-    The worst photograph decides. A NaN, an infinity or a wrong shape fails, and the first picture that is too far off
+    The worst photograph decides. A NaN, an infinity or a wrong shape fails, and the first image that is too far off
     is looked at for known faults.
     """
     per_image: dict[str, float | None] = {}

@@ -38,7 +38,7 @@ def main() -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
         _fail(
-            f"{error.filename or 'a file'}: cannot be written ({error.strerror}); make room, then go on with --resume"
+            f"{error.filename or 'a file'}: cannot be written ({error.strerror}); make room, then resume with --resume"
         )
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)

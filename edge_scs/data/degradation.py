@@ -40,7 +40,7 @@ def pillow_bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def to_lr(hr: Tensor, size: tuple[int, int]) -> Tensor:
-    """uint8 HR (n, c, H, W) -> float LR (n, c, h, w) in [0, 1] on the 256 levels of an 8-bit picture."""
+    """uint8 HR (n, c, H, W) -> float LR (n, c, h, w) in [0, 1] on the 256 levels of an 8-bit image."""
     return pillow_bicubic(hr, size).float() / 255
 
 

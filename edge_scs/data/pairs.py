@@ -1,8 +1,8 @@
-"""Training batches: (small picture, colour HR, reference), drawn by counters so that any step can be made again.
+"""Training batches: (small image, colour HR, reference), drawn by counters so that any step can be made again.
 
 The random generator of a batch is seeded with (seed, stage, step): a resumed run sees exactly what an undisturbed one
 would have seen, without replaying or storing anything. With several processes the batch of a step is one batch of
-``data.batch`` pictures for each of them: every process draws the plan of all of it, from the pictures' sizes alone, and
+``data.batch`` images for each of them: every process draws the plan of all of it, from the images' sizes alone, and
 reads and makes its own part. So two processes train on what one process with the doubled batch would train on.
 """
 
@@ -29,7 +29,7 @@ class Batch:
     """gray (n, 1, h, w), hr (n, 3, H, W) RGB, reference (n, 3, 128, 128) RGB or None: floats in [0, 1].
 
     ``chroma_ratio``: how much coarser than the LR grid the chroma shall be that the texture stage is given. ``rgb``
-    (n, 3, h, w) is the small picture in colour, for networks whose input it is. ``points`` (n, q), int64, are HR pixels
+    (n, 3, h, w) is the small image in colour, for networks whose input it is. ``points`` (n, q), int64, are HR pixels
     in reading order, drawn without repetition, where ``data.points`` requests them. ``shifts`` (n / 2, 2), where every
     image comes as two views, is how far the second one lies below and to the right of the first, in window extents;
     the second one is mirrored as well.
@@ -86,7 +86,7 @@ class StepBatches(Dataset[Batch]):
         pictures = {i: windows[i].cut(self.photographs[windows[i].picture], size) for i in sorted(needed)}
         hr = torch.stack([pictures[i] for i in own])
         small = hr if self.colour else grey(hr)
-        # One generator a picture, apart from the plan's: what a degradation draws moves nothing else.
+        # One generator an image, apart from the plan's: what a degradation draws moves nothing else.
         rngs = [np.random.default_rng([self.seed, step, 1 + i]) for i in own]
         small = degrade(small, lr, data.degradation, rngs)
         reference = None
@@ -158,7 +158,7 @@ def draw_scale(data: DataSection, rng: np.random.Generator) -> float:
 
 @dataclass
 class Window:
-    """Which part of which picture: rows and columns of the picture mirrored at its border, then its orientation.
+    """Which part of which image: rows and columns of the image mirrored at its border, then its orientation.
 
     ``mirror`` is left-right, ``flip`` upside down, ``turn`` a transposition: together all eight orientations.
     """
@@ -173,7 +173,7 @@ class Window:
     flip: bool = False
 
     def cut(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
-        """uint8 (3, h, w) -> uint8 (3, *size); a smaller picture is mirrored at its border until it is large enough."""
+        """uint8 (3, h, w) -> uint8 (3, *size); a smaller image is mirrored at its border until it is large enough."""
         while picture.shape[1] < self.h:
             picture = torch.cat([picture, picture.flip(1)], 1)
         while picture.shape[2] < self.w:
@@ -193,8 +193,8 @@ def draw_windows(
 ) -> list[Window]:
     """n windows for an HR batch of ``size``.
 
-    Patches are cut at the picture's own resolution; each of the eight orientations is as likely (texture has no up;
-    four, without transpositions, where a patch is not square). Scenes are most of a picture (``zoom`` to all of the
+    Patches are cut at the image's own resolution; each of the eight orientations is as likely (texture has no up;
+    four, without transpositions, where a patch is not square). Scenes are most of an image (``zoom`` to all of the
     largest window of this aspect), resized, and mirrored only.
     """
     windows = []

@@ -22,7 +22,7 @@ Source = Path | Member
 
 @dataclass
 class Photographs:
-    """uint8 RGB pictures by index; ``skipped`` names each file that could not be used, with the reason.
+    """uint8 RGB images by index; ``skipped`` names each file that could not be used, with the reason.
 
     ``sizes`` are heights and widths where they are known without decoding.
     """
@@ -36,12 +36,12 @@ class Photographs:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        """uint8 RGB (3, h, w). Raises InputError if a picture that did not fit the cache has gone bad since."""
+        """uint8 RGB (3, h, w). Raises InputError if an image that did not fit the cache has gone bad since."""
         kept = self.cached[index]
         return kept if kept is not None else _decode(self.paths[index])
 
     def size(self, index: int) -> tuple[int, int]:
-        """(h, w) of a picture."""
+        """(h, w) of an image."""
         if self.sizes is not None:
             return self.sizes[index]
         h, w = self[index].shape[1:]
@@ -53,9 +53,9 @@ class Photographs:
         return hashlib.sha256(repr(drawn_from).encode()).hexdigest()
 
     def split(self) -> tuple["Photographs", "Photographs"]:
-        """(training, validation): every HOLD_OUT-th name is held out, at least one picture if there are two.
+        """(training, validation): every HOLD_OUT-th name is held out, at least one image if there are two.
 
-        Files of one name, in several folders, are versions of one picture: all of them are held out, or none.
+        Files of one name, in several folders, are versions of one image: all of them are held out, or none.
         """
         names = [Path(path.name).name for path in self.paths]  # a shard's members may lie in folders
         kinds = sorted(set(names))
@@ -86,12 +86,12 @@ def load_photographs(
     rank: int = 0,
     processes: int = 1,
 ) -> Photographs:
-    """Decode every picture under ``folders``; keep as many as fit ``cache_mb`` in memory, read the others when needed.
+    """Decode every image under ``folders``; keep as many as fit ``cache_mb`` in memory, read the others when needed.
 
-    ``folders`` are folders of pictures or of tar shards, pictures, shards, or patterns such as ``shards/*.tar``. Files
+    ``folders`` are folders of images or of tar shards, images, shards, or patterns such as ``shards/*.tar``. Files
     that cannot be decoded, or whose short side is under ``min_side`` pixels, are named through ``warn``, listed in
     ``skipped`` and left out. With several ``processes`` (torch.distributed is set up) each tries and keeps its share of
-    the pictures and learns of the others' from them: all know the same collection, in the same order. Raises InputError
+    the images and learns of the others' from them: all know the same collection, in the same order. Raises InputError
     when nothing usable remains.
     """
     folders = list(folders)
@@ -147,7 +147,7 @@ def load_photographs(
 
 
 def find_sources(folders: Iterable[Path], warn: Callable[[str], None]) -> list[Source]:
-    """Pictures and members of shards, in an order that does not depend on that of ``folders``.
+    """Images and members of shards, in an order that does not depend on that of ``folders``.
 
     Raises InputError like ``images.find_images``, and for a pattern that nothing matches.
     """

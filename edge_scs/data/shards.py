@@ -1,8 +1,8 @@
 """Photographs inside tar files, as WebDataset lays them out, read at random by an index of their places.
 
 The ``webdataset`` package is not used: it streams shards and shuffles by a buffer, so that a batch depends on all that
-was read before it. Here a batch is a function of the step, which needs any picture at any time; an uncompressed tar
-gives it with one seek. What lies beside the pictures in a sample (.json, .txt, .cls) is left alone.
+was read before it. Here a batch is a function of the step, which needs any image at any time; an uncompressed tar
+gives it with one seek. What lies beside the images in a sample (.json, .txt, .cls) is left alone.
 """
 
 import tarfile
@@ -16,7 +16,7 @@ from edge_scs.images import SUFFIXES
 
 @dataclass(frozen=True)
 class Member:
-    """One picture in a shard: where its bytes stand."""
+    """One image in a shard: where its bytes stand."""
 
     shard: Path
     name: str
@@ -40,7 +40,7 @@ class Member:
 
 
 def index_shard(path: Path, warn: Callable[[str], None]) -> list[Member]:
-    """The pictures of an uncompressed tar, in its order. What cannot be read is named through ``warn`` and left out."""
+    """The images of an uncompressed tar, in its order. What cannot be read is named through ``warn`` and left out."""
     members: list[Member] = []
     try:
         with tarfile.open(path, "r:") as tar:
@@ -49,7 +49,7 @@ def index_shard(path: Path, warn: Callable[[str], None]) -> list[Member]:
                 if info.isreg() and name.suffix.lower() in SUFFIXES and not name.name.startswith("."):
                     members.append(Member(path, info.name, info.offset_data, info.size))
     except (tarfile.TarError, OSError, EOFError) as error:
-        warn(f"{path}: not read to its end as an uncompressed tar ({error}); {len(members)} pictures found in it")
+        warn(f"{path}: not read to its end as an uncompressed tar ({error}); {len(members)} images found in it")
     return members
 
 

@@ -1,4 +1,4 @@
-"""Pictures of 8 or 16 bits and the float tensors that networks see, and back."""
+"""Images of 8 or 16 bits and the float tensors that networks see, and back."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,15 +18,15 @@ Picture = NDArray[Any]  # uint8 or uint16: mypy cannot follow a union through nu
 
 
 def check_picture(picture: Picture) -> None:
-    """Raise InputError unless this is a uint8 or uint16 picture (h, w) or (h, w, 3) with at least one pixel."""
+    """Raise InputError unless this is a uint8 or uint16 image (h, w) or (h, w, 3) with at least one pixel."""
     shaped = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
     if picture.dtype not in (np.uint8, np.uint16) or not shaped or 0 in picture.shape:
         shapes = "of shape (h, w) or (h, w, 3)"
-        raise InputError(f"picture {picture.dtype} {picture.shape}: must be uint8 or uint16 {shapes}")
+        raise InputError(f"image {picture.dtype} {picture.shape}: must be uint8 or uint16 {shapes}")
 
 
 def as_grey(picture: Picture) -> Picture:
-    """Luma (h, w) of a grey or RGB picture, rounded as Pillow's ``convert("L")`` rounds."""
+    """Luma (h, w) of a grey or RGB image, rounded as Pillow's ``convert("L")`` rounds."""
     if picture.ndim == 2:
         return picture
     if picture.dtype == np.uint8:
@@ -101,7 +101,7 @@ def enlarge_part(
     """HR rows and columns of an LR plane (mode F) enlarged bicubically -> (rows, cols).
 
     Pillow's filter sees the pixels around the box, so a part is the crop of the whole; ``plane`` may itself be the
-    part of the LR picture that begins at ``origin`` (row, column) and reaches at least two pixels beyond the box.
+    part of the LR image that begins at ``origin`` (row, column) and reaches at least two pixels beyond the box.
     """
     top, left = origin
     right, bottom = min(cols.stop / ratios[1] - left, plane.width), min(rows.stop / ratios[0] - top, plane.height)

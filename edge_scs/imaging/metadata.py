@@ -1,4 +1,4 @@
-"""What a picture carries besides its pixels: EXIF, XMP, IPTC, ICC and resolution, made true for the enlarged one."""
+"""What an image carries besides its pixels: EXIF, XMP, IPTC, ICC and resolution, made true for the enlarged one."""
 
 import contextlib
 import re
@@ -57,7 +57,7 @@ def _tagged_orientation(image: Image.Image) -> int:
 
 
 def exif_of(image: Image.Image) -> Image.Exif:
-    """The EXIF block, without decoding the picture, as Pillow would for a PNG that may have it behind its pixels."""
+    """The EXIF block, without decoding the image, as Pillow would for a PNG that may have it behind its pixels."""
     if image.format != "PNG" or "exif" in image.info or "Raw profile type exif" in image.info:
         return image.getexif()
     exif = Image.Exif()
@@ -82,7 +82,7 @@ def _late_exif(file: BinaryIO) -> bytes | None:
 
 
 def read_metadata(image: Image.Image, size: tuple[int, int], ratios: tuple[float, float], notes: list[str]) -> Metadata:
-    """The opened picture's metadata for an upright result of ``size`` (H, W), enlarged by ``ratios`` (down, across).
+    """The opened image's metadata for an upright result of ``size`` (H, W), enlarged by ``ratios`` (down, across).
 
     Broken blocks are left out: the pixels matter more. What describes the old geometry is corrected, or left out and
     named in ``notes``. The ICC profile is the caller's business.

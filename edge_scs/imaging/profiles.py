@@ -1,6 +1,6 @@
-"""ICC profiles: a picture's own colours to sRGB, which the networks know, and the answer back into the picture's own.
+"""ICC profiles: an image's own colours to sRGB, which the networks know, and the answer back into the image's own.
 
-Eight bits go through LittleCMS, which knows every kind of profile. Pillow gives it no deep pictures, so 16 bits are
+Eight bits go through LittleCMS, which knows every kind of profile. Pillow gives it no deep images, so 16 bits are
 converted here, for the profiles that are a curve and a matrix (ICC.1:2010, 8.3.3 and 8.4: Adobe RGB, ProPhoto, grey
 gamma, dot gain): nearly all that scanners and photo editors embed at that depth.
 """
@@ -32,7 +32,7 @@ def srgb_profile() -> bytes:
 
 @dataclass(frozen=True)
 class Profile:
-    """A usable ICC profile, judged by what it does and not by its name.
+    """A usable ICC profile, known by what it does and not by its name.
 
     ``space`` is "RGB", "GRAY" or "CMYK"; ``is_srgb``: it does what sRGB does, nothing needs converting; ``writable``:
     colours can be brought into it (tables of scanners and telephones often know the way out only).

@@ -1,4 +1,4 @@
-"""A picture file as it is: at its own depth, upright, in sRGB, its transparency and its metadata beside the pixels.
+"""An image file as it is: at its own depth, upright, in sRGB, its transparency and its metadata beside the pixels.
 
 8 bits stay 8, 9 to 16 bits become 16. Of an animation or several pages the first is read, and said so. What the
 networks never see but the result gets back: alpha, EXIF, XMP, IPTC, the ICC profile, the resolution.
@@ -20,14 +20,14 @@ from edge_scs.imaging.metadata import ORIENTATION, Metadata, orientation_of, rea
 from edge_scs.imaging.profiles import Profile, read_profile, srgb_profile
 from edge_scs.imaging.sizes import target_size
 
-# Pillow unpacks a 16-bit colour channel to its high byte; told the other byte order, it unpacks the low one.
+# Pillow unpacks a 16-bit colour channel to its high byte; given the other byte order, it unpacks the low one.
 _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}
 
 
 @dataclass
 class Scan:
     """uint8 or uint16 ``pixels`` in sRGB: grey (h, w) or RGB (h, w, 3), upright; premultiplied where there is ``alpha``
-    (h, w). ``size`` (H, W) is what they are to become. ``profile`` is the picture's own, for the way back; ``notes``
+    (h, w). ``size`` (H, W) is what they are to become. ``profile`` is the image's own, for the way back; ``notes``
     say what a user may want to know.
     """
 
@@ -57,9 +57,9 @@ def read_scan(
     size: tuple[int, int] | None = None,
     max_pixels: int | None = None,
 ) -> Scan:
-    """Read a picture that is to be enlarged by ``scale`` or to ``size`` (W, H); grey unless ``colour``.
+    """Read an image that is to be enlarged by ``scale`` or to ``size`` (W, H); grey unless ``colour``.
 
-    The target is checked before anything is decoded. Raises InputError, one line with the file and the mend, for
+    The target is checked before anything is decoded. Raises InputError, one line with the file and the fix, for
     whatever cannot be read whole or would have more than ``max_pixels`` pixels.
     """
     notes: list[str] = []
@@ -70,7 +70,7 @@ def read_scan(
         check_sums(image)
         metadata = read_metadata(image, hr, (hr[0] / lr[0], hr[1] / lr[1]), notes)
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":  # a telephone's preview is no second picture
+        if frames > 1 and image.format != "MPO":  # a telephone's preview is no second image
             notes.append(f"the first of {frames} {'pages' if image.format == 'TIFF' else 'frames'}")
         turn = orientation_of(image)
         pixels, alpha, profile = _decode(path, image, colour, notes)
@@ -85,7 +85,7 @@ def read_scan(
 
 
 def read_reference(path: Path) -> NDArray[np.uint8]:
-    """A picture to take colours from: RGB (h, w, 3) in sRGB, upright, on white where it is transparent.
+    """An image to take colours from: RGB (h, w, 3) in sRGB, upright, on white where it is transparent.
 
     Raises InputError like ``read_scan``.
     """
@@ -172,7 +172,7 @@ def _deep_srgb(
 
 
 def _sixteen_bit_colour(image: Image.Image, raw: str) -> tuple[Picture, Picture | None]:
-    """RGB (h, w, 3) or grey (h, w), and alpha (h, w), of a 16-bit picture with several channels."""
+    """RGB (h, w, 3) or grey (h, w), and alpha (h, w), of a 16-bit image with several channels."""
     if raw == "LA;16B":  # four bytes a pixel, read as if they were RGBA
         wide = _unpacked(image, "RGBA").astype(np.uint16)
         return wide[..., 0] << 8 | wide[..., 1], wide[..., 2] << 8 | wide[..., 3]
@@ -193,7 +193,7 @@ def _divided(pixels: Picture, alpha: Picture) -> Picture:
 
 
 def _unpacked(image: Image.Image, raw: str) -> NDArray[np.uint8]:
-    """The image's bytes as Pillow unpacks them when told that pixels are stored like ``raw``."""
+    """The image's bytes as Pillow unpacks them if pixels are stored like ``raw``."""
     image.fp.seek(0)  # type: ignore[attr-defined]
     again = Image.open(image.fp, formats=(image.format or "",))  # type: ignore[attr-defined] # closed by ``opened``
     again.tile = [  # type: ignore[attr-defined]

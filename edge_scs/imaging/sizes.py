@@ -19,9 +19,9 @@ def parse_size(text: str) -> tuple[int, int]:
 def target_size(
     lr: tuple[int, int], scale: float | None = None, size: tuple[int, int] | None = None
 ) -> tuple[int, int]:
-    """The HR size (H, W) of an LR picture (h, w), by magnification or by size (W, H): one of the two.
+    """The HR size (H, W) of an LR image (h, w), by magnification or by size (W, H): one of the two.
 
-    A size may stretch the picture, as long as each axis stays within 1 to 8. Raises InputError otherwise.
+    A size may stretch the image, as long as each axis stays within 1 to 8. Raises InputError otherwise.
     """
     if scale is not None and size is not None:
         raise InputError("scale and size exclude each other: give --scale or --size, not both")
@@ -34,7 +34,7 @@ def target_size(
     if not (h <= high <= MAX_SCALE * h and w <= wide <= MAX_SCALE * w):
         times = f"magnifies {w}x{h} by {wide / w:.3g} across and {high / h:.3g} down"
         smallest, largest = f"{w}x{h}", f"{w * MAX_SCALE:.0f}x{h * MAX_SCALE:.0f}"
-        raise InputError(f"size {wide}x{high}: {times}; for this picture choose between {smallest} and {largest}")
+        raise InputError(f"size {wide}x{high}: {times}; for this image choose between {smallest} and {largest}")
     return high, wide
 
 

@@ -1,6 +1,6 @@
-"""Writing a picture while it is being made: PNG and TIFF take strips from top to bottom and never need the whole.
+"""Writing an image while it is being made: PNG and TIFF take strips from top to bottom and never need the whole.
 
-JPEG and WebP encoders want the whole picture, so for them it is gathered first. Everything else about a file
+JPEG and WebP encoders want the whole image, so for them it is gathered first. Everything else about a file
 (EXIF, XMP, IPTC, ICC, resolution) comes from ``metadata.Metadata``.
 """
 
@@ -31,7 +31,7 @@ from edge_scs.imaging.metadata import (
 )
 
 QUALITY = 95
-# What JPEG and WebP may hold: the whole picture is in memory then, twice.
+# What JPEG and WebP may hold: the whole image is in memory then, twice.
 MAX_WHOLE_PIXELS = 200_000_000
 # Level 4 behind PNG's "up" filter: within some percent of the best, several times faster.
 _LEVEL = 4
@@ -60,7 +60,7 @@ def write_picture(
     """
     name = SAVE[path.suffix.lower()][0]
     with atomic_path(path) as temporary:
-        first = next(strips)  # the first strip tells the depth, and that the network can serve this picture at all
+        first = next(strips)  # the first strip shows the depth, and that the network can serve this image at all
         rest = itertools.chain([first], strips)
         with open(temporary, "wb") as file:
             if name == "PNG":
@@ -153,7 +153,7 @@ def _write_tiff(
     } | ({338: 2} if channels == 4 else {})
     try:
         directory = _directory(header, storage, places, lengths, end, metadata)
-    except Exception:  # a strange tag of a strange file, not worth losing the picture
+    except Exception:  # a strange tag of a strange file, not worth losing the image
         directory = _directory(header, storage, places, lengths, end, Metadata(Image.Exif(), dpi=metadata.dpi))
     file.write(directory)
     file.seek(len(header))

@@ -1,7 +1,7 @@
-"""An exported continuous program applied to pictures: any size, any magnification, the same picture as torch's.
+"""An exported continuous program applied to images: any size, any magnification, the same image as torch's.
 
-The program's methods are driven by ``artifacts.driver``; chroma is computed once for the whole picture and texture by
-tiles that see what the whole picture would show them, as in ``predictor.Predictor``.
+The program's methods are driven by ``artifacts.driver``; chroma is computed once for the whole image and texture by
+tiles that see what the whole image would show them, as in ``predictor.Predictor``.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""An exported artifact of one fixed size applied to pictures of any size.
+"""An exported artifact of one fixed size applied to images of any size.
 
 The artifact contains the whole network, colour included, and sees one tile at a time: unlike ``predictor.Predictor``
-it cannot compute chroma once for the whole picture. Tiles therefore overlap and are blended linearly, which hides the
-seams but not that two distant tiles may have chosen different colours for one wall. For a picture of exactly the
+it cannot compute chroma once for the whole image. Tiles therefore overlap and are blended linearly, which hides the
+seams but not that two distant tiles may have chosen different colours for one wall. For an image of exactly the
 artifact's size there is one tile, and nothing of this applies.
 """
 
@@ -71,16 +71,16 @@ class FixedPredictor(Engine):
             (_, three, *hr), *_ = self.program.outputs
             self.lr, self.hr = (lr[0], lr[1]), (hr[0], hr[1])
         except (ValueError, IndexError) as error:
-            raise InputError(f"{artifact}: does not take and return pictures; export a model of ours") from error
+            raise InputError(f"{artifact}: does not take and return images; export a model of ours") from error
         if self.channels not in (1, 3) or three != 3 or len(rest) > 1:
-            raise InputError(f"{artifact}: does not turn one picture into an RGB picture; export a model of ours")
+            raise InputError(f"{artifact}: does not turn one image into an RGB image; export a model of ours")
         self.takes_reference = bool(rest)
         self.reference_size = (rest[0][-2], rest[0][-1]) if rest else None
         self.ratios = (Fraction(self.hr[0], self.lr[0]), Fraction(self.hr[1], self.lr[1]))
 
     @cached_property
     def halo(self) -> int:
-        """Of the network that was exported, in LR pixels. Only pictures larger than the artifact's ask for it."""
+        """Of the network that was exported, in LR pixels. Only images larger than the artifact's ask for it."""
         if self._manifest_halo is not None:
             return self._manifest_halo
         with torch.random.fork_rng(devices=[]):
@@ -158,12 +158,12 @@ class FixedPredictor(Engine):
         found = fixed_axis(length, self.lr[axis], self.ratios[axis], self.halo if length > self.lr[axis] else 0)
         if found is None:
             h, w = self.lr
-            raise InputError(f"{self.artifact}: only takes pictures up to {w}x{h} at this scale; export a whole scale")
+            raise InputError(f"{self.artifact}: only takes images up to {w}x{h} at this scale; export a whole scale")
         return found
 
 
 def _with_chroma(rgb: torch.Tensor, own: Picture, rows: slice, ratios: tuple[float, float]) -> torch.Tensor:
-    """HR rows (1, 3, rows, W) with the LR picture's own chroma, enlarged, in place of what the artifact chose."""
+    """HR rows (1, 3, rows, W) with the LR image's own chroma, enlarged, in place of what the artifact chose."""
     around = span_of(rows.start, rows.stop, own.shape[0], ratios[0], halo=2)
     chroma = rgb_to_ycc(to_tensor(as_rgb(own[around.low : around.high]), _CPU))[0, 1:]
     planes = [Image.fromarray(plane) for plane in chroma.numpy()]
@@ -172,6 +172,6 @@ def _with_chroma(rgb: torch.Tensor, own: Picture, rows: slice, ratios: tuple[flo
 
 
 def _continued(part: Picture, size: tuple[int, int]) -> Picture:
-    """Repeat the last row and column until the picture has this size."""
+    """Repeat the last row and column until the image has this size."""
     missing = ((0, size[0] - part.shape[0]), (0, size[1] - part.shape[1]), (0, 0))
     return np.pad(part, missing[: part.ndim], mode="edge")

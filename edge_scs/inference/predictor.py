@@ -1,6 +1,6 @@
-"""A network applied to pictures of any size: chroma once for the whole, texture by tiles, 8 or 16 bits in and out.
+"""A network applied to images of any size: chroma once for the whole, texture by tiles, 8 or 16 bits in and out.
 
-Memory is bounded by the tile: no float copy of a whole picture is ever made, and ``strips`` hands out finished rows.
+Memory is bounded by the tile: no float copy of a whole image is ever made, and ``strips`` hands out finished rows.
 """
 
 import math
@@ -43,10 +43,10 @@ Piece = tuple[slice, slice, Tensor]
 
 
 class Predictor(Engine):
-    """Runs a loaded network on whole pictures.
+    """Runs a loaded network on whole images.
 
-    ``tile`` is the side of a tile in LR pixels, or None for the whole picture at once. Edge-SCS and RGB networks at
-    their whole scales give the same picture for any tile; other networks always run whole, because they gather from
+    ``tile`` is the side of a tile in LR pixels, or None for the whole image at once. Edge-SCS and RGB networks at
+    their whole scales give the same image for any tile; other networks always run whole, because they gather from
     everywhere. ``device`` is any torch device; the network moves there. ``batch`` tiles are computed together (default:
     GPU_BATCH on a GPU, else one).
 
@@ -63,7 +63,7 @@ class Predictor(Engine):
         self, loaded: Loaded, tile: int | None = 256, device: str | torch.device = "cpu", batch: int | None = None
     ):
         if tile is not None and tile < 1:
-            raise InputError(f"tile {tile}: must be at least 1 LR pixel, or none for the whole picture at once")
+            raise InputError(f"tile {tile}: must be at least 1 LR pixel, or none for the whole image at once")
         self.loaded, self.name, self.takes_reference = loaded, loaded.name, loaded.description.reference
         self.tile = tile
         self.device = torch.device(device)
@@ -159,7 +159,7 @@ class Predictor(Engine):
                     yield band, across, model.rgb(ycc)
 
     def _on_colour_grid(self, model: EdgeSCS, picture: Picture) -> Tensor:
-        """The picture's luma as ``to_colour_grid`` gives it, from some rows at a time."""
+        """The image's luma as ``to_colour_grid`` gives it, from some rows at a time."""
         grid, cell = colour_grid((picture.shape[0], picture.shape[1]), model.colour.side)
         if cell is None:
             return resize_to_grid(to_tensor(as_grey(picture), self.device), grid)
@@ -215,7 +215,7 @@ class Predictor(Engine):
 
 
 def chroma_at(chroma: Tensor, lr: tuple[int, int], rows: Span, cols: Span) -> Tensor:
-    """Chroma (n, 2, hc, wc) on the LR grid of one tile, as ``enlarge_chroma`` gives it for the whole picture."""
+    """Chroma (n, 2, hc, wc) on the LR grid of one tile, as ``enlarge_chroma`` gives it for the whole image."""
     along = [
         lr_coordinates(span.high - span.low, count / coarse, span.low, chroma.device)
         for span, count, coarse in zip((rows, cols), lr, chroma.shape[-2:], strict=True)

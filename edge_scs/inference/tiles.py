@@ -1,4 +1,4 @@
-"""A picture in tiles that equal the whole: which HR pixels each tile makes, and which LR pixels it has to see.
+"""An image in tiles that equal the whole: which HR pixels each tile makes, and which LR pixels it has to see.
 
 All of it is arithmetic on one axis; a tile is a span of rows and a span of columns. HR pixel i looks at LR coordinate
 (i + 0.5) * lr / hr - 0.5 (``models.heads.lr_coordinates``).
@@ -29,8 +29,8 @@ class Span:
 def spans(lr: int, hr: int, tile: int | None, halo: int) -> list[Span]:
     """Cut one axis into spans of at most about ``tile`` LR pixels of equal length; None cuts nothing.
 
-    The LR range reaches ``halo`` pixels beyond what the HR pixels look at, but never beyond the picture: there the
-    network's zero padding has to stand where it stands for the whole picture.
+    The LR range reaches ``halo`` pixels beyond what the HR pixels look at, but never beyond the image: there the
+    network's zero padding has to stand where it stands for the whole image.
     """
     ratio = hr / lr
     count = 1 if tile is None else math.ceil(lr / tile)
@@ -56,8 +56,8 @@ def equal_windows(cuts: list[Span], lr: int) -> list[Span]:
 def fixed_starts(lr: int, tile: int, overlap: int, step: int = 1) -> list[int]:
     """Where tiles of one fixed length begin so that they cover the axis and overlap by at least ``overlap``.
 
-    A picture that is not longer than the tile has one, at 0. Starts are multiples of ``step``, so the last tile may
-    reach up to step - 1 pixels beyond the picture. ``overlap + step`` must be less than ``tile``.
+    An image that is not longer than the tile has one, at 0. Starts are multiples of ``step``, so the last tile may
+    reach up to step - 1 pixels beyond the image. ``overlap + step`` must be less than ``tile``.
     """
     if lr <= tile:
         return [0]
@@ -69,7 +69,7 @@ def fixed_starts(lr: int, tile: int, overlap: int, step: int = 1) -> list[int]:
 def blend_weights(starts: list[int], tile: int, margin: int) -> NDArray[np.float32]:
     """Weights (len(starts), tile) that sum to one at every pixel of the axis: linear across each overlap.
 
-    A tile's outermost ``margin`` pixels, where it saw padding instead of the picture, weigh nothing unless no other
+    A tile's outermost ``margin`` pixels, where it saw padding instead of the image, weigh nothing unless no other
     tile covers them. All in the same pixels (LR or HR).
     """
     end = starts[-1] + tile

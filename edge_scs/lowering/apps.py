@@ -141,7 +141,7 @@ def _prepare(app: str, preset: Preset, loaded: Loaded, resources: Path, say: Cal
         for path in (workshop / "export" / artifact, manifest_path(workshop / "export" / artifact)):
             os.replace(path, model / path.name)
         golden = golden_path(workshop / "export" / artifact)
-        # The apps compare pictures; the same as float32 numbers is several times as large.
+        # The apps compare images; the same as float32 numbers is several times as large.
         shutil.copytree(golden, model / golden.name, ignore=shutil.ignore_patterns("*.npz"))
         record = {"from": source, "files": _digests(model)}
         (model / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -58,7 +58,7 @@ def _build_coreml(methods: Mapping[str, Method], artifact: Path, loaded: Loaded,
 
     sizes = ", ".join(f"{s.lr[1]}x{s.lr[0]} to {s.size[1]}x{s.size[0]}" for s in preset.shapes)
     given = "small grey" if loaded.description.input == "grey" else "small"
-    description = f"{loaded.name}: {given} picture to large RGB, {sizes}"
+    description = f"{loaded.name}: {given} image to large RGB, {sizes}"
     options = coreml.Options(preset.precision, preset.minimum_target, preset.images, preset.compression)
     if len(methods) > 1:
         coreml.convert_functions(methods, artifact, description, options)
@@ -77,7 +77,7 @@ def _build_coreml(methods: Mapping[str, Method], artifact: Path, loaded: Loaded,
 
 
 def _fp16_cost(artifact: Path, method: Method, loaded: Loaded, preset: Preset) -> Callable[[Any], float]:
-    """How much of the picture quality float16 takes on one photograph: PSNR against it, in float32 less in float16.
+    """How much of the image quality float16 takes on one photograph: PSNR against it, in float32 less in float16.
 
     In float32 is the eager network; for compressed weights the program without rounding, since they cost too.
     """

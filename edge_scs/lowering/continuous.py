@@ -1,14 +1,14 @@
 """Any size and any magnification from one program: Edge-SCS cut into methods whose sizes are chosen at run time.
 
 =============  ====================================================================================================
-``colour``     grey picture on the colour grid, and the weights of its bilinear steps -> coarse chroma of the whole
-               picture, once
+``colour``     grey image on the colour grid, and the weights of its bilinear steps -> coarse chroma of the whole
+               image, once
 ``colour_led`` the same, guided by a reference image of 128x128
 ``encode``     a tile of luma and chroma on the LR grid -> ``features``, ``base`` (the tile in RGB) and ``grid``: the
                continuous head's first layer
 ``x2 x3 x4``   ``features`` and ``base`` of a tile -> its HR pixels by the PixelShuffle heads
 ``finest``     the same by the continuous head's own x4 head, not clamped: what ``decode`` refines
-``decode``     windows of ``grid`` and of the finest picture, and where to look in them, by rows and by columns -> a
+``decode``     windows of ``grid`` and of the finest image, and where to look in them, by rows and by columns -> a
                chunk of HR pixels
 =============  ====================================================================================================
 

@@ -16,16 +16,16 @@ from edge_scs.errors import InputError
 from edge_scs.lowering.methods import Method, UnsupportedError
 
 DESCRIPTIONS = {
-    "gray": "Grey picture, BT.601 luma (what Pillow's convert('L') gives) / 255, shape (1, 1, height, width)",
-    "rgb_lr": "Small RGB picture / 255, shape (1, 3, height, width)",
-    "reference": "RGB picture whose colours to use / 255, shape (1, 3, height, width)",
-    "rgb": "Enlarged RGB picture in [0, 1], shape (1, 3, height, width)",
+    "gray": "Grey image, BT.601 luma (what Pillow's convert('L') gives) / 255, shape (1, 1, height, width)",
+    "rgb_lr": "Small RGB image / 255, shape (1, 3, height, width)",
+    "reference": "RGB image whose colours to use / 255, shape (1, 3, height, width)",
+    "rgb": "Enlarged RGB image in [0, 1], shape (1, 3, height, width)",
 }
 PIXEL_BUFFERS = {
-    "gray": "Grey picture: kCVPixelFormatType_OneComponent8, BT.601 luma",
-    "rgb_lr": "Small picture: kCVPixelFormatType_32BGRA or 32ARGB",
-    "reference": "Picture whose colours to use: kCVPixelFormatType_32BGRA or 32ARGB",
-    "rgb": "Enlarged picture: kCVPixelFormatType_32BGRA",
+    "gray": "Grey image: kCVPixelFormatType_OneComponent8, BT.601 luma",
+    "rgb_lr": "Small image: kCVPixelFormatType_32BGRA or 32ARGB",
+    "reference": "Image whose colours to use: kCVPixelFormatType_32BGRA or 32ARGB",
+    "rgb": "Enlarged image: kCVPixelFormatType_32BGRA",
 }
 
 

@@ -19,7 +19,7 @@ from edge_scs.models.pcarn import PCARN
 
 
 def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], reference: bool = False) -> nn.Module:
-    """The module to lower for LR pictures of ``lr`` = (h, w) and HR pictures of ``size`` = (H, W).
+    """The module to lower for LR images of ``lr`` = (h, w) and HR images of ``size`` = (H, W).
 
     ``forward(gray)`` (``forward(rgb)`` for RGB networks), or ``forward(gray, reference)``, -> RGB (n, 3, H, W) in
     [0, 1]. Works on a deep copy, which keeps tied blocks tied. Raises ValueError when ``reference`` is requested of a

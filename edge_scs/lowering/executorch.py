@@ -141,6 +141,6 @@ def _share(pairs: Sequence[tuple[int, int]]) -> float:
 
 
 def _laid_out(x: Tensor, channels_last: bool) -> Tensor:
-    """An example whose strides say in which order the program will find its pictures."""
+    """An example whose strides say in which order the program will find its images."""
     features = channels_last and x.dim() == 4 and x.shape[1] > 3
     return plain(x).contiguous(memory_format=torch.channels_last) if features else plain(x)

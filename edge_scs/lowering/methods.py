@@ -80,7 +80,7 @@ def float_network(loaded: Loaded) -> Loaded:
 
 
 def example_inputs(description: Description, preset: Preset, shape: Shape | None = None) -> dict[str, Tensor]:
-    """Seeded inputs by name, the small picture first, of the preset's first size or another.
+    """Seeded inputs by name, the small image first, of the preset's first size or another.
 
     Raises InputError for what the network cannot do.
     """

@@ -117,7 +117,7 @@ def _changes(scale: float | None, lr: str | None) -> dict[str, object]:
     if lr is not None:
         width, _, height = lr.lower().partition("x")
         if not (width.isdecimal() and height.isdecimal()):
-            raise InputError(f"lr {lr}: write the small picture's size as WIDTHxHEIGHT, for example 320x180")
+            raise InputError(f"lr {lr}: write the small image's size as WIDTHxHEIGHT, for example 320x180")
         changes["lr"] = [int(height), int(width)]
     return changes
 

@@ -51,7 +51,7 @@ def bench(
     modes: Sequence[str] = (),
     paired: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Time subjects side by side on one picture: ``lr`` = (h, w) pixels, enlarged by ``scale``.
+    """Time subjects side by side on one image: ``lr`` = (h, w) pixels, enlarged by ``scale``.
 
     A subject is a model's name (untrained where no weights are shipped, which costs the same), a checkpoint, or a .pte
     artifact (ExecuTorch, at the size it was exported for, or at this one if it takes any: then from bytes to bytes,
@@ -70,7 +70,7 @@ def bench(
     delegate's memory not counted. None where it means nothing.
     ratios have {"subject", "mode", "to", "to_mode", "threads", "median", "min", "max"}: the subject's time over that of
     ``to``, turn by turn. ``to`` is the first subject, and the first of the same runtime where that is another; left out
-    where the two make pictures of different sizes.
+    where the two make images of different sizes.
     left_out has {"subject", "mode", "reason"}: what cannot be had here, such as compiling without a compiler.
 
     Raises InputError for an unknown device, mode or subject, CUDA where there is none, a subject that fails, or when

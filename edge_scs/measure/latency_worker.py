@@ -1,6 +1,6 @@
 """One subject of a latency measurement, alone in its process: ``python -m edge_scs.measure.latency_worker``.
 
-A process of its own gives honest memory figures, keeps one runtime's threads from another's, and lets a subject that
+A process of its own gives honest memory numbers, keeps one runtime's threads from another's, and lets a subject that
 crashes take nobody along. Requests arrive on stdin and answers leave on stdout, one JSON object a line:
 
     {"do": "load", "subject", "mode", "device", "lr": [h, w], "scale"}   -> {"runtime", "lr", "hr"}
@@ -143,7 +143,7 @@ class Subject:
         return {"runtime": "executorch", "lr": list(inputs["forward"][0].shape[-2:]), "hr": list(hr[-2:])}
 
     def _load_continuous(self, path: Path, lr: list[int], scale: float) -> dict[str, Any]:
-        """A program for any size, in the hands of its driver: one grey picture from bytes to bytes."""
+        """A program for any size, in the hands of its driver: one grey image from bytes to bytes."""
         import numpy as np
 
         from edge_scs.artifacts.manifest import read_manifest

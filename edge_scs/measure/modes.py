@@ -1,6 +1,6 @@
 """The ways to run a network that a latency is measured for.
 
-On a CPU: ``eager``; ``channels_last`` (weights and picture in NHWC order); ``bf16`` (autocast); ``compile``
+On a CPU: ``eager``; ``channels_last`` (weights and image in NHWC order); ``bf16`` (autocast); ``compile``
 (torch.compile, which needs a C++ compiler); ``executorch`` and ``int8`` (lowered by XNNPACK: the float network, the
 quantised one). On a GPU the first four, and ``graph``: a CUDA graph, one launch for all kernels.
 
@@ -21,7 +21,7 @@ MODES = {
 }
 LOWERED = ("executorch", "int8")
 
-# Runs one picture; on a GPU it may return before the result is there.
+# Runs one image; on a GPU it may return before the result is there.
 Run = Callable[[], object]
 
 
@@ -35,7 +35,7 @@ def runtime_of(mode: str) -> str:
 
 
 def prepare(mode: str, model: nn.Module, x: Tensor, hr: tuple[int, int]) -> Run:
-    """What to time: one picture ``x`` (1, c, h, w) through ``model``, both on their device already.
+    """What to time: one image ``x`` (1, c, h, w) through ``model``, both on their device already.
 
     Raises Unavailable.
     """

@@ -1,4 +1,4 @@
-"""What a network costs on paper: parameters, MultAdds for one 1280x720 picture, receptive field.
+"""What a network costs on paper: parameters, MultAdds for one 1280x720 image, receptive field.
 
 MultAdds are multiply-accumulates of convolutions, linear layers and matrix products (PCARN, section 4); interpolation
 and element-wise arithmetic count as nothing. A tied block counts once for every time it runs, its
@@ -44,7 +44,7 @@ def parameters(model: nn.Module) -> int:
 def receptive_field(description: Description) -> int:
     """Side of the square of LR pixels that one output pixel's texture depends on.
 
-    Coarse colour comes from the whole picture where a network has a colour branch; that is not counted here.
+    Coarse colour comes from the whole image where a network has a colour branch; that is not counted here.
     """
     return 2 * description.halo + 1
 
@@ -63,7 +63,7 @@ def count(
     reference: tuple[int, int] | None = None,
     device: str = "meta",
 ) -> MultAdds:
-    """MultAdds of one forward pass from LR (h, w) to HR (H, W), with a ``reference`` picture of (h, w) if given.
+    """MultAdds of one forward pass from LR (h, w) to HR (H, W), with a ``reference`` image of (h, w) if given.
 
     Works on a copy on ``device``; only "cpu" computes anything.
     """
@@ -93,7 +93,7 @@ def mult_adds_at(model: nn.Module, description: Description, scale: int) -> Mult
 
 
 def models_table() -> list[dict[str, Any]]:
-    """Every network with its costs, its weights and the figures its authors printed, in the registry's order.
+    """Every network with its costs, its weights and the numbers its authors printed, in the registry's order.
 
     A row: {"name", "variant", "input", "params", "params_automatic": those of them that stay without a reference,
     "params_head": those of them behind the encoder, None where a network is not made of an encoder and a head,

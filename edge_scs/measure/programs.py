@@ -47,7 +47,7 @@ def artifact_manifest(artifact: Path) -> dict[str, Any]:
 
 
 def arena_bytes(path: Path) -> int | None:
-    """The memory that a program plans for its method "forward": pictures and portable kernels, not the delegate's own.
+    """The memory that a program plans for its method "forward": images and portable kernels, not the delegate's own.
 
     From its manifest if that is the program's, else from the program itself. None where neither can be read, and for a
     program without such a method.

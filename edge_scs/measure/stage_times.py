@@ -60,12 +60,12 @@ def measure_stages(
     runtimes: Sequence[str] = ("eager", "executorch"),
     lowered: LoweredStages | None = None,
 ) -> list[dict[str, Any]]:
-    """The stages of one network for one picture, ``lr`` = (h, w) pixels enlarged by ``scale``, without a reference.
+    """The stages of one network for one image, ``lr`` = (h, w) pixels enlarged by ``scale``, without a reference.
 
     A row: {"model", "runtime", "threads", "stage", "mult_adds", "bytes_moved", "ms", "share": of all stages' time,
     "gmac_s": 10^9 multiply-accumulates a second, "intensity": MultAdds a byte moved, "reason"}. Medians over ``runs``
     turns, fewer but at least two once ``max_seconds`` are over. A runtime whose stages cannot be measured has one row,
-    "whole network", with None for figures, and ``reason`` says why; otherwise that is None. ``lowered``: what
+    "whole network", with None for numbers, and ``reason`` says why; otherwise that is None. ``lowered``: what
     ``lower_stages`` made of the same network, ``lr`` and ``scale``; without it they are lowered here. Raises InputError
     for a scale that the network does not do.
     """
@@ -92,7 +92,7 @@ def measure_stages(
 
 
 def lower_stages(loaded: Loaded, lr: tuple[int, int], scale: float, folder: Path) -> LoweredStages:
-    """Lower the stages apart into a new file in ``folder``, for one picture as in ``measure_stages``.
+    """Lower the stages apart into a new file in ``folder``, for one image as in ``measure_stages``.
 
     Raises InputError for a scale that the network does not do, and where ExecuTorch is missing or cannot lower it.
     """
@@ -107,7 +107,7 @@ def lower_stages(loaded: Loaded, lr: tuple[int, int], scale: float, folder: Path
 
 
 def _example(loaded: Loaded, lr: tuple[int, int], scale: float) -> tuple[Tensor, tuple[int, int]]:
-    """A picture (1, c, h, w) and the size (H, W) that the network makes of it."""
+    """An image (1, c, h, w) and the size (H, W) that the network makes of it."""
     if not loaded.description.enlarges(scale):
         can = loaded.description.magnifications
         raise InputError(f"scale {scale:g}: {loaded.name} does {can}; choose one it does")

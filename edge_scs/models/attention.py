@@ -124,7 +124,7 @@ class ValveCrossAttention(nn.Module):
 
 
 class UnitLength(nn.Module):
-    """Vectors along the channels, centred over the picture and scaled to ``length``: products of two are cosines.
+    """Vectors along the channels, centred over the image and scaled to ``length``: products of two are cosines.
 
     Shapes: (n, channels, h, w) -> the same. A module of its own because int8 must not come near its squares.
     """

@@ -12,7 +12,7 @@ Readings that the paper leaves open (the supplement that holds the architecture 
   one feature, with s' = 2 alone. Query, key and value networks are 1x1 convolutions with PReLU, query and key of half
   the channels (after Mei et al., CVPR 2020, the paper's [49]); F is made smaller by averaging;
 * the search window: queries go in tiles of 48 x 48, the training patch, and each tile sees the 256 x 256 LR pixels
-  around it, moved inwards at borders. A picture of up to 256 x 256 is searched whole. This reaches far beyond ``halo``,
+  around it, moved inwards at borders. An image of up to 256 x 256 is searched whole. This reaches far beyond ``halo``,
   which is the local path's radius;
 * what is predicted is the residual to the bilinear enlargement, as in the authors' code; the mean colour of DIV2K is
   taken off before the encoder.

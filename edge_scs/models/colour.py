@@ -1,4 +1,4 @@
-"""Edge-SCS's colour branch: luma, and a reference if there is one -> coarse chroma, once for the whole picture.
+"""Edge-SCS's colour branch: luma, and a reference if there is one -> coarse chroma, once for the whole image.
 
 Colour is BT.601 luma and chroma (docs/design.md says why not LAB).
 """
@@ -13,8 +13,8 @@ from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.models.heads import Enlarge, enlarge_like
 
 RGB_TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
-# The colour branch always sees about this many pixels (240^2 = 320x180, the LR picture of a 720p x4 job): objects
-# then have the size it was trained on, and its cost does not grow with the picture.
+# The colour branch always sees about this many pixels (240^2 = 320x180, the LR image of a 720p x4 job): objects
+# then have the size it was trained on, and its cost does not grow with the image.
 COLOUR_SIDE = 240
 # Chroma classes: a grid of this many steps from -CHROMA_LIMIT to CHROMA_LIMIT on each axis (Cb, Cr).
 CHROMA_STEPS, CHROMA_LIMIT = 17, 0.4
@@ -42,7 +42,7 @@ def to_colour_grid(x: Tensor, side: int = COLOUR_SIDE) -> Tensor:
     """Resize (n, c, h, w) to about side^2 pixels with the aspect kept: whole-pixel averaging, then bilinear.
 
     Averaging by whole factors first stands in for an antialiased resize, which neither XNNPACK nor Core ML has.
-    A picture that has the right size already (320x180) passes untouched.
+    An image that has the right size already (320x180) passes untouched.
     """
     size, kernel = colour_grid(x.shape[-2:], side)
     return resize_to_grid(x if kernel is None else average(x, kernel), size)
@@ -51,7 +51,7 @@ def to_colour_grid(x: Tensor, side: int = COLOUR_SIDE) -> Tensor:
 def colour_grid(
     lr: tuple[int, int] | torch.Size, side: int = COLOUR_SIDE
 ) -> tuple[tuple[int, int], tuple[int, int] | None]:
-    """The colour grid's size for a picture (h, w), and the cell (rows, cols) to average before the resize, or None."""
+    """The colour grid's size for an image (h, w), and the cell (rows, cols) to average before the resize, or None."""
     h, w = lr
     factor = side / (h * w) ** 0.5
     size = (min(side**2, max(1, round(h * factor))), min(side**2, max(1, round(w * factor))))
@@ -143,7 +143,7 @@ class ColourBranch(nn.Module):
     def forward(self, gray: Tensor, reference: Tensor | None = None, on_grid: bool = False) -> Tensor:
         """gray (n, 1, h, w) in [0, 1], reference (n, 3, hr, wr) RGB in [0, 1] -> chroma (n, 2, hc, wc).
 
-        hc x wc is a quarter of the colour grid: about 60 x 60 whatever the picture. ``on_grid``: gray is on the colour
+        hc x wc is a quarter of the colour grid: about 60 x 60 whatever the image. ``on_grid``: gray is on the colour
         grid already. Raises ValueError when a reference is given to a branch that was built without one.
         """
         logits = self.logits_on_grid(gray, reference) if on_grid else self.logits(gray, reference)
@@ -172,7 +172,7 @@ class ColourBranch(nn.Module):
         reference: Tensor | None = None,
         enlarge: tuple[Enlarge, Enlarge] = (enlarge_like, enlarge_like),
     ) -> Tensor:
-        """``logits`` of a grey picture that ``to_colour_grid`` has resized already.
+        """``logits`` of a grey image that ``to_colour_grid`` has resized already.
 
         ``enlarge``: what climbs from 1/16 to 1/8 of the grid and from there to 1/4; export has a way of its own.
         """

@@ -1,8 +1,8 @@
 """Edge-SCS: SCSNet's task (grey LR in, colour HR out, any magnification, reference optional) with PCARN-M's economy.
 
-Three parts that meet in pictures, not in features, so that each can be trained, replaced and tiled on its own:
+Three parts that meet in images, not in features, so that each can be trained, replaced and tiled on its own:
 
-* ``ColourBranch``: luma (and a reference) -> coarse chroma, once for the whole picture;
+* ``ColourBranch``: luma (and a reference) -> coarse chroma, once for the whole image;
 * ``TextureBranch``: luma and the chroma enlarged to the LR grid -> features, tile by tile;
 * heads: features -> HR luma and chroma. ``PixelShuffleHead`` at x2, x3, x4; anywhere else ``ContinuousHead``.
 

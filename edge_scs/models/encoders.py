@@ -1,4 +1,4 @@
-"""Encoders: pictures in, feature pyramids out."""
+"""Encoders: images in, feature pyramids out."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +9,7 @@ from edge_scs.models.blocks import Fire, conv3x3
 class SqueezeEncoder(nn.Module):
     """SqueezeNet 1.1's features on luma: 0.72 M parameters that can start from ImageNet.
 
-    Differences from the original, so that any size from 1x1 works without padding the picture: one input channel (the
+    Differences from the original, so that any size from 1x1 works without padding the image: one input channel (the
     three RGB filters summed, see ``weights.loading.squeezenet_state``), and padding 1 in the first convolution and the
     pools, so that every level has ceil(size / 2) rows and columns.
 

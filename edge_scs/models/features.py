@@ -1,7 +1,7 @@
 """ImageNet classifiers' convolutions as feature extractors, in torchvision's layer numbers and key names.
 
 VGG-16 and VGG-19 (Simonyan, Zisserman 2014), SqueezeNet 1.1 (Iandola et al. 2016), AlexNet (Krizhevsky 2014, one
-column); and LPIPS (Zhang et al. 2018), a distance between pictures that stands on such features.
+column); and LPIPS (Zhang et al. 2018), a distance between images that stands on such features.
 """
 
 import torch
@@ -28,7 +28,7 @@ class Features(nn.Module):
     """Activations of a frozen classifier at the layers ``taps`` (torchvision's indices in ``features``).
 
     Shapes: RGB (n, 3, h, w) in [0, 1] -> one (n, c, h', w') for each tap. What lies behind the last tap is not built.
-    Raises KeyError for a name that is not in NETWORKS, and ValueError when the picture is too small for the last tap.
+    Raises KeyError for a name that is not in NETWORKS, and ValueError when the image is too small for the last tap.
     """
 
     def __init__(self, name: str, taps: tuple[int, ...]):
@@ -82,7 +82,7 @@ def _layers(name: str) -> list[nn.Module]:
 
 
 class LPIPS(nn.Module):
-    """Learned perceptual distance, 0 for equal pictures (Zhang et al. 2018, eq. 1, version 0.1 of its heads).
+    """Learned perceptual distance, 0 for equal images (Zhang et al. 2018, eq. 1, version 0.1 of its heads).
 
     Shapes: two RGB (n, 3, h, w) in [0, 1] -> (n,). The published scaling of inputs in [-1, 1] is ImageNet's mean and
     deviation, as ``Features`` has them.

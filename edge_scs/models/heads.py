@@ -1,6 +1,6 @@
 """Heads: LR features to HR pixels, at x2, x3, x4 by PixelShuffle and at any magnification by continuous pixel mapping.
 
-Geometry everywhere: pixel centres at half-integers (``align_corners=False``), because that is how LR pictures are made
+Geometry everywhere: pixel centres at half-integers (``align_corners=False``), because that is how LR images are made
 by an antialiased resize. HR pixel i of n looks at LR coordinate (i + 0.5) * lr / hr - 0.5.
 """
 
@@ -55,7 +55,7 @@ def sample_bilinear(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     """Bilinear samples of x (n, c, h, w) on the grid rows (H) x cols (W) of LR coordinates -> (n, c, H, W).
 
     Coordinates are those of ``lr_coordinates``; where they lie beyond the border they clamp to it. Equals
-    ``F.interpolate(mode="bilinear")`` on the whole picture's grid, and can also compute a part of it, which is
+    ``F.interpolate(mode="bilinear")`` on the whole image's grid, and can also compute a part of it, which is
     what tiles need.
     """
     h, w = x.shape[-2:]
@@ -95,7 +95,7 @@ class ContinuousHead(nn.Module):
     is eq. 3's relative coordinate, with x the HR pixel's centre, plus LIIF's cell: LR / HR, per axis. Two more readings
     of ours: three linear layers, not four, and pixel centres, not aligned corners (SCSNet itself keeps its own).
 
-    What the perceptron says is added to an x4 picture, ``fine``, sampled bilinearly at the same points. It comes from a
+    What the perceptron says is added to an x4 image, ``fine``, sampled bilinearly at the same points. It comes from a
     PixelShuffle head of this head's own, ``finest``, which learns what bilinear sampling will blur (docs/log/round-3.md
     has the gain of both).
 

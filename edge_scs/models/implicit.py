@@ -1,4 +1,4 @@
-"""Implicit image functions: RGB at any point of a picture, decoded from an encoder's features around it.
+"""Implicit image functions: RGB at any point of an image, decoded from an encoder's features around it.
 
 What LIIF (Chen, Liu, Wang, "Learning continuous image representation with local implicit image function", CVPR 2021)
 and CiaoSR share: coordinates, the four LR neighbours of a point, perceptrons, and decoding in bounded chunks.
@@ -22,10 +22,10 @@ _TIE = 1e-3
 
 @dataclass(frozen=True)
 class Region:
-    """The local region of q points in n pictures: for each, the four LR pixels around it, row by row.
+    """The local region of q points in n images: for each, the four LR pixels around it, row by row.
 
     Beyond the border the nearest border pixel stands in, with its own coordinate. ``index`` (n, q, 4) and ``nearest``
-    (n, q) number the pixels of all pictures; ``place`` (n, q, 4, 4) is [r, s] in LIIF's units, in which an LR pixel is
+    (n, q) number the pixels of all images; ``place`` (n, q, 4, 4) is [r, s] in LIIF's units, in which an LR pixel is
     2 wide: r = 2 (LR position - neighbour), s = 2 LR / HR, each (row, column); ``area`` (n, q, 4) are the weights of
     bilinear interpolation.
     """
@@ -52,7 +52,7 @@ def region_of(coordinates: Tensor, lr: tuple[int, int], size: tuple[int, int]) -
 
 
 def _numbers(pixels: Tensor, lr: tuple[int, int]) -> Tensor:
-    """(n, ..., 2) rows and columns -> (n, ...): the pixels of n pictures, numbered row by row."""
+    """(n, ..., 2) rows and columns -> (n, ...): the pixels of n images, numbered row by row."""
     pixels = pixels.long()
     picture = torch.arange(len(pixels), device=pixels.device).reshape(-1, *[1] * (pixels.dim() - 2))
     return (picture * lr[0] + pixels[..., 0]) * lr[1] + pixels[..., 1]
@@ -109,7 +109,7 @@ class ImplicitNetwork(nn.Module):
         raise NotImplementedError
 
     def decode(self, rows: tuple[Tensor, ...], region: Region) -> Tensor:
-        """The maps pixel by pixel, each (n h w, channels), and q points a picture -> RGB (n, q, 3)."""
+        """The maps pixel by pixel, each (n h w, channels), and q points an image -> RGB (n, q, 3)."""
         raise NotImplementedError
 
     def forward(self, rgb: Tensor, size: tuple[int, int]) -> Tensor:
@@ -124,9 +124,9 @@ class ImplicitNetwork(nn.Module):
         return out.transpose(1, 2).reshape(len(rgb), 3, *size)
 
     def points(self, rgb: Tensor, coordinates: Tensor, size: tuple[int, int]) -> Tensor:
-        """RGB at some points of the HR picture: rgb (n, 3, h, w), coordinates (n, q, 2), size (H, W) -> (n, q, 3).
+        """RGB at some points of the HR image: rgb (n, 3, h, w), coordinates (n, q, 2), size (H, W) -> (n, q, 3).
 
-        Coordinates are HR pixel centres (row, column), float32, the picture being [-1, 1] from edge to edge: pixel i of
+        Coordinates are HR pixel centres (row, column), float32, the image being [-1, 1] from edge to edge: pixel i of
         H is at (2 i + 1) / H - 1. ``size`` gives the scale s. Clamped like ``forward``.
         """
         lr = (rgb.shape[-2], rgb.shape[-1])

@@ -2,7 +2,7 @@
 
 Chen, Liu, Wang, "Learning continuous image representation with local implicit image function" (CVPR 2021, arXiv
 2012.09161), section 3: eq. 2 and 4 (local ensemble), feature unfolding, cell decoding. Its first layer acts on the LR
-grid, which is exact because it is linear. Pictures are in [-1, 1] inside.
+grid, which is exact because it is linear. Images are in [-1, 1] inside.
 """
 
 from dataclasses import dataclass, field

@@ -22,7 +22,7 @@ from edge_scs.models.blocks import ResidualBlock, conv3x3
 from edge_scs.models.heads import pixel_shuffle
 
 SCALES = (2, 3, 4)
-# Mean R, G, B of the DIV2K training pictures, in [0, 1], as the official checkpoints store it.
+# Mean R, G, B of the DIV2K training images, in [0, 1], as the official checkpoints store it.
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 # The shuffles that make up each scale: x4 is x2 twice.
 _STEPS = {2: (2,), 3: (3,), 4: (2, 2)}

@@ -7,7 +7,7 @@ continuous pixel mapping of 3.2. Without a reference nothing of the reference br
 Readings that the paper leaves open:
 
 * F_init is the first convolution's own output ("an initial convolution", section 3). The colour encoder continues with
-  that row's instance norm; the texture branch does not, because the norm would take the picture's brightness from it;
+  that row's instance norm; the texture branch does not, because the norm would take the image's brightness from it;
 * instance norms have no parameters of their own (so the counts say, see ``scsnet_attention``);
 * UP is a 3x3 convolution to four times the channels and PixelShuffle; a basic block is ``x + conv(relu(conv(x)))``;
 * CPM is the fusing 3x3 convolution 128 -> 256 and linear layers 258-256-256-256-3 with ReLU between them (with 64
@@ -22,7 +22,7 @@ derived from Table 8, which does not say how UP enlarges, and nothing was added 
 
 Cost: as in the paper, CPM's first layer acts on interpolated features, at every HR pixel. It could act on the LR grid
 (exactly, see ``heads.ContinuousHead``), 17 % cheaper at x4; it does not, so that what is counted and timed is the
-published network. Attention is quadratic in the picture and the instance norms see all of it: no tiles.
+published network. Attention is quadratic in the image and the instance norms see all of it: no tiles.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -232,7 +232,7 @@ class SCSNet(nn.Module):
     def attention(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, ...]:
         """The three cross-attentions, the finest first, for inspection (Fig. 8): arguments as in ``forward``.
 
-        Their grids lie over the padded pictures: 1/4, 1/8 and 1/16 of them.
+        Their grids lie over the padded images: 1/4, 1/8 and 1/16 of them.
         """
         pvcattn = self._pvcattn()
         return pvcattn.look(self.encoder(self.initial(_lightness(gray))), self._encode(reference))
@@ -250,7 +250,7 @@ class SCSNet(nn.Module):
 def _lightness(gray: Tensor) -> Tensor:
     """Grey sRGB values (n, 1, h, w) -> L / 100 of those neutral colours, padded.
 
-    The luma of a colour picture and its L are not the same function of it; a grey photograph has nothing but grey to
+    The luma of a colour image and its L are not the same function of it; a grey photograph has nothing but grey to
     go by, and the network's own L is free to differ.
     """
     return _pad(to_lab(gray.expand(-1, 3, -1, -1))[:, :1])

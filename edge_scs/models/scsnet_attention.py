@@ -23,7 +23,7 @@ from edge_scs.models.blocks import conv3x3
 
 SLOPE = 0.2  # of every LeakyReLU; the paper gives none, 0.2 is usual where a GAN trains
 PYRAMID = (1, 2, 4)
-# Scores held at a time (64 MiB as float32): maps are quadratic in the picture, so queries take turns by rows.
+# Scores held at a time (64 MiB as float32): maps are quadratic in the image, so queries take turns by rows.
 MAX_SCORES = 1 << 24
 
 

@@ -29,7 +29,7 @@ def from_windows(windows: Tensor, window: int, size: tuple[int, int]) -> Tensor:
 def shift_mask(size: tuple[int, int], window: int, shift: int, device: torch.device) -> Tensor:
     """Which pixels of a shifted window may see each other: (windows, window^2, window^2), 0 or -inf.
 
-    Rolling the picture by ``shift`` brings opposite borders into one window; pixels that came from different sides of a
+    Rolling the image by ``shift`` brings opposite borders into one window; pixels that came from different sides of a
     seam must not attend (Swin, Fig. 4).
     """
     rows, cols = (
@@ -129,7 +129,7 @@ class SwinIR(nn.Module):
     the reconstruction module the convolution before the upsampling (``width`` -> ``channels``, LeakyReLU) stays: heads
     expect 64 channels. So counted 11,603,044 parameters; with the x2 upsampler (149,443) the published 11.8 M.
 
-    Any size: the picture is padded at the bottom and right to whole windows, by reflection where it is large enough for
+    Any size: the image is padded at the bottom and right to whole windows, by reflection where it is large enough for
     that and by its border pixels where not, and the features are cropped.
 
     Shapes: (n, 3, h, w) -> (n, channels, h, w).

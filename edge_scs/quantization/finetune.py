@@ -2,7 +2,7 @@
 
 Every variant (scale, with or without a reference) is a graph of its own, because its fake quantisers are; the
 parameters are the same tensors in all of them. Steps take the variants in turn. A step is a function of its number and
-of what the checkpoint holds, so an interrupted run goes on exactly.
+of what the checkpoint holds, so an interrupted run resumes exactly.
 """
 
 import math
@@ -58,7 +58,7 @@ def finetune(
         raise InputError(f"{loaded.source}: holds {loaded.name}, the recipe is for {recipe.model}")
     state = load_checkpoint(out, say) if resume else None
     if not resume and holds_run(out):
-        raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
+        raise InputError(f"{out}: holds a run already; add --resume to continue it, or choose another --out")
     if state is not None and state["recipe"] != asdict(recipe):
         raise InputError(f"{out}: was started with another recipe or other --set values; use those, or another --out")
     teacher = weights_sha256(loaded.model)
@@ -103,8 +103,8 @@ def finetune(
             begun = time.perf_counter()
             losses = family.losses(step, training)
             if not bool(losses["loss"].isfinite()):
-                mend = "lower learning_rate, or name a part in keep_float, with another --out"
-                raise InputError(f"step {step}: the loss is not finite; {mend}")
+                fix = "lower learning_rate, or name a part in keep_float, with another --out"
+                raise InputError(f"step {step}: the loss is not finite; {fix}")
             losses["loss"].backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -131,7 +131,7 @@ def finetune(
                     },
                 )
             if stopping():
-                say(f"interrupted; go on with --resume --out {out}")
+                say(f"interrupted; resume with --resume --out {out}")
                 return Outcome(None, interrupted=True)
     path = out / "int8.safetensors"
     family.put(average)
@@ -251,7 +251,7 @@ class Family:
         return figures
 
     def inputs(self, name: str, hr: Tensor, rng: np.random.Generator | None) -> Inputs:
-        """uint8 RGB (n, 3, H, W) -> the small pictures of a variant, and its references."""
+        """uint8 RGB (n, 3, H, W) -> the small images of a variant, and its references."""
         scale, reference = parse_variant(name)
         lr = (self.size[0] // scale, self.size[1] // scale)
         if self.about.input == "grey":

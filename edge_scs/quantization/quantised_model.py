@@ -17,7 +17,7 @@ from edge_scs.quantization.ranges import Range, Ranges, observe_weights
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
 
-# Converted graphs that are kept: a benchmark's few picture sizes, tile after tile of a folder.
+# Converted graphs that are kept: a benchmark's few image sizes, tile after tile of a folder.
 KEPT = 4
 
 
@@ -25,7 +25,7 @@ class Quantised(nn.Module):
     """``forward`` like the float network's, in int8 arithmetic as a runtime does it (fake-quantised in torch).
 
     ``network`` holds the fine-tuned weights in float, and ``ranges`` the activation ranges of each variant that was
-    calibrated: "x4", "x3_ref". They serve every picture size. ``keep_float`` names parts of the *deployed* network
+    calibrated: "x4", "x3_ref". They serve every image size. ``keep_float`` names parts of the *deployed* network
     (``lowering.deploy``) that are not quantised.
     """
 

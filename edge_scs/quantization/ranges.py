@@ -1,4 +1,4 @@
-"""Activation ranges: measured on photographs, then frozen, and carried from one picture size to another.
+"""Activation ranges: measured on photographs, then frozen, and carried from one image size to another.
 
 torchao's fake quantisers would follow a moving average of each activation's range during training; here the ranges are
 measured once, over photographs, and left alone (docs/quantise.md). Weights keep their observers: a weight's range
@@ -15,11 +15,11 @@ from torch import Tensor, fx
 from edge_scs.errors import InputError
 from edge_scs.quantization.prepare import clamp_of_answer
 
-# Operators whose answers stay within the range of their input, and which appear or not as the picture's size demands:
+# Operators whose answers stay within the range of their input, and which appear or not as the image's size demands:
 # what they give is quantised as what they were given.
 FOLLOWERS = ("upsample_bilinear2d", "avg_pool2d")
 Range = tuple[float, float]  # the least and the greatest value that int8 reaches
-PIXELS: Range = (0.0, 1.0)  # 256 even steps from 0 to 1: the values of an 8-bit picture
+PIXELS: Range = (0.0, 1.0)  # 256 even steps from 0 to 1: the values of an 8-bit image
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 SAMPLE = 20_000  # values of an activation and batch that are enough to decide by
 
@@ -27,9 +27,9 @@ SAMPLE = 20_000  # values of an activation and batch that are enough to decide b
 class Ranges:
     """The activation quantisers of a prepared graph, in the order of the data.
 
-    ``own`` are those with a range of their own: the same ones, in the same order, for every picture size, so that a
+    ``own`` are those with a range of their own: the same ones, in the same order, for every image size, so that a
     list of ranges fits any graph of the same network. ``followers`` take theirs from another. ``pixels`` is the one
-    whose values are clamped to [0, 1] and then the answer: its range is PIXELS, so that it has an 8-bit picture's
+    whose values are clamped to [0, 1] and then the answer: its range is PIXELS, so that it has an 8-bit image's
     values and saturates where the clamp would act, which then has nothing left to do (``prepare.convert``).
     """
 
@@ -83,7 +83,7 @@ class Ranges:
 
         self._watch(prepared, pictures, extend)
         if not seen:
-            raise InputError("calibration: no photograph; name a folder of pictures with --data")
+            raise InputError("calibration: no photograph; name a folder of images with --data")
         errors = {key: torch.zeros(len(CLIPS), dtype=torch.float64) for key in seen}
 
         def observe(quantiser: Any, inputs: tuple[Tensor]) -> None:
@@ -181,7 +181,7 @@ def _source(prepared: fx.GraphModule, node: fx.Node) -> str | None:
         before = before.args[0]
     if _is_activation_quantiser(prepared, before):
         return str(before.target)
-    # What came in is quantised too, but for another user: the grey picture, say.
+    # What came in is quantised too, but for another user: the grey image, say.
     return next((str(user.target) for user in before.users if _is_activation_quantiser(prepared, user)), None)
 
 

@@ -23,7 +23,7 @@ class QATRecipe:
     learning_rate: float = 1e-5
     final_rate: float = 0.1  # share of learning_rate left at the end of the cosine
     batch: int = 4
-    hr: list[int] = field(default_factory=lambda: [264, 336])  # rows, columns of the large picture
+    hr: list[int] = field(default_factory=lambda: [264, 336])  # rows, columns of the large image
     crop: Literal["picture", "patch"] = (
         "picture"  # "picture": most of a photograph, made smaller; "patch": a window at its own resolution
     )

@@ -1,4 +1,4 @@
-"""Before and after for the page: pictures as data URIs, small enough to travel inside it."""
+"""Before and after for the page: images as data URIs, small enough to travel inside it."""
 
 import base64
 import io
@@ -42,7 +42,7 @@ class Comparison:
 
     @property
     def uris(self) -> dict[str, str]:
-        """Data URIs: the grey picture as it went in, lossless; the answer and the photograph as WebP."""
+        """Data URIs: the grey image as it went in, lossless; the answer and the photograph as WebP."""
         found = {"before": _uri(self.before, lossless=True), "after": _uri(self.after), "truth": _uri(self.truth)}
         return found if self.reference is None else found | {"reference": _uri(self.reference)}
 

@@ -1,7 +1,7 @@
 """The whole report: exports what phones run, evaluates it, restores photographs, measures, and writes the page.
 
 First comes everything that is not timed, side by side (``side_by_side``): artifacts, stages lowered apart,
-quality, pictures. When all of its processes have ended, stages and latency are timed, one thing at a time.
+quality, images. When all of its processes have ended, stages and latency are timed, one thing at a time.
 """
 
 import hashlib
@@ -196,7 +196,7 @@ def evaluations(
     named = str(data) if data else "scikit-image and scikit-learn"
     results: dict[Variant, dict[str, Any]] = {}
     tasks = []
-    # int8 first: it converts the network for every picture size, which takes far longest.
+    # int8 first: it converts the network for every image size, which takes far longest.
     for variant in sorted(variants, key=lambda variant: variant.precision != "int8"):
         if variant.network.source == "untrained":
             continue
@@ -282,7 +282,7 @@ def _count(say: Say) -> list[dict[str, Any]]:
 def restorations() -> tuple[dict[Job, Comparison], list[Task]]:
     """Before and after on bundled photographs, by the network that the page shows; the tasks add them."""
     found: dict[Job, Comparison] = {}
-    return found, [Task(f"picture {job.name}", partial(_restore, job), partial(found.__setitem__, job)) for job in JOBS]
+    return found, [Task(f"image {job.name}", partial(_restore, job), partial(found.__setitem__, job)) for job in JOBS]
 
 
 def _restore(job: Job, say: Say) -> Comparison:

@@ -54,7 +54,7 @@ def make_report(
     phone apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own
     weights and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a
     measurement. Networks of over SLOW_MULT_ADDS are timed once, on the fewest threads, after all others; but not the
-    baseline. ``comparisons`` are the pictures of the page, ``stages`` and ``machine_peak`` what ``stages`` and
+    baseline. ``comparisons`` are the images of the page, ``stages`` and ``machine_peak`` what ``stages`` and
     ``roofline`` measured, ``networks`` what ``mult_adds.models_table`` says, ``command`` is the line that made it.
     With a ``cache`` every subject is timed beside its baseline alone, and what was timed before is not timed again.
     Raises InputError for models, artifacts or device results that cannot be used; then nothing is written, and what the

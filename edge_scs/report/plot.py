@@ -27,7 +27,7 @@ STAGE_COLOURS = (
 
 @dataclass(frozen=True)
 class Point:
-    """One deployment: 10^9 MultAdds for one 720p picture, its median in milliseconds, and its PSNR in dB if known."""
+    """One deployment: 10^9 MultAdds for one 720p image, its median in milliseconds, and its PSNR in dB if known."""
 
     label: str
     kind: str
@@ -95,7 +95,7 @@ def quality_scatter(points: Sequence[Point], bicubic: float | None, threads: int
 def roofline(model: str, stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:
     """Stages of a network under what the machine could do, log-log, as one <svg>; "" when there is nothing to draw.
 
-    ``stages``: rows of ``stage_times.measure_stages``; those without figures, or without MultAdds, are left out.
+    ``stages``: rows of ``stage_times.measure_stages``; those without times, or without MultAdds, are left out.
     ``peak``: ``roofline.machine_peak``. Stages that take the most time are labelled first, the others where there is
     room.
     """

@@ -9,7 +9,7 @@ _FILE = Path(__file__).with_name("published.toml")
 
 @dataclass(frozen=True)
 class Group:
-    """One table of published figures as its ``source`` prints them; a cell is "" where the source does not say."""
+    """One table of published numbers as its ``source`` prints them; a cell is "" where the source does not say."""
 
     title: str
     source: str

@@ -40,7 +40,7 @@ class Report:
 
     @property
     def fewest(self) -> int:
-        """The thread count that figures are for where only one is shown."""
+        """The thread count that numbers are for where only one is shown."""
         return self.threads[0] if self.threads else 1
 
     def notes(self) -> list[str]:
@@ -72,7 +72,7 @@ class Report:
 
 
 def quality_words(quality: list[dict[str, Any]]) -> str:
-    """On what the quality figures were measured: "grey in, luma of the answer, x4, mean of 100 pictures of B100"."""
+    """On what the quality was measured: "grey in, luma of the answer, x4, mean of 100 images of B100"."""
     first = quality[0]
     folder = str(first["data"]).rstrip("/").rpartition("/")[2]
-    return f"grey in, luma of the answer, x{first['scale']}, mean of {first['images']} pictures of {folder}"
+    return f"grey in, luma of the answer, x{first['scale']}, mean of {first['images']} images of {folder}"

@@ -1,4 +1,4 @@
-"""Checkpoints: one file that holds all a run needs to go on exactly, written whole or not at all."""
+"""Checkpoints: one file that holds all a run needs to resume exactly, written whole or not at all."""
 
 import io
 import os

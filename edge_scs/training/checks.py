@@ -21,7 +21,7 @@ from edge_scs.training.tasks import TASKS
 from edge_scs.weights import loading
 
 COLOUR_SAMPLES = 64  # photographs that are looked at for colour
-GREY_LEVELS = 6  # a difference between channels up to which a JPEG of a grey picture may stray
+GREY_LEVELS = 6  # a difference between channels up to which a JPEG of a grey image may stray
 
 
 def check_stages(recipe: Recipe, model: nn.Module) -> None:
@@ -85,12 +85,12 @@ def _check_scales(stage: Stage, where: str, described: Description) -> None:
 
 
 def _check_losses(stage: Stage, where: str) -> None:
-    asked, adversary = stage.perceptual, stage.adversary
+    wanted, adversary = stage.perceptual, stage.adversary
     task = TASKS[stage.task]
-    for key, part in (("perceptual", asked), ("adversary", adversary)):
+    for key, part in (("perceptual", wanted), ("adversary", adversary)):
         if part.weight and not (issubclass(task, PictureTask) and task.whole):
-            raise InputError(f"{where}.{key}: task {stage.task!r} has no whole pictures to judge; set its weight to 0")
-    if asked.weight or adversary.weight:
+            raise InputError(f"{where}.{key}: task {stage.task!r} has no whole images to compare; set its weight to 0")
+    if wanted.weight or adversary.weight:
         data = stage.data
         least = min(data.scales) if data.scales else 1.0 if data.whole_scales < 1 else 2.0
         key, side = "lr_patch", round(data.lr_patch * least)
@@ -99,9 +99,9 @@ def _check_losses(stage: Stage, where: str) -> None:
         # Discriminators halve it five times, VGG four times.
         need = 32 if adversary.weight else 16
         if side < need:
-            raise InputError(f"{where}.data.{key}: gives HR pictures of {side} pixels; its losses need {need} or more")
-    if asked.weight:
-        check_features(asked.features, asked.file, f"{where}.perceptual")
+            raise InputError(f"{where}.data.{key}: gives HR images of {side} pixels; its losses need {need} or more")
+    if wanted.weight:
+        check_features(wanted.features, wanted.file, f"{where}.perceptual")
     for key, value, table in (
         ("discriminator", adversary.discriminator, list(DISCRIMINATORS)),
         ("loss", adversary.loss, list(LOSSES)),
@@ -113,10 +113,10 @@ def _check_losses(stage: Stage, where: str) -> None:
 def check_same_run(
     state: dict[str, Any], recipe: Recipe, processes: int, out: Path, say: Callable[[str], None]
 ) -> None:
-    """Refuse to go on with a run of another recipe.
+    """Refuse to resume a run of another recipe.
 
-    The same recipe may go on with more or fewer processes, which changes the batch of a step. Or ``batch`` may be
-    changed with them so that the whole batch stays: that run is then the same run. What a diverged run is told to
+    The same recipe may resume with more or fewer processes, which changes the batch of a step. Or ``batch`` may be
+    changed with them so that the whole batch stays: that run is then the same run. What a diverged run is advised to
     lower, ``learning_rate`` and ``clip``, may change in stages that are not finished. Raises InputError.
     """
     saved, before = build(Recipe, _renamed(state["recipe"]), str(out)), state.get("processes", 1)
@@ -132,9 +132,9 @@ def check_same_run(
             raise InputError(
                 f"{out}: was started with another recipe or other --set values; use those, or another --out"
             )
-        changes.append(f"{processes} processes instead of {before}, so a step sees another number of pictures")
+        changes.append(f"{processes} processes instead of {before}, so a step sees another number of images")
     for change in changes:
-        say(f"{out}: goes on with {change}")
+        say(f"{out}: resumes with {change}")
 
 
 def _renamed(table: dict[str, Any]) -> dict[str, Any]:
@@ -149,9 +149,9 @@ def _renamed(table: dict[str, Any]) -> dict[str, Any]:
 def check_same_photographs(
     state: dict[str, Any], photographs: Photographs, out: Path, say: Callable[[str], None]
 ) -> None:
-    """Say so where a run goes on with other photographs: not as it would have, as every batch is drawn from them."""
+    """Say so where a run resumes with other photographs: not as it would have, as every batch is drawn from them."""
     if state.get("photographs", photographs.digest()) != photographs.digest():
-        say(f"{out}: goes on with other photographs than before, so every further batch is another one")
+        say(f"{out}: resumes with other photographs than before, so every further batch is another one")
 
 
 def check_colours(recipe: Recipe, photographs: Photographs) -> None:

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """PCARN's three discriminators (its Fig. 1 and 3, eq. 6): of the picture, and of it average-pooled by 2 and by 4.
+    """PCARN's three discriminators (its Fig. 1 and 3, eq. 6): of the image, and of it average-pooled by 2 and by 4.
 
     Each has nine convolutions, 64 to 512 channels, three of stride 2, batch norm in all but the first and the last,
     and classifies overlapping patches. Kernels and slope as in the authors' code, as the figure is not legible.

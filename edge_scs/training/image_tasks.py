@@ -1,4 +1,4 @@
-"""Tasks that compare whole pictures, or points of them: RGB super-resolution, CiaoSR's sampled points, SCSNet's SCS.
+"""Tasks that compare whole images, or points of them: RGB super-resolution, CiaoSR's sampled points, SCSNet's SCS.
 
 The loss is pixel_weight * L1 + perceptual.weight * perceptual + adversary.weight * adversarial, the last two where the
 stage has them.
@@ -19,13 +19,13 @@ from edge_scs.training.perceptual import PerceptualLoss
 class PictureTask(nn.Module):
     """What the tasks share. A task says how output and target are made, and how its colour space becomes RGB.
 
-    In a stage with an adversary the returned losses also hold ``real`` and ``fake``: the pictures, without gradients,
+    In a stage with an adversary the returned losses also hold ``real`` and ``fake``: the images, without gradients,
     that the discriminators learn from next. ``discriminators`` are those; they are no part of this module, as
     another optimizer trains them.
     """
 
     needs: tuple[str | None, tuple[str, ...]] = (None, ())
-    whole = True  # whether there are whole pictures, for perceptual and adversarial losses
+    whole = True  # whether there are whole images, for perceptual and adversarial losses
 
     def __init__(self, model: nn.Module, stage: Stage, photographs: Photographs):
         super().__init__()
@@ -63,7 +63,7 @@ class PictureTask(nn.Module):
 
 
 class SuperResolutionTask(PictureTask):
-    """RGB in, RGB out: PCARN at x2, x3 and x4, or any network that enlarges colour pictures."""
+    """RGB in, RGB out: PCARN at x2, x3 and x4, or any network that enlarges colour images."""
 
     needs = ("rgb", ())
 
@@ -72,7 +72,7 @@ class SuperResolutionTask(PictureTask):
 
 
 class PointsTask(PictureTask):
-    """CiaoSR 5.1: L1 at ``data.points`` HR pixels of every picture, so that a step costs the same at every scale."""
+    """CiaoSR 5.1: L1 at ``data.points`` HR pixels of every image, so that a step costs the same at every scale."""
 
     needs = ("rgb", ("points",))
     whole = False
@@ -90,7 +90,7 @@ class PointsTask(PictureTask):
 class SCSTask(PictureTask):
     """SCSNet 3.3 in normalised LAB: L1 and the discriminators see LAB, the perceptual loss sees RGB.
 
-    Eq. 6 writes phi(I_lab), but the features are of a classifier of RGB pictures, so LAB is converted before them.
+    Eq. 6 writes phi(I_lab), but the features are of a classifier of RGB images, so LAB is converted before them.
     """
 
     needs = ("grey", ("lab",))

@@ -86,7 +86,7 @@ class Progress:
         self.bar.stop()
 
     def advance(self, loss: float, pictures: int, seconds: float) -> None:
-        """One step done: its loss, the pictures it saw and how long it took."""
+        """One step done: its loss, the images it saw and how long it took."""
         self.done += 1
         fresh = self.rate == 0.0
         self.loss = loss if fresh else 0.98 * self.loss + 0.02 * loss

@@ -1,7 +1,7 @@
 """The training loop: stages, one step after another, on whatever accelerate finds.
 
 Everything that influences a step is either in the checkpoint (weights, EMA, optimizers, discriminators, position) or a
-function of the step itself (batch, learning rate), so a killed run goes on as if nothing had happened.
+function of the step itself (batch, learning rate), so a killed run resumes as if nothing had happened.
 """
 
 import signal
@@ -52,7 +52,7 @@ def train(
 ) -> Outcome:
     """Run a recipe's stages and write ``out``/weights.safetensors (EMA), metrics.csv, validation sheets, checkpoints.
 
-    ``init`` starts from a weights file of the same network; a run that goes on has no use for it. Raises InputError
+    ``init`` starts from a weights file of the same network; a resumed run has no use for it. Raises InputError
     when ``out`` holds a run and ``resume`` is False, when the run there followed another recipe, when a stage names
     what does not exist, or when a loss is not finite any more.
     """
@@ -69,7 +69,7 @@ def train(
             sweep(folder)  # what a killed run left unfinished
     state = load_checkpoint(out, say) if resume else None
     if not resume and holds_run(out):
-        raise InputError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
+        raise InputError(f"{out}: holds a run already; add --resume to continue it, or choose another --out")
     if state is not None:
         check_same_run(state, recipe, processes, out, say)
         check_same_photographs(state, photographs, out, say)
@@ -89,14 +89,14 @@ def train(
     # Also without a checkpoint: a run killed before its first one has left rows too.
     log.truncate(position["stage"], position["step"])
 
-    with stop_on_signals() as asked:
+    with stop_on_signals() as stop_requested:
         for number in range(position["stage"], len(recipe.stages)):
             name = recipe.stages[number]
             start = position["step"] if state is not None and number == position["stage"] else 0
             run = StageRun(accelerator, recipe, name, number, model, training)
             if state is not None and start:
                 run.restore(state)
-            for step in run.steps(start, say, log, asked):
+            for step in run.steps(start, say, log, stop_requested):
                 whole = step == run.stage.steps
                 if first and (whole or step % recipe.validate_every == 0):
                     with run.averaged():
@@ -121,7 +121,7 @@ def train(
                         | run.state(),
                     )
             if run.stopped:
-                say(f"interrupted in stage {name}; go on with --resume --out {out}")
+                say(f"interrupted in stage {name}; resume with --resume --out {out}")
                 return Outcome(None, interrupted=True, first=first)
             run.finish()
     path = out / "weights.safetensors"
@@ -132,17 +132,17 @@ def train(
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """SIGINT and SIGTERM ask for a checkpoint at the end of the step; a second one stops at once."""
-    asked: list[int] = []
+    """SIGINT and SIGTERM request a checkpoint at the end of the step; a second one stops at once."""
+    given: list[int] = []
 
     def ask(number: int, frame: Any) -> None:
-        if asked:
+        if given:
             raise KeyboardInterrupt
-        asked.append(number)
+        given.append(number)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(given)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

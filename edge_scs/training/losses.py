@@ -8,14 +8,14 @@ from torch.nn import functional as F
 
 from edge_scs.models.colour import CHROMA_LIMIT, CHROMA_STEPS
 
-FAINTEST = 1e-5  # a squared error, that of 50 dB: below it a picture hardly counts
+FAINTEST = 1e-5  # a squared error, that of 50 dB: below it an image hardly counts
 
 
 def log_l2(x: Tensor, target: Tensor) -> Tensor:
-    """Mean over pictures (n, c, h, w) of ln(mean squared error + 1e-5): up to a factor, minus the mean PSNR.
+    """Mean over images (n, c, h, w) of ln(mean squared error + 1e-5): up to a factor, minus the mean PSNR.
 
-    The gradient is that of the squared error, every picture's divided by its own: as benchmarks average decibels over
-    pictures, what is easy counts as much as what is hard (the loss of NAFNet, Chen et al. 2022, in its natural unit).
+    The gradient is that of the squared error, every image's divided by its own: as benchmarks average decibels over
+    images, what is easy counts as much as what is hard (the loss of NAFNet, Chen et al. 2022, in its natural unit).
     """
     errors = F.mse_loss(x, target, reduction="none").flatten(1).mean(1)
     return (errors + FAINTEST).log().mean()
@@ -63,7 +63,7 @@ def chroma_cross_entropy(logits: Tensor, chroma: Tensor, weights: Tensor) -> Ten
 
 
 def chroma_prior(pictures: list[Tensor]) -> Tensor:
-    """How often each chroma class occurs in RGB pictures (3, h, w), floats in [0, 1] -> (classes,), sums to 1."""
+    """How often each chroma class occurs in RGB images (3, h, w), floats in [0, 1] -> (classes,), sums to 1."""
     from edge_scs.color import rgb_to_ycc
 
     counts = torch.zeros(CHROMA_STEPS**2, dtype=torch.float64)

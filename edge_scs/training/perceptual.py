@@ -1,4 +1,4 @@
-"""Perceptual losses: distances between the ImageNet features of two pictures, as the papers have them.
+"""Perceptual losses: distances between the ImageNet features of two images, as the papers have them.
 
 =============== ================================================ ==================================================
 features        what is compared                                 source
@@ -12,7 +12,7 @@ squeezenet1_1   L1 at the ends of its five levels (conv1, fire3, ours: a fallbac
 =============== ================================================ ==================================================
 
 Every norm is a mean over pixels and channels. Inputs are RGB, normalised as ImageNet's. (PCARN's authors feed VGG-19
-unnormalised pictures and take conv5_4 before its ReLU; the paper's text says otherwise on the second.)
+unnormalised images and take conv5_4 before its ReLU; the paper's text says otherwise on the second.)
 """
 
 import torch
@@ -51,7 +51,7 @@ class PerceptualLoss(nn.Module):
         self.network = load_features(features, taps, find_features(file or features))
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        # Features of many layers in bf16 differ by more than two similar pictures do.
+        # Features of many layers in bf16 differ by more than two similar images do.
         with torch.autocast(output.device.type, enabled=False):
             ours = self.network(output.float())
             with torch.no_grad():

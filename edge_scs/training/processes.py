@@ -8,7 +8,7 @@ from edge_scs import launch
 def without_accelerator() -> bool:
     """Whether several processes were started on a machine that has no GPU.
 
-    Accelerate has to be told: left to itself, it takes each of them for a run of its own there.
+    Accelerate needs to know: left to itself, it takes each of them for a run of its own there.
     """
     return launch.processes() > 1 and not torch.accelerator.is_available()
 

@@ -42,7 +42,7 @@ def kept(stage: Stage, step: int) -> float:
 class StageRun:
     """A stage from its first step, or from where a checkpoint left it (``restore``; then not ``fresh``), to its last.
 
-    Each step the network is trained first, against the discriminators as they are; then they are, on the same pictures.
+    Each step the network is trained first, against the discriminators as they are; then they are, on the same images.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class StageRun:
                     return
 
     def step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
-        """One step of both sides: the losses' means over its batches, and how many pictures it saw."""
+        """One step of both sides: the losses' means over its batches, and how many images it saw."""
         set_rate(self.optimizer, learning_rate(self.stage, step))
         pictures, means, pairs = 0, dict[str, float](), []
         if self.adversary is not None:
@@ -217,7 +217,7 @@ class _Adversary:
         self.task, self.optimizer = accelerator.prepare(task, from_groups([group], stage))
 
     def step(self, pairs: list[tuple[Tensor, Tensor]], rate: float) -> float:
-        """One step on (real, fake) pictures; returns the mean loss before it."""
+        """One step on (real, fake) images; returns the mean loss before it."""
         set_rate(self.optimizer, rate)
         self.discriminator.requires_grad_(True)
         mean = 0.0

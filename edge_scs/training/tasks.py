@@ -103,7 +103,7 @@ def disagreement(first: Tensor, second: Tensor, shifts: Tensor) -> Tensor:
 
 @torch.no_grad()
 def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
-    """Scale every layer to activations of deviation 1 on these pictures (1, 1, h, w); what it computes stays.
+    """Scale every layer to activations of deviation 1 on these images (1, 1, h, w); what it computes stays.
 
     ImageNet's SqueezeNet has activations of deviation 45 at 1/4 and 10 at 1/16: fresh layers on top would listen to
     texture five times more than to meaning. ReLU, max-pooling and convolution commute with positive factors, so each

@@ -1,4 +1,4 @@
-"""How a run is steered: figures on held-out photographs. Not the benchmark protocol (``evaluate`` has that)."""
+"""How a run is steered: metrics on held-out photographs. Not the benchmark protocol (``evaluate`` has that)."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ MAX_BYTES = 2 << 30
 MAX_WIDTH = 1024
 # Far above every network here; what a hostile spec may have allocated before it is refused.
 MAX_PARAMETERS, MAX_LAYERS = 50_000_000, 20_000
-# What a network raises when it is asked to be what it cannot.
+# What a network raises when it cannot be built as configured.
 _MISFITS = (TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError, AssertionError)
 
 
@@ -158,8 +158,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safetensors.safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, RuntimeError) as error:
-        mend = "convert it with import-weights" if path.suffix in (".pth", ".pt") else "fetch or train it again"
-        raise InputError(f"{path}: not a readable safetensors file ({error}); {mend}") from error
+        fix = "convert it with import-weights" if path.suffix in (".pth", ".pt") else "fetch or train it again"
+        raise InputError(f"{path}: not a readable safetensors file ({error}); {fix}") from error
 
 
 def not_weights(head: bytes) -> str:

@@ -87,7 +87,7 @@ def test_models_travel_as_a_folder_that_xcode_does_not_compile(objects: dict[str
     (build,) = (key for key, item in objects.items() if item.get("fileRef") == models)
     (resources,) = (item for item in objects.values() if item["isa"] == "PBXResourcesBuildPhase")
     assert build in resources["files"]
-    # Golden pictures are compared byte by byte: Xcode's own PNG format is another one.
+    # Golden images are compared byte by byte: Xcode's own PNG format is another one.
     assert settings(objects, "COMPRESS_PNG_FILES") == {"NO"}
 
 

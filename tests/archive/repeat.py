@@ -44,7 +44,7 @@ class Repeat(Engine):
 
 
 class Deadly(Repeat):
-    """Kills its process over a picture 13 pixels wide, the way a broken decoder would."""
+    """Kills its process over an image 13 pixels wide, the way a broken decoder would."""
 
     def _strips(self, request: Request, progress: Progress | None) -> Iterator[np.ndarray]:
         if request.image.shape[1] == 13:

@@ -82,7 +82,7 @@ def test_an_interrupted_run_goes_on_where_it_ended(scans: Path, tmp_path: Path) 
 def test_resume_goes_by_content_and_settings(scans: Path, tmp_path: Path) -> None:
     run(scans, tmp_path / "out")
     names = sorted(path.name for path in scans.iterdir())
-    os.utime(scans / names[0])  # another time is no other picture
+    os.utime(scans / names[0])  # another time is no other image
     Image.fromarray(255 - read_rgb(scans / names[1])).save(scans / names[1])
     (tmp_path / "out" / names[2]).unlink()
     (tmp_path / "out" / names[3]).write_bytes(b"cut")
@@ -117,7 +117,7 @@ Journal(Path({str(tmp_path)!r}) / "out", {{}})
 
 
 def test_a_dry_run_plans_and_touches_nothing(scans: Path, tmp_path: Path) -> None:
-    (scans / "bad.png").write_text("no picture")
+    (scans / "bad.png").write_text("no image")
     enhancer = Repeat()
     summary = run(scans, tmp_path / "out", enhancer, dry_run=True, scale=3.0)
     assert [size for _, _, size in summary.planned] == [(72, 72)] * 4
@@ -182,7 +182,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(InputError, match=r"No space left.*2 done so far, go on with --resume"):
+    with pytest.raises(InputError, match=r"No space left.*2 done so far, resume with --resume"):
         run(scans, tmp_path / "out")
     assert not unfinished(tmp_path)
     monkeypatch.undo()
@@ -247,7 +247,7 @@ enhance_files([Path({str(scans)!r})], Path({str(tmp_path / "out")!r}), Slow())
 
 
 def test_ranks_of_a_launcher_share_a_folder(scans: Path, tmp_path: Path) -> None:
-    (scans / "bad.png").write_text("no picture")
+    (scans / "bad.png").write_text("no image")
     code = f"""
 from pathlib import Path
 from archive.repeat import Repeat

@@ -1,4 +1,4 @@
-"""Files and folders: names, places, sources that stay, broken pictures that are counted."""
+"""Files and folders: names, places, sources that stay, broken images that are counted."""
 
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Path:
     photo = skimage.data.astronaut()[:40, :60]
     for name in ("a.png", "b.jpg", "deep/c.webp"):
         write_image(tmp_path / "in" / name, photo)
-    (tmp_path / "in" / "note.txt").write_text("not a picture")
+    (tmp_path / "in" / "note.txt").write_text("not an image")
     return tmp_path / "in"
 
 
@@ -191,7 +191,7 @@ def test_results_inside_the_source_folder_are_not_enhanced_again(source: Path) -
     assert tree(source / "out") == ["a.png", "b.jpg", "deep/c.webp"]
     for name in ("a.png", "b.jpg", "deep/c.webp"):
         (source / name).unlink()
-    with pytest.raises(InputError, match="no pictures besides those already in"):
+    with pytest.raises(InputError, match="no images besides those already in"):
         run([source], source / "out")
 
 
@@ -204,8 +204,8 @@ def test_outputs_that_cannot_be_are_refused_before_any_work(
     for inputs, out, words in [
         ([source], tmp_path / "file", "is a file, not a folder"),
         ([source], tmp_path / "file" / "deeper", "is a file, not a folder"),
-        ([source], tmp_path / "out.png", "several pictures need a folder"),
-        ([source / "a.png"], tmp_path / "out.bmp", "unknown picture format '.bmp'"),
+        ([source], tmp_path / "out.png", "several images need a folder"),
+        ([source / "a.png"], tmp_path / "out.bmp", "unknown image format '.bmp'"),
         ([source], tmp_path / "closed", "permission denied"),
         ([source], tmp_path / "closed" / "new", "permission denied"),
         ([source / "a.png"], tmp_path / "closed" / "a.png", "permission denied"),
@@ -219,7 +219,7 @@ def test_outputs_that_cannot_be_are_refused_before_any_work(
 
 def test_inputs_that_are_not_there_are_refused(source: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    for inputs, words in [([tmp_path / "gone"], "no such"), ([tmp_path / "none"], "no pictures in this folder")]:
+    for inputs, words in [([tmp_path / "gone"], "no such"), ([tmp_path / "none"], "no images in this folder")]:
         with pytest.raises(InputError, match=words):
             run(inputs, tmp_path / "out")
     with pytest.raises(InputError, match=r"gone\.png: no such file"):

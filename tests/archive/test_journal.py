@@ -1,4 +1,4 @@
-"""The journal: what settles a picture, what does not, and lines that other hands have been at."""
+"""The journal: what settles an image, what does not, and lines that other hands have been at."""
 
 import json
 from pathlib import Path

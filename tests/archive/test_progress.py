@@ -30,7 +30,7 @@ def test_an_estimate_comes_before_a_long_run(
     assert said == [], "short runs need none"
     monkeypatch.setattr("edge_scs.archive.folder.WORTH_ESTIMATING", 1000)
     enhance_files([tmp_path / "in"], tmp_path / "out", Repeat(), say=said.append)
-    assert said == ["3 pictures, 0.0 megapixels: about 1 s, going by one tile"]
+    assert said == ["3 images, 0.0 megapixels: about 1 s, going by one tile"]
 
 
 def test_a_log_gets_a_line_now_and_then_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The caller of a continuous program: its arithmetic, on pictures whose sides differ."""
+"""The caller of a continuous program: its arithmetic, on images whose sides differ."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from edge_scs.models.heads import FINEST, lr_coordinates, sample_bilinear
 
 
 class Plain:
-    """A program whose network adds nothing: the answer is the bilinear picture, or pixels repeated at x2, x3, x4."""
+    """A program whose network adds nothing: the answer is the bilinear image, or pixels repeated at x2, x3, x4."""
 
     path = Path("plain.pte")
     methods = frozenset({"colour", "encode", "finest", "decode", "x2", "x3", "x4"})
@@ -96,7 +96,7 @@ def test_pictures_beyond_the_grid_are_refused() -> None:
     program = ContinuousProgram(Plain(), 2)  # type: ignore[arg-type]
     assert program.chroma(ramp(60, 90)).shape == (1, 2, 3, 5)
     assert not program.takes_reference
-    with pytest.raises(InputError, match="picture 3000x4: too long and thin"):
+    with pytest.raises(InputError, match="image 3000x4: too long and thin"):
         program.chroma(ramp(4, 3000))
 
 

@@ -1,4 +1,4 @@
-"""LR pictures are Pillow's: grey bit for bit, bicubic to one grey level."""
+"""LR images are Pillow's: grey bit for bit, bicubic to one grey level."""
 
 import numpy as np
 import pytest
@@ -41,6 +41,6 @@ def test_real_degradation_spoils_pictures_in_many_ways_and_still_shows_them(phot
     clean = degrade(hr[:1], (48, 48), "clean", [])
     worn = degrade(hr, (48, 48), "bsrgan", [np.random.default_rng(seed) for seed in range(24)])
     errors = (worn.float() - clean.float()).abs().mean((1, 2, 3))
-    assert 1 < errors.min() < 5, "some pictures are nearly clean"
+    assert 1 < errors.min() < 5, "some images are nearly clean"
     assert 8 < errors.max() < 40, "some are bad, none is lost"
     assert (worn.float().mean((2, 3)) - clean.float().mean((2, 3))).abs().mean() < 5, "the colours stay"

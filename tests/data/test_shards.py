@@ -1,4 +1,4 @@
-"""Tar shards: the same pictures as in a folder, at random; what is broken is named and left out."""
+"""Tar shards: the same images as in a folder, at random; what is broken is named and left out."""
 
 import io
 import tarfile
@@ -31,7 +31,7 @@ def write_shard(path, members):
 def shards(tmp_path):
     folder = tmp_path / "shards"
     folder.mkdir()
-    write_shard(folder / "a.tar", {"000.png": png(0), "000.json": b"{}", "001.png": b"no picture", "002.png": png(2)})
+    write_shard(folder / "a.tar", {"000.png": png(0), "000.json": b"{}", "001.png": b"no image", "002.png": png(2)})
     write_shard(folder / "b.tar", {"003.png": png(3), "004.png": png(4, side=20), ".hidden.png": png(5)})
     return folder
 

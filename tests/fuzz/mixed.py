@@ -1,4 +1,4 @@
-"""A folder of pictures of every kind an archive holds, and of files that only look like pictures."""
+"""A folder of images of every kind an archive holds, and of files that only look like images."""
 
 import os
 import struct
@@ -51,7 +51,7 @@ def photo(side: int, seed: int) -> NDArray[np.uint8]:
 
 
 def write_good(folder: Path, kind: str, number: int, side: int = 24) -> Path:
-    """One picture that can be enhanced."""
+    """One image that can be enhanced."""
     import tifffile
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def write_broken(folder: Path, kind: str, number: int, side: int = 24) -> Path:
 
 
 def write_mixed(folder: Path, good: int, broken: int, side: int = 24) -> None:
-    """``good`` pictures and ``broken`` files in a tree of folders, with a link that leads back to its top."""
+    """``good`` images and ``broken`` files in a tree of folders, with a link that leads back to its top."""
     for number in range(good):
         write_good(folder / ("", "a", "a/deep")[number % 3], GOOD[number % len(GOOD)], number, side)
     for number in range(broken):

@@ -1,4 +1,4 @@
-"""Mutated pictures through the whole of ``enhance``: done or refused, never a crash, a hang or a file left behind.
+"""Mutated images through the whole of ``enhance``: done or refused, never a crash, a hang or a file left behind.
 
 ``pytest -m fuzz tests/fuzz`` does 20,000 (FUZZ_COUNT and FUZZ_SEED change number and start); by default some hundred.
 Files are what is on trial, so of twenty folderfuls one goes through the network, the others through a stand-in for it.
@@ -28,7 +28,7 @@ MAX_PIXELS = 250_000  # files are on trial, not the network's patience
 
 
 class Timed:
-    """Notes the processor time of each picture, which other work on the machine does not lengthen, and ends a hang."""
+    """Notes the processor time of each image, which other work on the machine does not lengthen, and ends a hang."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path):
         self.slowest = 0.0
@@ -55,7 +55,7 @@ class Hang(BaseException):
 
 
 def _hang(*_: object) -> None:
-    raise Hang(f"a picture took more than {SECONDS:g} s")
+    raise Hang(f"an image took more than {SECONDS:g} s")
 
 
 @pytest.mark.parametrize("count", [160, pytest.param(COUNT, marks=pytest.mark.fuzz)])
@@ -88,6 +88,6 @@ def test_mutated_pictures_are_done_or_refused(
         shutil.rmtree(out)
     capfd.readouterr()
     with capfd.disabled():
-        print(f"\n{count} mutated pictures: {done} done, {failed} refused, slowest {timed.slowest:.1f} s")
+        print(f"\n{count} mutated images: {done} done, {failed} refused, slowest {timed.slowest:.1f} s")
     assert done
     assert failed

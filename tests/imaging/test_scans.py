@@ -1,4 +1,4 @@
-"""Pictures as they are: every depth, turn, colour space and channel that a file may have."""
+"""Images as they are: every depth, turn, colour space and channel that a file may have."""
 
 import struct
 from pathlib import Path

@@ -145,4 +145,4 @@ def test_memory_is_that_of_a_strip(tmp_path: Path, suffix: str) -> None:
     write_picture(tmp_path / f"a{suffix}", (strip for _ in range(400)), (25_600, 1000), 3, bare())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 40 * strip.nbytes, "of a picture of 400 strips"
+    assert peak < 40 * strip.nbytes, "of an image of 400 strips"

@@ -1,4 +1,4 @@
-"""Artifacts of one size on pictures of any size: placement, blending, refusals, and one real program."""
+"""Artifacts of one size on images of any size: placement, blending, refusals, and one real program."""
 
 import json
 from pathlib import Path
@@ -159,7 +159,7 @@ def test_a_scale_that_never_meets_the_grid_takes_small_pictures_only(
     monkeypatch.setattr(Program, "hr", (97, 129))
     predictor = FixedPredictor(artifact)
     assert predictor.enhance(photo[:96, :128], (97, 129)).shape == (97, 129, 3)
-    with pytest.raises(InputError, match=r"a\.pte: only takes pictures up to 128x96"):
+    with pytest.raises(InputError, match=r"a\.pte: only takes images up to 128x96"):
         predictor.enhance(photo[:200, :128], (round(200 * 97 / 96), 129))
 
 
@@ -186,7 +186,7 @@ def test_kept_colour_is_the_pictures_own(artifact: Path, photo: np.ndarray) -> N
 def test_kept_colour_of_an_artifact_that_stretches(
     artifact: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice as high and three times as wide: each axis by its own ratio, in the picture and across its tiles."""
+    """Twice as high and three times as wide: each axis by its own ratio, in the image and across its tiles."""
     monkeypatch.setattr(Program, "hr", (192, 384))
     predictor = FixedPredictor(artifact)
     for picture in (photo[50:146, 100:228], photo[50:200, 100:300]):
@@ -240,7 +240,7 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path, artifact: Path, monkeypa
             make_predictor("edge_scs_m", runtime="executorch", artifact=path)
         assert "\n" not in str(caught.value)
     monkeypatch.setattr(Program, "channels", 2)
-    with pytest.raises(InputError, match="does not turn one picture into an RGB picture"):
+    with pytest.raises(InputError, match="does not turn one image into an RGB image"):
         FixedPredictor(artifact)
 
 

@@ -60,7 +60,7 @@ def test_rgb_network_refuses_scales_it_lacks(rgb_network: Loaded, photo: np.ndar
 
 @pytest.mark.parametrize("times", [1.5, 2])
 def test_continuous_rgb_networks_run_whole(photo: np.ndarray, times: float) -> None:
-    """CiaoSR's non-local attention gathers from everywhere, so tiles would change the picture, at whole scales too."""
+    """CiaoSR's non-local attention gathers from everywhere, so tiles would change the image, at whole scales too."""
     options: dict[str, object] = {"encoder_options": {"channels": 4, "blocks": 1}, "hidden": 8}
     model = noisy(registry.create("ciaosr_edsr", options))
     loaded = Loaded("ciaosr_edsr", model, registry.describe("ciaosr_edsr", model), "noise")
@@ -90,7 +90,7 @@ def test_grey_network_by_contract_runs_whole(photo: np.ndarray) -> None:
 
 
 def test_scsnet_runs_whole_led_and_reports_once(photo: np.ndarray) -> None:
-    """Its instance norms and attention see the whole picture, so tiles must not cut it."""
+    """Its instance norms and attention see the whole image, so tiles must not cut it."""
     model = noisy(registry.create("scsnet", {"channels": 4, "blocks": 1}))
     loaded = Loaded("scsnet", model, registry.describe("scsnet", model), "noise")
     predictor, size = Predictor(loaded, 16), (round(photo.shape[0] * 1.3), round(photo.shape[1] * 1.3))

@@ -1,4 +1,4 @@
-"""The exported .pte on an emulated arm64: XNNPACK's arm64 kernels give the network's picture. Times mean nothing."""
+"""The exported .pte on an emulated arm64: XNNPACK's arm64 kernels give the network's image. Times mean nothing."""
 
 import os
 import shutil

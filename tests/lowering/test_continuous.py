@@ -115,7 +115,7 @@ def test_a_reference_leads_the_colours(program: ContinuousProgram, small: Loaded
 
 
 def test_too_long_and_thin(program: ContinuousProgram) -> None:
-    with pytest.raises(InputError, match="picture 200x10: too long and thin"):
+    with pytest.raises(InputError, match="image 200x10: too long and thin"):
         program.chroma(torch.rand(1, 1, 10, 200))
 
 

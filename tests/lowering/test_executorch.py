@@ -104,7 +104,7 @@ def test_one_path_may_be_written_and_run_again(tmp_path: Path) -> None:
 
 
 def test_strides_do_not_matter(tmp_path: Path) -> None:
-    """A picture turned from (h, w, 1) is contiguous by PyTorch's rule and channels-last by ExecuTorch's."""
+    """An image turned from (h, w, 1) is contiguous by PyTorch's rule and channels-last by ExecuTorch's."""
     turned = torch.rand(6, 9, 1).permute(2, 0, 1)[None]
     assert turned.is_contiguous()
     model, path = Orientation().eval(), tmp_path / "a.pte"

@@ -271,7 +271,7 @@ def test_an_artifact(tmp_path: Path):
     (row,) = bench([str(path)], threads=(1,), runs=3)["results"]
     assert (row["runtime"], row["lr"], row["hr"]) == ("executorch", [6, 8], [12, 16])
     assert row["median_ms"] > 0
-    # Without a manifest the plan is read from the program: at least the pictures in and out.
+    # Without a manifest the plan is read from the program: at least the images in and out.
     assert arena_bytes(path) >= 4 * (48 + 3 * 192)
 
 

@@ -39,7 +39,7 @@ def unit(vectors: list[Tensor]) -> list[Tensor]:
 
 
 def slow_valve_cross_attention(layer: ValveCrossAttention, source: Tensor, reference: Tensor, chroma: Tensor) -> Tensor:
-    """SCSNet 3.1 pixel by pixel, for one picture: source (c, h, w), reference (c, hr, wr), chroma (2, hr, wr)."""
+    """SCSNet 3.1 pixel by pixel, for one image: source (c, h, w), reference (c, hr, wr), chroma (2, hr, wr)."""
     _, h, w = source.shape
     keys = unit([linear(layer.match, pixel) for pixel in pixels(reference)])
     queries = unit([linear(layer.match, pixel) for pixel in pixels(source)])

@@ -29,7 +29,7 @@ def centres(size: tuple[int, int]) -> Tensor:
 
 
 def literal_nonlocal(attention: NonLocalAttention, features: Tensor, window: range | None = None) -> Tensor:
-    """Eq. 7 and 8 for one picture: features (c, h, w) -> (c, h, w). ``window``: the key rows and columns to search."""
+    """Eq. 7 and 8 for one image: features (c, h, w) -> (c, h, w). ``window``: the key rows and columns to search."""
     s = attention.scale
     _, h, w = features.shape
     keys_h, keys_w = math.ceil(h / s), math.ceil(w / s)
@@ -56,7 +56,7 @@ def literal_nonlocal(attention: NonLocalAttention, features: Tensor, window: ran
 
 
 def literal_point(model: CiaoSR, rgb: Tensor, at: tuple[float, float], size: tuple[int, int]) -> Tensor:
-    """Eq. 4 to 6 for one point of one picture: rgb (3, h, w), at (row, column) in [-1, 1] -> RGB (3)."""
+    """Eq. 4 to 6 for one point of one image: rgb (3, h, w), at (row, column) in [-1, 1] -> RGB (3)."""
     h, w = rgb.shape[-2:]
     head = model.attention
     features = model.encoder(rgb[None] - model.mean)[0]
@@ -75,7 +75,7 @@ def literal_point(model: CiaoSR, rgb: Tensor, at: tuple[float, float], size: tup
         for right in (0, 1):
             top, left = math.floor(row), math.floor(col)
             i, j = inside(top + down, left + right)
-            # x_q - x_k with the LR picture as wide as 2 h x 2 w: LIIF's units.
+            # x_q - x_k with the LR image as wide as 2 h x 2 w: LIIF's units.
             r = torch.tensor(
                 [h * (at[0] - ((2 * i + 1) / h - 1)), w * (at[1] - ((2 * j + 1) / w - 1))], dtype=rgb.dtype
             )
@@ -99,7 +99,7 @@ def test_nonlocal_attention_literally(lively, scale, size):
 
 
 def test_nonlocal_attention_in_tiles(lively, monkeypatch):
-    """A picture within the window is searched whole, however its queries are tiled; a larger one window by window."""
+    """An image within the window is searched whole, however its queries are tiled; a larger one window by window."""
     attention = lively(NonLocalAttention(4, 2, window=16), noise=1.0).double()
     features = torch.randn(1, 4, 16, 16, dtype=torch.double)
     whole = attention(features)

@@ -221,7 +221,7 @@ def chebyshev(h: int, w: int, at: tuple[int, int]) -> Tensor:
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize(("scale", "beyond_features"), [(2, 0), (4, 0), (5, 1)])
 def test_halo_is_exactly_the_receptive_field(config: str, scale: int, beyond_features: int) -> None:
-    """All weights positive, no bias, a black picture: nothing cancels, so every path shows, however thin."""
+    """All weights positive, no bias, a black image: nothing cancels, so every path shows, however thin."""
     model = EdgeSCS(CONFIGS[config]).double().eval().requires_grad_(False)
     for name, parameter in (*model.texture.named_parameters(), *model.heads.named_parameters()):
         parameter.fill_(0 if name.endswith("bias") else 1 / parameter[0].numel())

@@ -1,4 +1,4 @@
-"""The SqueezeNet encoder: pyramid shapes, and the published filters on grey pictures."""
+"""The SqueezeNet encoder: pyramid shapes, and the published filters on grey images."""
 
 from pathlib import Path
 

@@ -92,13 +92,13 @@ def test_relative_positions_at_corners_and_centres() -> None:
     z = relative_positions(4, 9)  # units of two steps: x = i / 8, unit = 1 / 4
     assert z.tolist() == [-1, 0, -1, 0, -1, 0, -1, 0, 1]
     assert relative_positions(3, 4).tolist() == [-1, -1, -1, 1]
-    assert relative_positions(5, 7)[3] == 0  # the middle of the picture
+    assert relative_positions(5, 7)[3] == 0  # the middle of the image
     assert relative_positions(1, 3).tolist() == [-1, 0, 1]
     assert relative_positions(6, 1).tolist() == [-1]
 
 
 def slow_cpm(layer: PixelMapping, x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Section 3.2 point by point, for one picture: corners aligned, four neighbours, Z_rel, four linear layers."""
+    """Section 3.2 point by point, for one image: corners aligned, four neighbours, Z_rel, four linear layers."""
     features = layer.conv(x[None])[0]
     _, h, w = features.shape
     out = torch.empty(3, *size, dtype=x.dtype)
@@ -175,7 +175,7 @@ def test_any_size_at_any_magnification(small: SCSNet, lr: tuple[int, int], times
 
 
 def test_padding_repeats_the_border(small: SCSNet) -> None:
-    """18x21 is seen as 20x24 with its last row and column repeated; only then the picture's own part is enlarged."""
+    """18x21 is seen as 20x24 with its last row and column repeated; only then the image's own part is enlarged."""
     gray = torch.rand(1, 1, 18, 21)
     padded = torch.cat([gray, gray[..., -1:].expand(1, 1, 18, 3)], dim=-1)
     padded = torch.cat([padded, padded[..., -1:, :].expand(1, 1, 2, 24)], dim=-2)
@@ -282,7 +282,7 @@ def test_grey_goes_in_as_lightness(small: SCSNet) -> None:
 
 
 def test_brightness_reaches_the_output(small: SCSNet) -> None:
-    """The texture branch is not normed: a darker picture is not the same picture to it."""
+    """The texture branch is not normed: a darker image is not the same image to it."""
     gray = torch.rand(1, 1, 16, 16) * 0.3
     seen = []
     hook = small.texture.register_forward_hook(lambda _, __, out: seen.append(out))

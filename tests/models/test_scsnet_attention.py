@@ -31,7 +31,7 @@ def slow_warp(layer: VCAttn | SAttn, source: Tensor, reference: Tensor) -> list[
 
 
 def slow_vcattn(layer: VCAttn, source: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Figure 4 for one picture, pixel by pixel: F_t, and the valves (2, h, w)."""
+    """Figure 4 for one image, pixel by pixel: F_t, and the valves (2, h, w)."""
     _, h, w = source.shape
     warped = slow_warp(layer, source, reference)
     squeeze, _, conv, _ = layer.valves

@@ -1,4 +1,4 @@
-"""Encoders against their papers: sizes, topology in literal form, any picture size, receptive field."""
+"""Encoders against their papers: sizes, topology in literal form, any image size, receptive field."""
 
 import pytest
 import torch
@@ -122,7 +122,7 @@ def reach(encoder: nn.Module, side: int) -> int:
 
 
 def literal_window_attention(attention: WindowAttention, x: Tensor, window: int, shift: int) -> Tensor:
-    """One picture (h, w, c), pixel by pixel: who is in my window after the shift, and on my side of every seam?
+    """One image (h, w, c), pixel by pixel: who is in my window after the shift, and on my side of every seam?
 
     Windows of the shifted partition begin at ``shift`` (mod the window); at the borders that leaves narrower ones,
     which is what rolling and masking emulate.

@@ -34,7 +34,7 @@ def test_it_answers_like_the_float_network_in_int8(quantised: Loaded, small: Loa
     assert not torch.equal(answer, float_answer)
     assert answer.min() >= 0
     assert answer.max() <= 1
-    levels = answer * 255  # as an 8-bit picture has them: nothing is rounded twice
+    levels = answer * 255  # as an 8-bit image has them: nothing is rounded twice
     torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Activation ranges: measured as the least and the greatest, frozen, and the same list for every picture size."""
+"""Activation ranges: measured as the least and the greatest, frozen, and the same list for every image size."""
 
 from collections.abc import Callable
 

@@ -83,7 +83,7 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
     assert asked["tasks"] == [
         *exported, "pcarn_m fp32 stages", "edge_scs_m fp32 stages", "edge_scs_m int8 quality",
         "edge_scs_m fp32 quality", "every network on paper",
-        "picture china", "picture astronaut", "picture flower", "picture chelsea",
+        "image china", "image astronaut", "image flower", "image chelsea",
     ]  # fmt: skip
     made = [
         "pcarn_m_x4_180x320_xnnpack-fp32",
@@ -118,7 +118,7 @@ def test_what_was_done_before_is_not_done_again(tmp_path, asked, monkeypatch):
     assert "edge_scs_s fp32 artifact" not in asked["tasks"]
     full_report(tmp_path, models=["edge_scs_s"])
     assert {key: asked[key] for key in first} == first
-    assert asked["tasks"][count:] == [f"picture {job.name}" for job in full.JOBS]
+    assert asked["tasks"][count:] == [f"image {job.name}" for job in full.JOBS]
     assert len(asked["timed"]) == 1
     full_report(tmp_path, models=["edge_scs_s"], quick=True)  # other stages, the same quality
     assert asked["tasks"][count + 4 :] == ["edge_scs_s fp32 stages", *asked["tasks"][-4:]]

@@ -127,7 +127,7 @@ def test_quality_belongs_to_its_weights(tmp_path, measured):
     mine = {"model": "pcarn_m", "weights": "untrained", "scale": 4, "psnr_grey": 27.5, "data": "a/B100", "images": 100}
     report = make_report(tmp_path / "a", models=("pcarn_m",), quality=[mine | {"scale": 2, "psnr_grey": 1.0}, mine])
     assert report.rows[0].psnr_grey == 27.5
-    assert "100 pictures of B100" in (tmp_path / "a" / "report.md").read_text()
+    assert "100 images of B100" in (tmp_path / "a" / "report.md").read_text()
     for other in ({"weights": "other.safetensors"}, {"model": "pcarn"}, {"precision": "int8"}):
         report = make_report(tmp_path / "b", models=("pcarn_m",), quality=[mine | other])
         assert report.rows[0].psnr_grey is None

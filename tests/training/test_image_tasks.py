@@ -1,4 +1,4 @@
-"""Tasks of whole pictures and of points: what they compare, and that a few steps on two photographs help."""
+"""Tasks of whole images and of points: what they compare, and that a few steps on two photographs help."""
 
 from dataclasses import replace
 

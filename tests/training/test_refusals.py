@@ -64,7 +64,7 @@ def test_an_output_that_cannot_be_is_one_line(tmp_path, folder):
     [
         ("stage.texture.task=paint", "known: texture, colour"),
         ("stage.texture.task=super_resolution", "cannot learn 'super_resolution'"),
-        ("stage.texture.perceptual.weight=1.0", "no whole pictures to judge"),
+        ("stage.texture.perceptual.weight=1.0", "no whole images to judge"),
         ("stage.colour.adversary.loss=wasserstein", "known: standard, relativistic"),
         ('stage.texture.parts=["textur"]', "has no part 'textur'"),
         ('stage.colour.slow={"colour.decoder" = 0.1}', "has no part 'colour.decoder'"),
@@ -105,7 +105,7 @@ def test_emulated_bf16_is_told(tmp_path, monkeypatch, precision, device, native,
     [
         ("stage.gan.data.scales=[2, 5]", "pcarn does x2, x3 or x4, not x5"),
         ("stage.gan.data.scales=[]", "name them here, as [2, 3, 4]"),
-        ("stage.gan.data={scales=[2], lr_patch=8}", "stage.gan.data.lr_patch: gives HR pictures of 16 pixels"),
+        ("stage.gan.data={scales=[2], lr_patch=8}", "stage.gan.data.lr_patch: gives HR images of 16 pixels"),
         ("stage.gan.task=points", "pcarn cannot learn 'points'"),
         ("stage.gan.task=texture", "pcarn cannot learn 'texture'"),
         ("stage.gan.adversary.discriminator=patch", "known: multi_scale, spectral"),

@@ -16,7 +16,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def few_small_steps(recipe):
-    """Two steps a stage, with two small pictures, and an encoder that starts at random: no ImageNet weights needed.
+    """Two steps a stage, with two small images, and an encoder that starts at random: no ImageNet weights needed.
 
     In float32, as all tests that train in this process: accelerate takes one precision a process.
     """

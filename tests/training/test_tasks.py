@@ -31,7 +31,7 @@ def test_the_texture_loss_is_the_mean_error_on_luma_and_chroma(kind):
     stage = Stage("texture", ["texture"], 1, 1e-3, error=kind, chroma_weight=0.25)
     model, gray, hr = registry.create("edge_scs_s"), torch.rand(2, 1, 6, 6), torch.rand(2, 3, 12, 12)
     losses = TextureTask(model, stage, None)(Batch(gray, hr, None, chroma_ratio=6.0))
-    # A fresh network repeats its pixels; the chroma it was given is that of the whole picture, as one number.
+    # A fresh network repeats its pixels; the chroma it was given is that of the whole image, as one number.
     ycc = rgb_to_ycc(hr)
     answer = torch.cat(
         [gray.repeat_interleave(2, 2).repeat_interleave(2, 3), ycc[:, 1:].mean((2, 3), True).expand(2, 2, 12, 12)], 1
@@ -52,6 +52,6 @@ def test_log_l2_asks_for_the_same_share_of_an_easy_and_of_a_hard_picture():
     target = torch.rand(2, 1, 8, 8)
     x = (target + torch.tensor([0.02, 0.2])[:, None, None, None]).requires_grad_()
     log_l2(x, target).backward()
-    # d ln(e) = d e / e, and e doubles with every picture alike: gradient times distance is the same, 1 a picture
+    # d ln(e) = d e / e, and e doubles with every image alike: gradient times distance is the same, 1 an image
     shares = (x.grad * (x - target)).sum((1, 2, 3)).tolist()
     assert shares == pytest.approx([1.0, 1.0], rel=0.03)

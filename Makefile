@@ -19,7 +19,7 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not slow and not fuzz"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not fuzz"
 
 test-wheel: setup
 	.ci/wheel $(BIN)/python

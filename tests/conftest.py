@@ -21,6 +21,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
 
+# Fixtures that take seconds to make and serve many tests: by ``--dist loadgroup`` one worker runs these tests, so that
+# no two workers make the same.
+SHARED = ("pte", "mlpackage", "exported", "quantised_file", "tiny_int8", "made", "page", "server")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in SHARED:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+                break
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Every test draws the same numbers alone, in any order and in any worker."""

@@ -78,6 +78,7 @@ class StageRun:
         self.task, self.optimizer = accelerator.prepare(
             _maybe_compiled(self.plain, recipe), optimizer(self.model, stage)
         )
+        # Not torch.optim.swa_utils.AveragedModel: it copies the whole network, where only what learns needs an average.
         self.ema = [p.detach().clone() for p in self.parameters]
         self.guard = Guard(name)
         self.stopped = False

@@ -9,7 +9,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -180,7 +180,8 @@ def _read(path: Path, source: BinaryIO, notes: list[str] | None = None) -> Itera
             warnings.simplefilter("ignore")  # damaged EXIF and the like: the pixels decide
             with _identified(source, notes) as image:
                 _check_size(path, image.size)
-                yield image
+                with tiff.libtiff_silenced() if image.format == "TIFF" else nullcontext():
+                    yield image
     except (InputError, MemoryError):
         raise
     except tiff.UnsupportedError as error:

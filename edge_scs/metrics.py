@@ -29,8 +29,8 @@ def to_uint8(picture: NDArray[np.floating]) -> UInt8:
     return np.clip(np.rint(np.asarray(picture, np.float64) * _PEAK), 0, _PEAK).astype(np.uint8)
 
 
-def studio_luma(rgb: UInt8) -> Float64:
-    """uint8 RGB (h, w, 3) -> luma (h, w), float64 in [16, 235], not rounded."""
+def studio_luma(rgb: UInt8 | Float64) -> Float64:
+    """RGB in 0..255 (h, w, 3) -> luma (h, w), float64 in [16, 235], not rounded."""
     return _STUDIO_BLACK + rgb.astype(np.float64) @ _STUDIO_LUMA
 
 
@@ -44,12 +44,12 @@ def psnr(a: Float64, b: Float64, crop: int = 0) -> float:
     return math.inf if error == 0 else 10 * math.log10(_PEAK**2 / error)
 
 
-def psnr_y(a: UInt8, b: UInt8, crop: int) -> float:
+def psnr_y(a: UInt8 | Float64, b: UInt8, crop: int) -> float:
     """PSNR of the studio-range luma of two RGB images, dB: the metric of the published tables."""
     return psnr(studio_luma(a), studio_luma(b), crop)
 
 
-def psnr_rgb(a: UInt8, b: UInt8, crop: int) -> float:
+def psnr_rgb(a: UInt8 | Float64, b: UInt8, crop: int) -> float:
     """PSNR over the three colour planes, dB, on uint8 with the same border as ``psnr_y``."""
     return psnr(a.astype(np.float64), b.astype(np.float64), crop)
 
@@ -60,7 +60,16 @@ def ssim_y(a: UInt8, b: UInt8, crop: int) -> float:
     An 11x11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, weighted moments, averaged over the valid area.
     Raises ValueError when less than a window is left inside the border.
     """
-    x, y = _inside(studio_luma(a), studio_luma(b), crop)
+    return _ssim(*_inside(studio_luma(a), studio_luma(b), crop))
+
+
+def ssim_rgb(a: UInt8, b: UInt8, crop: int) -> float:
+    """The same, on red, green and blue in 0..255, averaged over the three: SSIM of tables that are not of luma."""
+    x, y = _inside(a.astype(np.float64), b.astype(np.float64), crop)
+    return float(np.mean([_ssim(x[..., channel], y[..., channel]) for channel in range(3)]))
+
+
+def _ssim(x: Float64, y: Float64) -> float:
     if min(x.shape) < _SSIM_WINDOW:
         raise ValueError(f"SSIM needs {_SSIM_WINDOW} pixels a side, the image has {min(x.shape)} inside its border")
     from skimage.metrics import structural_similarity

@@ -13,9 +13,9 @@ MAX_BYTES, MAX_WIDTH = 1 << 20, 1024
 # The least that a number may be, whichever table of a recipe it stands in.
 LEAST = {
     "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1,
-    "colour_side": 32, "ema": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0, "lr_patch": 4, "min_side": 1,
-    "points": 0, "reference_every": 0, "seed": 0, "steps": 0, "validate_every": 1, "validate_pictures": 1,
-    "validate_side": 32, "views": 1, "warmup": 0, "workers": 0,
+    "colour_side": 32, "ema": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0, "lr_patch": 4,
+    "min_colourfulness": 0, "min_kb": 0, "min_side": 1, "points": 0, "reference_every": 0, "seed": 0, "steps": 0,
+    "validate_every": 1, "validate_pictures": 1, "validate_side": 32, "views": 1, "warmup": 0, "workers": 0,
 }  # fmt: skip
 
 
@@ -35,6 +35,7 @@ class DataSection:
     reference_every: int = 0  # every n-th step brings references; 0: none
     foreign_references: float = 0.25  # share of references that show another image
     points: int = 0  # HR pixels drawn from every image, for task = "points"
+    own_scales: bool = False  # every image of a batch has a magnification of its own, for task = "points"
     degradation: Literal["clean", "worn", "old", "bsrgan"] = "clean"  # how LR is made (``data.degradation``)
     views: int = 1  # 2: every image comes twice, the second time mirrored, shifted and with a degradation of its own
     spoiled_references: float = 0.0  # share of references without true colour: grey, sepia, tinted or badly exposed
@@ -77,7 +78,7 @@ class Stage:
     muon: dict[str, float] = field(default_factory=dict)  # submodules it trains, at this multiple of learning_rate
     weight_decay: float = 0.0
     accumulate: int = 1
-    clip: float = 1.0  # gradient norm
+    clip: float = 1.0  # gradient norm; inf: not clipped
     ema: float = 0.999  # share of the average that a step keeps; 0: no averaging
     pixel_weight: float = 1.0  # L1, in the tasks of training.image_tasks
     perceptual: Perceptual = field(default_factory=Perceptual)
@@ -101,12 +102,16 @@ class Recipe:
     stages: list[str]
     stage: dict[str, Stage]
     seed: int = 1
+    initial: str = ""  # training.initial: another initialisation than PyTorch's, without --init
+    initial_scale: float = 1.0  # what its weights are multiplied by
     precision: Literal["no", "bf16"] = "no"  # autocast
     channels_last: bool = True
     compile: bool = False
     workers: int = 0
     cache_mb: int = 4096  # of decoded photographs, in every process
     min_side: int = 64  # photographs with a shorter side are left out
+    min_kb: int = 0  # and files that are smaller
+    min_colourfulness: float = 0.0  # and photographs with less (metrics.colourfulness)
     validate_every: int = 2000
     validate_pictures: int = 24
     validate_side: int = 256  # HR pixels of their centre crops, at least 32; networks that are slow on a CPU want less

@@ -6,6 +6,8 @@ floating-point, more than 16 bits) are refused with that reason.
 
 import logging
 import math
+import os
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ _SEPARATE, _WHITE_IS_ZERO = 2, 0
 _KINDS = {2: "signed", 3: "floating-point", 4: "untyped", 5: "complex", 6: "complex"}
 _DEFLATE = (8, 32946)
 _COMPRESSIONS = (1, 32773, *_DEFLATE)  # none and PackBits too: what tifffile unpacks without a codec library
+_lock, _inside = threading.Lock(), 0
+_saved: int | None = None
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -120,6 +124,34 @@ def _check_segments(page: Any) -> None:
         unpack = zlib.decompressobj()
         if len(unpack.decompress(page.parent.filehandle.read(count), most + 1)) > most:
             raise ValueError("a strip unpacks to more than its pixels")
+
+
+@contextmanager
+def libtiff_silenced() -> Iterator[None]:
+    """Drop what libtiff writes to the process's stderr about damage, without a file's name; Pillow raises as well.
+
+    Several threads may be inside: the first one redirects, the last one restores.
+    """
+    global _inside, _saved
+    with _lock:
+        if _inside == 0:
+            try:
+                _saved = os.dup(2)
+            except OSError:  # closed already: nothing can be written there
+                _saved = None
+            if _saved is not None:
+                sink = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(sink, 2)
+                os.close(sink)
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0 and _saved is not None:
+                os.dup2(_saved, 2)
+                os.close(_saved)
 
 
 @contextmanager

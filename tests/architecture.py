@@ -13,7 +13,17 @@ PACKAGE = ROOT / "edge_scs"
 # From top to bottom: a part imports parts that stand after it, in its own layer or below, and nothing else.
 LAYERS = {
     "interfaces": ("cli", "api"),
-    "applications": ("demo", "report", "phones", "measure", "evaluate", "inspection", "samples"),
+    "applications": (
+        "demo",
+        "report",
+        "phones",
+        "measure",
+        "evaluate",
+        "references",
+        "distribution",
+        "inspection",
+        "samples",
+    ),
     "restoring images": ("archive", "inference"),
     "deploying networks": ("quantization", "lowering", "artifacts"),
     "training": ("training", "data"),

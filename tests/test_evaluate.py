@@ -1,6 +1,7 @@
 """The protocols on images whose answer is known, and the published network on the published benchmarks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from edge_scs.weights.importing import import_weights
 from edge_scs.weights.loading import Loaded
 
 KEYS = {
-    "model", "weights", "data", "scale", "images", "skipped", "psnr_y", "ssim_y", "psnr_rgb", "psnr_grey",
-    "ab_error", "colourfulness", "colourfulness_real", "lpips", "lpips_network", "bicubic",
+    "model", "weights", "data", "scale", "border", "reference", "images", "skipped", "psnr_y", "ssim_y", "psnr_rgb",
+    "ssim_rgb", "psnr_grey", "ab_error", "colourfulness", "colourfulness_real", "lpips", "lpips_network", "niqe",
+    "frechet", "frechet_network", "bicubic",
 }  # fmt: skip
 
 
@@ -123,7 +125,8 @@ def test_lpips_where_weights_are_there(folder, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("EDGE_SCS_ASSETS", str(assets))
     monkeypatch.setenv("TORCH_HOME", str(assets))
     before = evaluate(loaded(Repeat()), folder, 4, lpips=True)
-    assert (before["lpips"], before["lpips_network"]) == (None, None)
+    others = ("lpips_network", "niqe", "frechet", "frechet_network")
+    assert [before[key] for key in ("lpips", *others)] == [None] * 5
     network = LPIPS("squeezenet1_1")
     for place in ("features", "lpips_lin/v0.1"):
         (assets / "peers" / place).mkdir(parents=True)
@@ -132,8 +135,77 @@ def test_lpips_where_weights_are_there(folder, tmp_path_factory, monkeypatch):
     torch.save(heads, assets / "peers" / "lpips_lin" / "v0.1" / "squeeze.pth")
     result = evaluate(loaded(Repeat()), folder, 4, lpips=True)
     assert result["lpips_network"] == "squeeze v0.1, squeezenet1_1-x.pth"
+    assert result["frechet_network"] == "pooled squeezenet1_1-x.pth, not FID's Inception"
+    assert 0 < result["bicubic"]["frechet"] != result["frechet"] > 0
     assert 0 < result["bicubic"]["lpips"] != result["lpips"] > 0
     assert {key: result[key] for key in ("psnr_y", "ssim_y")} == {key: before[key] for key in ("psnr_y", "ssim_y")}
+
+
+def test_borders(folder):
+    """Another border judges other pixels; LIIF's is scale + 6, and its PSNR is of outputs that are not rounded."""
+    results = {border: evaluate(loaded(Repeat()), folder, 2, border=border) for border in (None, "2", "8", "liif")}
+    assert [results[border]["border"] for border in results] == [2, 2, 8, "liif"]
+    assert results[None]["psnr_y"] == results["2"]["psnr_y"] != results["8"]["psnr_y"]
+    assert results["8"]["ssim_y"] == results["liif"]["ssim_y"]
+    assert results["8"]["psnr_y"] == pytest.approx(results["liif"]["psnr_y"], abs=1e-4), (
+        "whole levels, nothing to round"
+    )
+
+    class Half(Repeat):
+        def forward(self, x: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
+            return super().forward(x, size) * 0.99
+
+    rounded, exact = (evaluate(loaded(Half()), folder, 2, border=border) for border in ("8", "liif"))
+    assert 0 < abs(rounded["psnr_y"] - exact["psnr_y"]) < 0.05
+    assert rounded["ssim_y"] == exact["ssim_y"]
+    for wrong in ("-1", "lif"):
+        with pytest.raises(InputError, match=r"--border .*: give a number of pixels, or liif"):
+            evaluate(loaded(Repeat()), folder, 2, border=wrong)
+
+
+class Led(Repeat):
+    """Keeps the references that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.led: list[Tensor | None] = []
+
+    def forward(self, x: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
+        self.led.append(reference)
+        return super().forward(x, size)
+
+
+def test_references(folder, tmp_path_factory):
+    """SCSNet's two kinds, and the user's own files by name."""
+    about = replace(loaded(Repeat()).description, reference=True)
+    seen = {}
+    given = tmp_path_factory.mktemp("references")
+    for name in ("a", "b", "broken", "thin"):
+        Image.new("RGB", (20, 10), (10 * len(name), 0, 0)).save(given / f"{name}.webp", lossless=True)
+    for kind in ("self", "other", str(given)):
+        for _ in range(2):
+            model = Led()
+            result = evaluate(Loaded("toy", model, about, "untrained"), folder, 4, reference=kind)
+            assert result["reference"] == kind
+            assert kind not in seen or all(map(torch.equal, seen[kind], model.led)), "the same at every evaluation"
+            seen[kind] = model.led
+    a, b = (torch.from_numpy(np.array(Image.open(folder / f"{name}.png"))).float() / 255 for name in "ab")
+    assert [x.shape for x in seen["self"][:2]] == [(1, 3, 128, 128)] * 2
+    for index, picture in enumerate((a, b)):
+        assert (seen["self"][index].mean((0, 2, 3)) - picture.mean((0, 1))).abs().max() < 0.06
+    assert not torch.equal(seen["self"][0], seen["other"][0])
+    assert [x.shape for x in seen[str(given)][:2]] == [(1, 3, 10, 20)] * 2
+    assert float(seen[str(given)][0][0, 0, 0, 0]) == pytest.approx(10 / 255)
+    (given / "b.webp").unlink()
+    toy = Loaded("toy", Led(), about, "untrained")
+    with pytest.raises(InputError, match=r"has no image for b\.png; names must match"):
+        evaluate(toy, folder, 4, reference=str(given))
+    with pytest.raises(InputError, match="no such folder; give one, or self or other"):
+        evaluate(toy, folder, 4, reference="nowhere")
+    with pytest.raises(InputError, match="there is only one image"):
+        evaluate(toy, folder / "a.png", 4, reference="other")
+    with pytest.raises(InputError, match="toy takes no reference"):
+        evaluate(loaded(Repeat()), folder, 4, reference="self")
 
 
 def test_a_perfect_answer_is_no_infinity(tmp_path, photograph):

@@ -25,6 +25,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "edge_scs_s": {"channels": 8, "blocks": 1},
     "pcarn": {"channels": 8, "blocks": 1},
     "pcarn_m": {"channels": 8, "blocks": 1},
+    "carn": {"channels": 8, "blocks": 1},
+    "carn_m": {"channels": 8, "blocks": 1},
     "scsnet": {"channels": 4, "blocks": 1},
     "ciaosr_edsr": {"encoder_options": {"channels": 8, "blocks": 1}, "hidden": 16},
     "ciaosr_rdn": {"encoder_options": {"channels": 8, "blocks": 2, "layers": 2, "growth": 8}, "hidden": 16},
@@ -33,7 +35,11 @@ SMALL: dict[str, dict[str, Any]] = {
         "hidden": 16,
     },
     "edsr": {"channels": 8, "blocks": 1},
+    "rdn": {"encoder_options": {"channels": 8, "blocks": 2, "layers": 2, "growth": 8}},
+    "cpm_rdn": {"encoder_options": {"channels": 8, "blocks": 2, "layers": 2, "growth": 8}, "hidden": 16},
+    "swinir": {"encoder_options": {"channels": 8, "width": 12, "groups": 1, "layers": 2, "heads": 2}},
     "liif_edsr": {"encoder_options": {"channels": 8, "blocks": 1}, "hidden": 16},
+    "liif_rdn": {"encoder_options": {"channels": 8, "blocks": 2, "layers": 2, "growth": 8}, "hidden": 16},
 }
 CASES = [
     *((name, "small") for name in registry.names()),

@@ -1,6 +1,7 @@
 """16-bit TIFFs of the kinds that Pillow reads wrongly or not at all: read right, or refused with the true reason."""
 
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -121,8 +122,12 @@ def test_no_library_speaks_for_itself(tmp_path: Path, capfd: pytest.CaptureFixtu
         path.write_bytes(content[:cut])
         with pytest.raises(InputError):
             read_scan(path, scale=1.0)
-    Image.fromarray(DEEP[..., 0]).save(path, compression="tiff_lzw")
-    path.write_bytes(path.read_bytes()[:150])
-    with pytest.raises(InputError):
-        read_scan(path, scale=1.0)
+    for compression in ("tiff_lzw", "tiff_adobe_deflate"):
+        Image.fromarray(np.tile(DEEP[..., :3] >> 8, (5, 5, 1)).astype(np.uint8)).save(path, compression=compression)
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+        with pytest.raises(InputError):
+            read_scan(path, scale=1.0)
     assert capfd.readouterr() == ("", "")
+    print("heard", file=sys.stderr, flush=True)
+    assert capfd.readouterr().err == "heard\n"

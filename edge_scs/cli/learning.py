@@ -34,7 +34,10 @@ def train(
     plan = load_recipe(recipe, set_)
     if not data:
         raise InputError("train: give a folder of photographs with --data")
-    photographs = load_photographs(data, plan.min_side, plan.cache_mb, say, *start_processes())
+    photographs = load_photographs(
+        data, plan.min_side, plan.cache_mb, say, *start_processes(),
+        min_kb=plan.min_kb, min_colourfulness=plan.min_colourfulness,
+    )  # fmt: skip
     outcome = fit(plan, photographs, out, resume, init, say)
     if outcome.interrupted:
         raise typer.Exit(130)

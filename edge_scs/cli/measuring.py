@@ -17,23 +17,35 @@ def evaluate(
     scale: Annotated[float, typer.Option(help="Magnification, 1 to 8.")] = 4.0,
     weights: Weights = None,
     int8: Annotated[bool, typer.Option("--int8", help="The quantised network of that name.")] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="self|other|FOLDER", help="An image's reference: itself deformed, another one, or files."),
+    ] = None,
+    border: Annotated[
+        str | None,
+        typer.Option(metavar="PIXELS|liif", help="Left out at each side; liif: scale + 6, unrounded. Default: scale."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """PSNR and SSIM by the published protocols, with bicubic beside them."""
     from edge_scs.api import load_network
     from edge_scs.evaluate import evaluate as measure
 
-    result = measure(load_network(model, weights, "int8" if int8 else None), data, scale, say=say, lpips=True)
+    loaded = load_network(model, weights, "int8" if int8 else None)
+    result = measure(loaded, data, scale, say=say, lpips=True, border=border, reference=reference)
     if json_:
         emit(result)
         return
     bicubic = result["bicubic"]
-    print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} images")
-    for key in ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "ab_error", "colourfulness", "lpips"):
+    led = f", reference: {reference}" if reference else ""
+    print(f"{result['model']} on {result['data']} at x{result['scale']}, {result['images']} images{led}")
+    shown = ("psnr_grey", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "ab_error", "colourfulness")
+    for key in (*shown, "lpips", "niqe", "frechet"):
         beside = "" if bicubic.get(key) is None else f"  bicubic {bicubic[key]:.4f}"
         print(f"  {key:14s} " + ("-" if result[key] is None else f"{result[key]:.4f}") + beside)
-    if result["lpips_network"]:
-        print(f"  lpips by {result['lpips_network']}")
+    for key in ("lpips", "frechet"):
+        if result[f"{key}_network"]:
+            print(f"  {key} by {result[f'{key}_network']}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from torch import Tensor
 from edge_scs.data.shards import Member, index_shard, is_shard
 from edge_scs.errors import InputError
 from edge_scs.images import decode_rgb, find_images, pictures_below, read_rgb
+from edge_scs.metrics import colourfulness
 
 # One name in this many is held out for validation: the same ones for everybody, whatever the order of folders.
 HOLD_OUT = 50
@@ -85,14 +86,18 @@ def load_photographs(
     warn: Callable[[str], None] = print,
     rank: int = 0,
     processes: int = 1,
+    min_kb: int = 0,
+    min_colourfulness: float = 0.0,
 ) -> Photographs:
     """Decode every image under ``folders``; keep as many as fit ``cache_mb`` in memory, read the others when needed.
 
     ``folders`` are folders of images or of tar shards, images, shards, or patterns such as ``shards/*.tar``. Files
     that cannot be decoded, or whose short side is under ``min_side`` pixels, are named through ``warn``, listed in
-    ``skipped`` and left out. With several ``processes`` (torch.distributed is set up) each tries and keeps its share of
-    the images and learns of the others' from them: all know the same collection, in the same order. Raises InputError
-    when nothing usable remains.
+    ``skipped`` and left out. So are files of fewer than ``min_kb`` KB and images whose colourfulness
+    (``metrics.colourfulness``) is under ``min_colourfulness``: SCSNet's selection of ImageNet (its 4.1) names 80 KB and
+    "less color variation", for which it gives no measure. With several ``processes`` (torch.distributed is set up) each
+    tries and keeps its share of the images and learns of the others' from them: all know the same collection, in the
+    same order. Raises InputError when nothing usable remains.
     """
     folders = list(folders)
     sources = find_sources(folders, warn if rank == 0 else lambda text: None)
@@ -101,10 +106,18 @@ def load_photographs(
     found: dict[int, tuple[int, int] | str] = {}
 
     def attempt(index: int) -> Tensor | str:
+        source = sources[index]
         try:
-            picture = _decode(sources[index])
+            size = source.size if isinstance(source, Member) else source.stat().st_size
+            if size < min_kb << 10:
+                return f"{source}: has {size >> 10} KB, at least {min_kb} are needed"
+            picture = _decode(source)
+        except OSError as error:
+            return f"{source}: cannot be read ({error.strerror})"
         except InputError as error:
             return str(error)
+        if min_colourfulness and (found := colourfulness(picture.permute(1, 2, 0).numpy())) < min_colourfulness:
+            return f"{source}: its colourfulness is {found:.1f}, at least {min_colourfulness:g} is needed"
         if min(picture.shape[1:]) < min_side:
             return (
                 f"{sources[index]}: its short side is {min(picture.shape[1:])} pixels, at least {min_side} are needed"

@@ -5,6 +5,7 @@ ISO/IEC 15948, 11.3.2; the codes of cICP are those of ITU-T H.273; profiles by I
 """
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ _HDR = {16: "PQ", 18: "HLG"}
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
-def described(info: dict[str, Any], notes: list[str]) -> bytes | None:
+def described(info: Mapping[Any, Any], notes: list[str]) -> bytes | None:
     """The ICC profile of an opened image with Pillow's ``info``: embedded, or made from a PNG's own chunks.
 
     By the specification cICP comes first, then iCCP, sRGB, and gAMA with cHRM. None: sRGB, or nothing is said. What

@@ -50,7 +50,7 @@ _STAGES = {
     },
     "ciaosr": {
         "encoder": r"encoder",
-        "non-local attention": r"nonlocals\.\d+",
+        "non-local attention": r"nonlocals(\.\d+)?",
         "head": r"attention",
     },
     "liif": {"encoder": r"encoder", "head": r"perceptron\..*"},

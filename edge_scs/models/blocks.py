@@ -21,15 +21,24 @@ class ResidualBlock(nn.Module):
     """``x + conv(relu(conv(x)))``; with ``groups > 1`` PCARN-M's EResidual (eq. 9): a pointwise convolution follows.
 
     Shapes: (n, channels, h, w) -> the same. ``final_relu`` is PCARN's ReLU after the addition; plain residual blocks
-    leave it out. ``hidden`` channels lie between the two convolutions (None: ``channels``).
+    leave it out. ``hidden`` channels lie between the two convolutions (None: ``channels``). ``pointwise`` asks for that
+    convolution, or none, whatever the groups.
     """
 
-    def __init__(self, channels: int, groups: int = 1, final_relu: bool = False, hidden: int | None = None):
+    def __init__(
+        self,
+        channels: int,
+        groups: int = 1,
+        final_relu: bool = False,
+        hidden: int | None = None,
+        pointwise: bool | None = None,
+    ):
         super().__init__()
         hidden = channels if hidden is None else hidden
         self.conv1 = conv3x3(channels, hidden, groups=groups)
         self.conv2 = conv3x3(hidden, channels, groups=groups)
-        self.pointwise = nn.Conv2d(channels, channels, 1) if groups > 1 else None
+        pointwise = groups > 1 if pointwise is None else pointwise
+        self.pointwise = nn.Conv2d(channels, channels, 1) if pointwise else None
         self.final_relu = final_relu
 
     def forward(self, x: Tensor) -> Tensor:

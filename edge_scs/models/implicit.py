@@ -18,6 +18,8 @@ SCALES = (1.0, 12.0)
 CPU_POINTS, POINTS = 1024, 30000
 # A position this far (LR pixels) before the next neighbours counts as theirs: float32 does not decide it then.
 _TIE = 1e-3
+# LIIF's eps_shift: ties between two LR pixels go to the next one, and no point leaves the image, which is 2 wide.
+EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,28 @@ class Region:
 
     Beyond the border the nearest border pixel stands in, with its own coordinate. ``index`` (n, q, 4) and ``nearest``
     (n, q) number the pixels of all images; ``place`` (n, q, 4, 4) is [r, s] in LIIF's units, in which an LR pixel is
-    2 wide: r = 2 (LR position - neighbour), s = 2 LR / HR, each (row, column); ``area`` (n, q, 4) are the weights of
-    bilinear interpolation.
+    2 wide: r = 2 (LR position - neighbour), s = 2 LR / HR, each (row, column); ``corners`` and ``area`` (n, q, 4) are
+    the pixels and weights of bilinear interpolation, ``corners`` being ``index`` unless a network searches elsewhere.
     """
 
     index: Tensor
     nearest: Tensor
     place: Tensor
     area: Tensor
+    corners: Tensor
 
 
-def region_of(coordinates: Tensor, lr: tuple[int, int], size: tuple[int, int]) -> Region:
-    """Coordinates (n, q, 2) as in ``ImplicitNetwork.points``, LR size (h, w), HR size (H, W) -> the points' regions."""
+Size = tuple[int, int] | Tensor  # HR (H, W) of all images, or (n, 2) of each
+
+
+def cells(size: Size, like: Tensor) -> Tensor:
+    """LIIF's cells, 2 / H and 2 / W: (n, 1, 2), or (1, 1, 2) for one size of all images."""
+    sizes = size.to(like) if isinstance(size, Tensor) else like.new_tensor(size)
+    return 2 / sizes.reshape(-1, 1, 2)
+
+
+def region_of(coordinates: Tensor, lr: tuple[int, int], size: Size) -> Region:
+    """Coordinates (n, q, 2) as in ``ImplicitNetwork.points``, LR size (h, w), HR size -> the points' regions."""
     extent = coordinates.new_tensor(lr)
     at = ((coordinates + 1) * extent - 1) / 2
     corners = coordinates.new_tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -46,12 +58,52 @@ def region_of(coordinates: Tensor, lr: tuple[int, int], size: tuple[int, int]) -
     neighbours = torch.minimum((first[:, :, None] + corners).clamp(min=0), extent - 1)
     nearest = torch.minimum((at + 0.5 + _TIE).floor().clamp(min=0), extent - 1)
     r = 2 * (at[:, :, None] - neighbours)
-    s = coordinates.new_tensor([2 * lr[0] / size[0], 2 * lr[1] / size[1]]).expand_as(r)
+    s = (cells(size, coordinates) * extent)[:, :, None].expand_as(r)
     area = torch.where(corners > 0, beyond, 1 - beyond).prod(-1)
-    return Region(_numbers(neighbours, lr), _numbers(nearest, lr), torch.cat([r, s], dim=-1), area)
+    index = numbers(neighbours, lr)
+    return Region(index, numbers(nearest, lr), torch.cat([r, s], dim=-1), area, index)
 
 
-def _numbers(pixels: Tensor, lr: tuple[int, int]) -> Tensor:
+def searched_region(coordinates: Tensor, lr: tuple[int, int], size: Size, radius: Tensor) -> Region:
+    """As ``region_of``, with the neighbours that LIIF's and CiaoSR's code finds at a distance of ``radius`` (.., 2).
+
+    The same arithmetic in the same precision, and ``torch``'s own nearest sampling: at most decimal scales some points
+    lie half-way between two LR pixels, which may be anything but alike, and its rounding decides.
+    """
+    plain = region_of(coordinates, lr, size)
+    grid = torch.stack(torch.meshgrid(*(centres(side, coordinates) for side in lr), indexing="ij"))
+    places = [torch.arange(side, device=grid.device, dtype=grid.dtype) for side in lr]
+    sampled = torch.cat([grid, torch.stack(torch.meshgrid(*places, indexing="ij"))])
+    sampled = sampled[None].expand(len(coordinates), -1, -1, -1)
+    extent = coordinates.new_tensor(lr)
+    neighbours, positions = [], []
+    for down in (-1, 1):
+        for right in (-1, 1):
+            shifted = coordinates + (coordinates.new_tensor([down, right]) * radius + EPSILON)
+            found = _nearest(sampled, shifted.clamp(-1 + EPSILON, 1 - EPSILON))
+            positions.append(found[..., :2])
+            neighbours.append(found[..., 2:])
+    r = (coordinates[:, :, None] - torch.stack(positions, dim=2)) * extent
+    place = torch.cat([r, (cells(size, coordinates) * extent)[:, :, None].expand_as(r)], dim=-1)
+    index = numbers(torch.stack(neighbours, dim=2), lr)
+    nearest = numbers(_nearest(sampled, coordinates)[..., 2:], lr)
+    return Region(index, nearest, place, plain.area, plain.corners)
+
+
+def _nearest(sampled: Tensor, coordinates: Tensor) -> Tensor:
+    """sampled (n, c, h, w) at the pixels nearest to coordinates (n, q, 2) -> (n, q, c)."""
+    found = F.grid_sample(
+        sampled, coordinates.flip(-1)[:, None], mode="nearest", padding_mode="border", align_corners=False
+    )
+    return found[:, :, 0].transpose(1, 2)
+
+
+def centres(count: int, like: Tensor) -> Tensor:
+    """Coordinates (count) of pixel centres along one axis, the edges at -1 and 1, rounded as LIIF's ``make_coord``."""
+    return torch.arange(count, device=like.device, dtype=like.dtype) * (2 / count) + (1 / count - 1)
+
+
+def numbers(pixels: Tensor, lr: tuple[int, int]) -> Tensor:
     """(n, ..., 2) rows and columns -> (n, ...): the pixels of n images, numbered row by row."""
     pixels = pixels.long()
     picture = torch.arange(len(pixels), device=pixels.device).reshape(-1, *[1] * (pixels.dim() - 2))
@@ -104,6 +156,10 @@ class ImplicitNetwork(nn.Module):
         """Radius of the receptive field in LR pixels: encoder, unfolding, neighbour."""
         return self.encoder.halo + 2
 
+    def region(self, coordinates: Tensor, lr: tuple[int, int], size: Size) -> Region:
+        """Which LR pixels a point sees: as ``region_of``."""
+        return region_of(coordinates, lr, size)
+
     def maps(self, rgb: Tensor) -> tuple[Tensor, ...]:
         """rgb (n, 3, h, w) -> any number of (n, channels, h, w)."""
         raise NotImplementedError
@@ -118,25 +174,25 @@ class ImplicitNetwork(nn.Module):
         In eval mode clamped to [0, 1]; in training not, so that no gradient is lost.
         """
         exact = torch.promote_types(rgb.dtype, torch.float32)
-        rows, cols = ((2 * torch.arange(side, device=rgb.device, dtype=exact) + 1) / side - 1 for side in size)
-        centres = torch.stack(torch.meshgrid(rows, cols, indexing="ij"), dim=-1).reshape(1, -1, 2)
-        out = self.points(rgb, centres.expand(len(rgb), -1, -1), size)
+        rows, cols = (centres(side, rgb.new_empty(0, dtype=exact)) for side in size)
+        grid = torch.stack(torch.meshgrid(rows, cols, indexing="ij"), dim=-1).reshape(1, -1, 2)
+        out = self.points(rgb, grid.expand(len(rgb), -1, -1), size)
         return out.transpose(1, 2).reshape(len(rgb), 3, *size)
 
-    def points(self, rgb: Tensor, coordinates: Tensor, size: tuple[int, int]) -> Tensor:
+    def points(self, rgb: Tensor, coordinates: Tensor, size: Size) -> Tensor:
         """RGB at some points of the HR image: rgb (n, 3, h, w), coordinates (n, q, 2), size (H, W) -> (n, q, 3).
 
         Coordinates are HR pixel centres (row, column), float32, the image being [-1, 1] from edge to edge: pixel i of
-        H is at (2 i + 1) / H - 1. ``size`` gives the scale s. Clamped like ``forward``.
+        H is at (2 i + 1) / H - 1. ``size`` gives the scale s, (n, 2) one for each image. Clamped like ``forward``.
         """
         lr = (rgb.shape[-2], rgb.shape[-1])
-        rows = tuple(x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in self.maps(rgb))
+        rows = tuple(x.permute(0, 2, 3, 1).flatten(0, 2) for x in self.maps(rgb))
         if torch.is_grad_enabled() or rgb.is_meta:  # every activation is kept anyway, or (counting costs) none is
-            out = self.decode(rows, region_of(coordinates, lr, size))
+            out = self.decode(rows, self.region(coordinates, lr, size))
         else:
             out = coordinates.new_empty(*coordinates.shape[:2], 3)
             step = max(1, (CPU_POINTS if rgb.device.type == "cpu" else POINTS) // len(rgb))
             for start in range(0, coordinates.shape[1], step):
                 part = coordinates[:, start : start + step]
-                out[:, start : start + step] = self.decode(rows, region_of(part, lr, size))
+                out[:, start : start + step] = self.decode(rows, self.region(part, lr, size))
         return out if self.training else out.clamp(0, 1)

@@ -10,6 +10,10 @@ Readings that the paper leaves open, settled by the official checkpoints (which 
 * both residual blocks end in ReLU after the addition;
 * in PCARN-M the upsampling convolutions are grouped too, the exit convolution is not;
 * the mean colour of DIV2K is taken off before the first convolution and added after the last.
+
+CARN and CARN-M (Ahn, Kang, Sohn, "Fast, accurate, and lightweight super-resolution with cascading residual network",
+ECCV 2018) are the same networks without the addition around the body and with a ReLU after each 1x1 convolution
+(section 3.1, modifications 1 and 2). Their upsampling has ReLU in the authors' code, too.
 """
 
 from dataclasses import dataclass
@@ -44,39 +48,84 @@ PUBLISHED: dict[str, dict[str, object]] = {
         "psnr_y": {"Set5": {"4": 29.38}, "Set14": {"4": 26.31}, "B100": {"4": 25.48}, "Urban100": {"4": 23.73}},
         "psnr_y_l1": {"Set14": {"4": 28.30}},
     },
+    # CARN's own paper, Table 2.
+    "carn": {
+        "source": "ECCV 2018 (arXiv 1803.08664), Table 2",
+        "params": 1.592e6,
+        "mult_adds_720p": {"2": 222.8e9, "3": 118.8e9, "4": 90.9e9},
+        "psnr_y": {
+            "Set5": {"2": 37.76, "3": 34.29, "4": 32.13},
+            "Set14": {"2": 33.52, "3": 30.29, "4": 28.60},
+            "B100": {"2": 32.09, "3": 29.06, "4": 27.58},
+            "Urban100": {"2": 31.92, "3": 28.06, "4": 26.07},
+        },
+    },
+    "carn_m": {
+        "source": "ECCV 2018 (arXiv 1803.08664), Table 2",
+        "params": 0.412e6,
+        "mult_adds_720p": {"2": 91.2e9, "3": 46.1e9, "4": 32.5e9},
+        "psnr_y": {
+            "Set5": {"2": 37.53, "3": 33.99, "4": 31.92},
+            "Set14": {"2": 33.26, "3": 30.08, "4": 28.42},
+            "B100": {"2": 31.92, "3": 28.91, "4": 27.44},
+            "Urban100": {"2": 31.23, "3": 27.55, "4": 25.62},
+        },
+    },
 }
 
 
 @dataclass(frozen=True)
 class PCARNConfig:
-    """What a checkpoint needs to rebuild its network. The defaults are PCARN; ``groups=4, tied=True`` is PCARN-M."""
+    """What a checkpoint needs to rebuild its network. The defaults are PCARN; ``groups=4, tied=True`` is PCARN-M.
+
+    Table 1's rows are ``local_cascade``, ``global_cascade`` and ``residual`` (the addition around the body), all false
+    for its baseline, with ``scales=(4,)``. Figure 8's G1R has ``tied`` and ``pointwise``; None: with groups only.
+    ``gather_relu`` is CARN's ReLU after 1x1 convolutions.
+    """
 
     channels: int = 64
     blocks: int = 3
     repeats: int = 3
     groups: int = 1
     tied: bool = False
+    scales: tuple[int, ...] = SCALES
+    local_cascade: bool = True
+    global_cascade: bool = True
+    residual: bool = True
+    pointwise: bool | None = None
+    gather_relu: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(self.scales))  # JSON has no tuples
+        if not self.scales or len(set(self.scales) & set(SCALES)) < len(self.scales):
+            raise ValueError("scales: must be some of 2, 3 and 4, each once")
 
 
 class Cascade(nn.Module):
     """Units in a cascade (eq. 1 to 3, Fig. 2b, 4b): after each, a 1x1 convolution over the input and all outputs yet.
 
     The network uses it twice: over residual blocks (local) and over such cascades (global). One unit for several calls
-    is the recursive scheme of 3.3: the same module called again, so its parameters exist once.
+    is the recursive scheme of 3.3: the same module called again, so its parameters exist once. Without ``cascading``
+    the units follow each other, as in Table 1's baseline.
 
     Shapes: (n, channels, h, w) -> the same.
     """
 
-    def __init__(self, units: list[nn.Module], calls: int, channels: int):
+    def __init__(self, units: list[nn.Module], calls: int, channels: int, cascading: bool = True, relu: bool = False):
         super().__init__()
         self.units = nn.ModuleList(units)
-        self.gathers = nn.ModuleList(nn.Conv2d((call + 2) * channels, channels, 1) for call in range(calls))
+        self.calls, self.relu = calls, relu
+        gathers = calls if cascading else 0
+        self.gathers = nn.ModuleList(nn.Conv2d((call + 2) * channels, channels, 1) for call in range(gathers))
 
     def forward(self, x: Tensor) -> Tensor:
         gathered = [x]
-        for call, gather in enumerate(self.gathers):
-            gathered.append(self.units[call % len(self.units)](x))
-            x = gather(torch.cat(gathered, dim=1))
+        for call in range(self.calls):
+            x = self.units[call % len(self.units)](x)
+            if self.gathers:
+                gathered.append(x)
+                x = self.gathers[call](torch.cat(gathered, dim=1))
+                x = F.relu(x) if self.relu else x
         return x
 
 
@@ -107,12 +156,15 @@ class PCARN(nn.Module):
 
         def local() -> Cascade:
             units = 1 if config.tied else config.repeats
-            blocks: list[nn.Module] = [ResidualBlock(c, config.groups, final_relu=True) for _ in range(units)]
-            return Cascade(blocks, config.repeats, c)
+            blocks: list[nn.Module] = [
+                ResidualBlock(c, config.groups, final_relu=True, pointwise=config.pointwise) for _ in range(units)
+            ]
+            return Cascade(blocks, config.repeats, c, config.local_cascade, config.gather_relu)
 
         self.entry = conv3x3(3, c)
-        self.body = Cascade([local() for _ in range(config.blocks)], config.blocks, c)
-        self.upsamplers = nn.ModuleDict({str(scale): Upsampler(c, scale, config.groups) for scale in SCALES})
+        locals_: list[nn.Module] = [local() for _ in range(config.blocks)]
+        self.body = Cascade(locals_, config.blocks, c, config.global_cascade, config.gather_relu)
+        self.upsamplers = nn.ModuleDict({str(scale): Upsampler(c, scale, config.groups) for scale in config.scales})
         self.exit = conv3x3(c, 3)
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
@@ -130,11 +182,12 @@ class PCARN(nn.Module):
         for other sizes.
         """
         h, w = rgb.shape[-2:]
-        scale = next((scale for scale in SCALES if (h * scale, w * scale) == tuple(size)), None)
+        scale = next((scale for scale in self.config.scales if (h * scale, w * scale) == tuple(size)), None)
         if scale is None:
-            raise ValueError(f"PCARN enlarges {w}x{h} by 2, 3 or 4, not to {size[1]}x{size[0]}")
+            scales = " or ".join(", ".join(map(str, self.config.scales)).rsplit(", ", 1))
+            raise ValueError(f"PCARN enlarges {w}x{h} by {scales}, not to {size[1]}x{size[0]}")
         x = self.entry(rgb - self.mean)
-        x = self.body(x) + x
+        x = self.body(x) + x if self.config.residual else self.body(x)
         out = self.exit(self.upsamplers[str(scale)](x))
         if self.folded:
             return out

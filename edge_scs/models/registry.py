@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from edge_scs.models import ciaosr, edsr, implicit, liif, pcarn, scsnet
+from edge_scs.models import ciaosr, cpm_rdn, edsr, implicit, liif, pcarn, scsnet
 from edge_scs.models.ciaosr import CiaoSR, CiaoSRConfig
+from edge_scs.models.cpm_rdn import ContinuousConfig, ContinuousRDN
 from edge_scs.models.edge_scs import MAX_SCALE, SHUFFLE_SCALES, EdgeSCS, EdgeSCSConfig
-from edge_scs.models.edsr import EDSR, EDSRConfig
+from edge_scs.models.edsr import EDSR, EDSRConfig, PixelShuffleNetwork, ShuffleConfig, ShuffleNetwork
 from edge_scs.models.implicit import ImplicitNetwork
 from edge_scs.models.liif import LIIF, LIIFConfig
 from edge_scs.models.pcarn import PCARN, PCARNConfig
 from edge_scs.models.scsnet import SCSNet, SCSNetConfig
+from edge_scs.models.swinir import SwinIR
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def _describe_pcarn(name: str, model: nn.Module) -> Description:
     assert isinstance(model, PCARN)
     return Description(
         name=name,
-        variant=name.removeprefix("pcarn").removeprefix("_") or "full",
+        variant="m" if name.endswith("_m") else "full",
         input="rgb",
-        scales=pcarn.SCALES,
+        scales=model.config.scales,
         continuous=None,
         halo=model.halo,
         reference=False,
@@ -88,12 +90,13 @@ def _describe_pcarn(name: str, model: nn.Module) -> Description:
 
 def _describe_scsnet(name: str, model: nn.Module) -> Description:
     assert isinstance(model, SCSNet)
+    shuffles = model.config.head == "shuffle"
     return Description(
         name=name,
         variant="full",
         input="grey",
-        scales=(),
-        continuous=(1.0, MAX_SCALE),
+        scales=(scsnet.ShuffleHead.SCALE,) if shuffles else (),
+        continuous=None if shuffles else (1.0, MAX_SCALE),
         halo=model.halo,
         reference=model.config.reference,
         published=scsnet.PUBLISHED,
@@ -117,11 +120,29 @@ def _describe_implicit(name: str, model: nn.Module) -> Description:
     )
 
 
-def _describe_edsr(name: str, model: nn.Module) -> Description:
-    assert isinstance(model, EDSR)
-    scale = model.config.scale
+def _describe_shuffle(name: str, model: nn.Module) -> Description:
+    assert isinstance(model, PixelShuffleNetwork)
+    scale = model.scale
     published = edsr.PUBLISHED.get(name, {})
-    return Description(name, f"x{scale}", "rgb", (scale,), None, model.halo, reference=False, published=published)
+    no_export = ""
+    if isinstance(model.encoder, SwinIR):
+        no_export = "its windows shift, which was not tried with the converters"
+    return Description(name, f"x{scale}", "rgb", (scale,), None, model.halo, False, published, no_export)
+
+
+def _describe_cpm_rdn(name: str, model: nn.Module) -> Description:
+    assert isinstance(model, ContinuousRDN)
+    return Description(
+        name=name,
+        variant=model.config.head,
+        input="rgb",
+        scales=(),
+        continuous=(1.0, MAX_SCALE),
+        halo=model.halo,
+        reference=False,
+        published=cpm_rdn.PUBLISHED,
+        no_export="it maps HR pixels in bands of any size, which was not tried with the converters",
+    )
 
 
 MODELS: dict[str, Entry] = {
@@ -129,12 +150,18 @@ MODELS: dict[str, Entry] = {
     "edge_scs_s": Entry(EdgeSCSConfig(channels=16, blocks=2, repeats=2), EdgeSCS, _describe_edge_scs),
     "pcarn": Entry(PCARNConfig(), PCARN, _describe_pcarn),
     "pcarn_m": Entry(PCARNConfig(groups=4, tied=True), PCARN, _describe_pcarn),
+    "carn": Entry(PCARNConfig(residual=False, gather_relu=True), PCARN, _describe_pcarn),
+    "carn_m": Entry(PCARNConfig(groups=4, tied=True, residual=False, gather_relu=True), PCARN, _describe_pcarn),
     "scsnet": Entry(SCSNetConfig(), SCSNet, _describe_scsnet),
     "ciaosr_edsr": Entry(CiaoSRConfig(encoder="edsr"), CiaoSR, _describe_implicit),
     "ciaosr_rdn": Entry(CiaoSRConfig(encoder="rdn"), CiaoSR, _describe_implicit),
-    "ciaosr_swinir": Entry(CiaoSRConfig(encoder="swinir"), CiaoSR, _describe_implicit),
-    "edsr": Entry(EDSRConfig(), EDSR, _describe_edsr),
+    "ciaosr_swinir": Entry(CiaoSRConfig("swinir", {"channels": 180}), CiaoSR, _describe_implicit),
+    "edsr": Entry(EDSRConfig(), EDSR, _describe_shuffle),
+    "rdn": Entry(ShuffleConfig("rdn", mean=False), ShuffleNetwork, _describe_shuffle),
+    "cpm_rdn": Entry(ContinuousConfig(), ContinuousRDN, _describe_cpm_rdn),
+    "swinir": Entry(ShuffleConfig("swinir"), ShuffleNetwork, _describe_shuffle),
     "liif_edsr": Entry(LIIFConfig(), LIIF, _describe_implicit),
+    "liif_rdn": Entry(LIIFConfig("rdn"), LIIF, _describe_implicit),
 }
 
 

@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from edge_scs.models.attention import CrossAttention
 from edge_scs.models.blocks import ResidualBlock, conv3x3
 from edge_scs.models.heads import for_float64, pixel_shuffle, sample_bilinear
-from edge_scs.models.scsnet_attention import SLOPE, PVCAttn, SAttn
+from edge_scs.models.scsnet_attention import SLOPE, BCAttn, PVCAttn, SAttn
 
 AB_RANGE = 110.0
 # The encoders halve twice. At least two cells a side must be left, as instance norm cannot norm a single one.
@@ -65,11 +65,24 @@ PUBLISHED: dict[str, object] = {
 
 @dataclass(frozen=True)
 class SCSNetConfig:
-    """What a checkpoint needs to rebuild its network. The defaults are the paper's; all widths follow ``channels``."""
+    """What a checkpoint needs to rebuild its network. The defaults are the paper's; all widths follow ``channels``.
+
+    Table 5's rows are ``attention`` = "bcattn" instead of "pvcattn", ``reference`` = false where a row has neither, and
+    ``head`` = "shuffle" where CPM is missing: a convolution and PixelShuffle to x4, as the paper does not say what
+    stood there.
+    """
 
     channels: int = 64
     blocks: int = 16
     reference: bool = True
+    attention: str = "pvcattn"
+    head: str = "cpm"
+
+    def __post_init__(self) -> None:
+        if self.attention not in ("pvcattn", "bcattn"):
+            raise ValueError(f"attention {self.attention!r}: must be pvcattn or bcattn")
+        if self.head not in ("cpm", "shuffle"):
+            raise ValueError(f"head {self.head!r}: must be cpm or shuffle")
 
 
 def to_lab(rgb: Tensor) -> Tensor:
@@ -157,6 +170,26 @@ def aligned_coordinates(lr: int, hr: int, device: torch.device) -> Tensor:
     return torch.arange(hr, dtype=torch.float64, device=for_float64(device)) * ((lr - 1) / max(1, hr - 1))
 
 
+class ShuffleHead(nn.Module):
+    """CPM's place in Table 5's rows without it: two 3x3 convolutions and PixelShuffle, x4 alone.
+
+    Shapes: x (n, in_channels, h, w), size (4 h, 4 w) -> (n, 3, 4 h, 4 w). Raises ValueError for other sizes.
+    """
+
+    SCALE = 4
+
+    def __init__(self, in_channels: int, channels: int):
+        super().__init__()
+        self.conv = conv3x3(in_channels, channels)
+        self.out = conv3x3(channels, 3 * self.SCALE**2)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        h, w = x.shape[-2:]
+        if tuple(size) != (h * self.SCALE, w * self.SCALE):
+            raise ValueError(f"this SCSNet enlarges {w}x{h} by {self.SCALE}, not to {size[1]}x{size[0]}")
+        return pixel_shuffle(self.out(F.relu(self.conv(x))), self.SCALE)
+
+
 class Up(nn.Module):
     """UP of Table 8: 3x3 convolution and PixelShuffle. (n, channels, h, w) -> (n, channels, 2h, 2w)."""
 
@@ -190,7 +223,9 @@ class SCSNet(nn.Module):
         self.initial, *rest = _encoder(1, c)
         self.encoder = nn.Sequential(*rest)
         self.reference_encoder = nn.Sequential(*_encoder(3, c)) if config.reference else None
-        self.pvcattn = PVCAttn(4 * c) if config.reference else None
+        self.pvcattn: PVCAttn | BCAttn | None = None
+        if config.reference:
+            self.pvcattn = PVCAttn(4 * c) if config.attention == "pvcattn" else BCAttn(4 * c)
         self.extractor = nn.Sequential(*(layer for _ in range(3) for layer in _row(4 * c, 4 * c)))
         self.decoder = nn.Sequential(
             SAttn(4 * c),
@@ -202,7 +237,7 @@ class SCSNet(nn.Module):
             *_row(2 * c, c),
         )
         self.texture = nn.Sequential(*(ResidualBlock(c) for _ in range(config.blocks)))
-        self.cpm = PixelMapping(2 * c, 4 * c)
+        self.cpm = PixelMapping(2 * c, 4 * c) if config.head == "cpm" else ShuffleHead(2 * c, 4 * c)
 
     @property
     def halo(self) -> int:
@@ -235,13 +270,15 @@ class SCSNet(nn.Module):
         Their grids lie over the padded images: 1/4, 1/8 and 1/16 of them.
         """
         pvcattn = self._pvcattn()
+        if not isinstance(pvcattn, PVCAttn):
+            raise ValueError("only pyramid valve cross-attention can be inspected")
         return pvcattn.look(self.encoder(self.initial(_lightness(gray))), self._encode(reference))
 
     def _encode(self, reference: Tensor) -> Tensor:
         assert self.reference_encoder is not None
         return self.reference_encoder(_pad(to_lab(reference)))
 
-    def _pvcattn(self) -> PVCAttn:
+    def _pvcattn(self) -> PVCAttn | BCAttn:
         if self.pvcattn is None:
             raise ValueError("this network was built without its reference branch")
         return self.pvcattn

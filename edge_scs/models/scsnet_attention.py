@@ -104,6 +104,19 @@ class PVCAttn(nn.Module):
         ]
 
 
+class BCAttn(nn.Module):
+    """Basic cross-attention (Table 5): one scale, no valves; what is found is added. Shapes as in ``VCAttn``."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.query = nn.Conv2d(channels, channels // 2, 1)
+        self.key = nn.Conv2d(channels, channels // 2, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, source: Tensor, reference: Tensor) -> Tensor:
+        return source + attend_by_rows(self.query(source), self.key(reference), self.value(reference))
+
+
 def pool(x: Tensor, factor: int) -> Tensor:
     """Means over cells of ``factor`` pixels a side; those at the border may be cut, so that any size works."""
     if factor == 1:

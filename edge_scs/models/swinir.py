@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from edge_scs.models.blocks import conv3x3
 
+DROP_PATH = 0.1  # of the last layer, in training
+
 
 def to_windows(x: Tensor, window: int) -> Tensor:
     """(n, h, w, c), h and w multiples of the window -> (n * windows, window^2, c), row by row."""
@@ -79,9 +81,9 @@ class SwinLayer(nn.Module):
     Shapes: (n, h, w, channels), h and w multiples of the window -> the same.
     """
 
-    def __init__(self, channels: int, heads: int, window: int, shift: int, mlp_ratio: int):
+    def __init__(self, channels: int, heads: int, window: int, shift: int, mlp_ratio: int, drop: float = 0.0):
         super().__init__()
-        self.window, self.shift = window, shift
+        self.window, self.shift, self.drop = window, shift, drop
         self.norm1 = nn.LayerNorm(channels)
         self.attention = WindowAttention(channels, heads, window)
         self.norm2 = nn.LayerNorm(channels)
@@ -98,8 +100,15 @@ class SwinLayer(nn.Module):
         y = from_windows(y, self.window, size)
         if self.shift:
             y = y.roll((self.shift, self.shift), (1, 2))
-        x = x + y
-        return x + self.mlp(self.norm2(x))
+        x = x + self._kept(y)
+        return x + self._kept(self.mlp(self.norm2(x)))
+
+    def _kept(self, branch: Tensor) -> Tensor:
+        """In training nothing of an image's branch with probability ``drop``, and more of the others'."""
+        if not (self.training and self.drop):
+            return branch
+        kept = torch.rand(len(branch), 1, 1, 1, device=branch.device) >= self.drop
+        return branch * kept.to(branch.dtype) / (1 - self.drop)
 
 
 class ResidualSwinGroup(nn.Module):
@@ -108,10 +117,11 @@ class ResidualSwinGroup(nn.Module):
     Shapes: (n, h, w, channels) -> the same.
     """
 
-    def __init__(self, channels: int, layers: int, heads: int, window: int, mlp_ratio: int):
+    def __init__(self, channels: int, drops: list[float], heads: int, window: int, mlp_ratio: int):
         super().__init__()
         self.layers = nn.ModuleList(
-            SwinLayer(channels, heads, window, (layer % 2) * (window // 2), mlp_ratio) for layer in range(layers)
+            SwinLayer(channels, heads, window, (layer % 2) * (window // 2), mlp_ratio, drop)
+            for layer, drop in enumerate(drops)
         )
         self.conv = conv3x3(channels, channels)
 
@@ -125,9 +135,11 @@ class ResidualSwinGroup(nn.Module):
 class SwinIR(nn.Module):
     """Shallow features, residual Swin groups, and the convolution that narrows them for a head.
 
-    Readings: pixels are the tokens (patch size 1), their embedding ends in a LayerNorm, and there is no drop path. Of
-    the reconstruction module the convolution before the upsampling (``width`` -> ``channels``, LeakyReLU) stays: heads
-    expect 64 channels. So counted 11,603,044 parameters; with the x2 upsampler (149,443) the published 11.8 M.
+    Readings, from the authors' code: pixels are the tokens (patch size 1), their embedding ends in a LayerNorm, and in
+    training a layer's branches are left out with a probability that rises from 0 to 0.1 at the last layer. Of the
+    reconstruction module the convolution before the upsampling (``width`` -> ``channels``, LeakyReLU) stays, unless
+    ``channels`` is ``width``: released CiaoSR takes all 180 channels. With 64 of them 11,603,044 parameters are
+    counted; with the x2 upsampler (149,443) the published 11.8 M.
 
     Any size: the image is padded at the bottom and right to whole windows, by reflection where it is large enough for
     that and by its border pixels where not, and the features are cropped.
@@ -154,10 +166,15 @@ class SwinIR(nn.Module):
         self.halo = groups * (layers * (window - 1) + 1) + 3
         self.entry = conv3x3(3, width)
         self.embed_norm = nn.LayerNorm(width)
-        self.groups = nn.ModuleList(ResidualSwinGroup(width, layers, heads, window, mlp_ratio) for _ in range(groups))
+        last = max(1, groups * layers - 1)
+        drops = [DROP_PATH * layer / last for layer in range(groups * layers)]
+        self.groups = nn.ModuleList(
+            ResidualSwinGroup(width, drops[first : first + layers], heads, window, mlp_ratio)
+            for first in range(0, groups * layers, layers)
+        )
         self.norm = nn.LayerNorm(width)
         self.exit = conv3x3(width, width)
-        self.narrow = conv3x3(width, channels)
+        self.narrow = conv3x3(width, channels) if channels != width else None
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -171,7 +188,10 @@ class SwinIR(nn.Module):
         for group in self.groups:
             x = group(x, mask)
         deep = self.exit(self.norm(x).permute(0, 3, 1, 2))
-        return F.leaky_relu(self.narrow(shallow + deep)[..., :h, :w])
+        features = shallow + deep
+        if self.narrow is not None:
+            features = F.leaky_relu(self.narrow(features))
+        return features[..., :h, :w]
 
 
 def _pad(x: Tensor, multiple: int) -> Tensor:

@@ -80,6 +80,8 @@ def _check_scales(stage: Stage, where: str, described: Description) -> None:
     for scale in stage.data.scales:
         if not described.enlarges(scale):
             raise InputError(f"{where}.data.scales: {described.name} does {described.magnifications}, not x{scale:g}")
+    if stage.data.own_scales and not issubclass(TASKS[stage.task], PointsTask):
+        raise InputError(f"{where}.data.own_scales: task {stage.task!r} needs images of one size; set it to false")
     if issubclass(TASKS[stage.task], PointsTask) and stage.data.points < 1:
         raise InputError(f"{where}.data.points: task {stage.task!r} needs a number of points, as 2304")
 

@@ -1,6 +1,7 @@
 """Discriminators: three on a pyramid for PCARN, one with spectral normalisation for SCSNet. They return logits."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -17,9 +18,9 @@ class MultiScaleDiscriminator(nn.Module):
     Shapes: (n, 3, h, w) -> three logits (n, 1, h', w') with h' = h/8, h/16, h/32; h and w at least 32.
     """
 
-    def __init__(self, channels: int = 64):
+    def __init__(self, channels: int = 64, scales: int = 3):
         super().__init__()
-        self.scales = nn.ModuleList(_pcarn_body(channels) for _ in range(3))
+        self.scales = nn.ModuleList(_pcarn_body(channels) for _ in range(scales))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [scale(F.avg_pool2d(x, 2**level) if level else x) for level, scale in enumerate(self.scales)]
@@ -58,5 +59,6 @@ class SpectralDiscriminator(nn.Module):
 
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "multi_scale": MultiScaleDiscriminator,
+    "single_scale": partial(MultiScaleDiscriminator, scales=1),  # PCARN's Table 2, "+ GAN"
     "spectral": SpectralDiscriminator,
 }

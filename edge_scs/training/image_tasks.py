@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from edge_scs.data.pairs import Batch
 from edge_scs.data.photographs import Photographs
+from edge_scs.data.points import PointBatch
 from edge_scs.models.scsnet import to_lab, to_rgb
 from edge_scs.recipes import Stage
 from edge_scs.training.adversarial import LOSSES
@@ -78,6 +79,10 @@ class PointsTask(PictureTask):
     whole = False
 
     def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        if isinstance(batch, PointBatch):
+            out = self.model.points(batch.rgb, batch.coordinates, batch.sizes)  # type: ignore[operator]
+            assert batch.targets is not None
+            return out, batch.targets
         assert batch.points is not None
         height, width = batch.hr.shape[-2:]
         rows, cols = batch.points // width, batch.points % width

@@ -23,6 +23,7 @@ from edge_scs.training.checks import (
     check_stages,
     warn_of_emulation,
 )
+from edge_scs.training.initial import initialise
 from edge_scs.training.log import MetricsLog, contact_sheet
 from edge_scs.training.processes import without_accelerator
 from edge_scs.training.stage import StageRun
@@ -76,6 +77,7 @@ def train(
 
     set_seed(recipe.seed)
     model = loading.create(recipe.model, recipe.config, "recipe")
+    initialise(model, recipe)
     if state is not None:
         model.load_state_dict(state["ema"])
     elif init is not None:

@@ -11,8 +11,8 @@ squeezenet1_1   L1 at the ends of its five levels (conv1, fire3, ours: a fallbac
                 fire5, fire7, fire9), weighted as vgg16          weights are at hand
 =============== ================================================ ==================================================
 
-Every norm is a mean over pixels and channels. Inputs are RGB, normalised as ImageNet's. (PCARN's authors feed VGG-19
-unnormalised images and take conv5_4 before its ReLU; the paper's text says otherwise on the second.)
+Every norm is a mean over pixels and channels. Inputs are RGB, normalised as ImageNet's; for vgg19 in [0, 1] as they
+are, as PCARN's authors feed it. (They take conv5_4 before its ReLU, which the paper's text contradicts.)
 """
 
 import torch
@@ -23,11 +23,11 @@ from edge_scs.errors import InputError
 from edge_scs.weights.features import find_features, load_features
 
 _LEVELS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
-# name -> (taps, their weights, distance)
+# name -> (taps, their weights, distance, whether images are normalised)
 FEATURES = {
-    "vgg16": ((1, 6, 11, 18, 25), _LEVELS, F.l1_loss),
-    "vgg19": ((35,), (1.0,), F.mse_loss),
-    "squeezenet1_1": ((1, 4, 7, 10, 12), _LEVELS, F.l1_loss),
+    "vgg16": ((1, 6, 11, 18, 25), _LEVELS, F.l1_loss, True),
+    "vgg19": ((35,), (1.0,), F.mse_loss, False),
+    "squeezenet1_1": ((1, 4, 7, 10, 12), _LEVELS, F.l1_loss, True),
 }
 
 
@@ -47,8 +47,11 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self, features: str, file: str = ""):
         super().__init__()
-        taps, self.weights, self.distance = FEATURES[features]
+        taps, self.weights, self.distance, normalised = FEATURES[features]
         self.network = load_features(features, taps, find_features(file or features))
+        if not normalised:
+            self.network.mean.zero_()
+            self.network.std.fill_(1)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         # Features of many layers in bf16 differ by more than two similar images do.

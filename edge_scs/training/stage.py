@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edge_scs.data.pairs import StepBatches
 from edge_scs.data.photographs import Photographs
+from edge_scs.data.points import PointBatches
 from edge_scs.models import registry
 from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
@@ -61,7 +62,8 @@ class StageRun:
         self.model = model.to(accelerator.device)
         self.seed = recipe.seed + 1000 * number
         rank, processes = accelerator.process_index, accelerator.num_processes
-        self.batches = StepBatches(photographs, stage.data, self.seed, rank, processes, self.colour, self.heads)
+        kind = PointBatches if stage.data.own_scales else StepBatches
+        self.batches = kind(photographs, stage.data, self.seed, rank, processes, self.colour, self.heads)
         for part, source in stage.init_from.items():  # resumed in the middle, what it has become is restored
             self.model.get_submodule(part).load_state_dict(self.model.get_submodule(source).state_dict())
         self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
@@ -111,6 +113,8 @@ class StageRun:
     def step(self, loader: Iterator[Any], step: int) -> tuple[dict[str, float], int]:
         """One step of both sides: the losses' means over its batches, and how many images it saw."""
         set_rate(self.optimizer, learning_rate(self.stage, step))
+        # What a network draws in training (SwinIR's drop path) is a function of the step, as batches are.
+        torch.manual_seed((1_000_003 * self.seed + step) * 4096 + self.accelerator.process_index)
         pictures, means, pairs = 0, dict[str, float](), []
         if self.adversary is not None:
             self.adversary.discriminator.requires_grad_(False)

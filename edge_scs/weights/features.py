@@ -15,6 +15,8 @@ from edge_scs.errors import InputError
 from edge_scs.models.features import LPIPS, Features
 from edge_scs.weights.loading import feature_folders, load_state
 
+# Networks by preference, and the layer that ends the last level.
+_LAST_LEVELS = {"vgg16": 29, "vgg19": 35, "squeezenet1_1": 12, "alexnet": 11}
 _LPIPS_HEADS = {"alexnet": "alex", "squeezenet1_1": "squeeze"}
 
 
@@ -65,6 +67,20 @@ def load_lpips() -> tuple[LPIPS, str] | None:
         state |= {key.replace("lin", "heads.").replace(".model.1", ""): value for key, value in _read(heads).items()}
         load_state(network, state, f"{features} with {heads}")
         return network, f"{short} v0.1, {features.name}"
+    return None
+
+
+def load_pooled() -> tuple[Features, str] | None:
+    """The features of the Frechet distance, and the file they stand on as a label; None where none are at hand.
+
+    The last level of the first network that is there. FID's own, Inception's, are none of them.
+    """
+    for name, last in _LAST_LEVELS.items():
+        try:
+            path = find_features(name)
+        except InputError:
+            continue
+        return load_features(name, (last,), path), f"pooled {path.name}, not FID's Inception"
     return None
 
 

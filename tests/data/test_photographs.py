@@ -64,3 +64,17 @@ def test_versions_of_a_picture_are_held_out_together(tmp_path):
     training, validation = load_photographs([tmp_path / "small", tmp_path / "large"]).split()
     assert sorted(p.name for p in validation.paths) == ["000.png", "000.png", "050.png", "050.png"]
     assert len(training) == 98
+
+
+def test_small_files_and_pale_pictures_are_left_out(tmp_path, photograph):
+    """SCSNet's selection of ImageNet: by bytes, before anything is decoded, and by colours."""
+    Image.fromarray(photograph).save(tmp_path / "large.png")
+    Image.fromarray(photograph[:100, :100]).save(tmp_path / "small.png")
+    Image.fromarray(photograph).convert("L").convert("RGB").save(tmp_path / "grey.png")
+    said: list[str] = []
+    kept = load_photographs([tmp_path], warn=said.append, min_kb=80, min_colourfulness=15)
+    assert [path.name for path in kept.paths] == ["large.png"]
+    reasons = {path.name: reason for path, reason in kept.skipped}
+    assert reasons["small.png"].endswith(" KB, at least 80 are needed")
+    assert reasons["grey.png"].endswith("its colourfulness is 0.0, at least 15 is needed")
+    assert len(load_photographs([tmp_path], warn=said.append)) == 3

@@ -123,3 +123,60 @@ def test_description():
     assert description.enlarges(3)
     assert not description.enlarges(2.5)
     assert description.magnifications == "x2, x3 or x4"
+
+
+@pytest.mark.parametrize(
+    ("options", "params"),
+    [
+        ({"local_cascade": False, "global_cascade": False, "residual": False, "scales": (4,)}, 963_651),
+        ({"global_cascade": False, "residual": False, "scales": (4,)}, 1_074_819),
+        ({"local_cascade": False, "residual": False, "scales": (4,)}, 1_000_707),
+        ({"residual": False, "scales": (4,)}, 1_111_875),
+        ({"scales": (4,)}, 1_111_875),
+        ({"tied": True, "pointwise": True}, 1_161_283),
+    ],
+)
+def test_ablations(options, params):
+    """Table 1 prints 963K, 1,074K, 1,000K, 1,111K and 1,111K; the last row is Figure 8's one group, recursive."""
+    model = registry.create("pcarn", options)
+    assert sum(p.numel() for p in model.parameters()) == params
+    rgb = torch.rand(1, 3, 6, 5)
+    out = model(rgb, (24, 20))
+    assert out.shape == (1, 3, 24, 20)
+    if options.get("residual") is False:
+        with_residual = registry.create("pcarn", options | {"residual": True})
+        with_residual.load_state_dict(model.state_dict())
+        assert not torch.equal(with_residual(rgb, (24, 20)), out)
+    assert registry.describe("pcarn", model).scales == options.get("scales", (2, 3, 4))
+
+
+def test_without_cascades_blocks_follow_each_other(lively):
+    """Table 1's baseline, literally."""
+    options = {"channels": 4, "local_cascade": False, "global_cascade": False, "residual": False, "scales": (2,)}
+    model = lively(registry.create("pcarn", options)).train()
+    rgb = torch.rand(1, 3, 6, 5)
+    x = model.entry(rgb - model.mean)
+    for cascade in model.body.units:
+        for unit in cascade.units:
+            x = unit(x)
+    torch.testing.assert_close(model(rgb, (12, 10)), model.exit(model.upsamplers["2"](x)) + model.mean)
+    with pytest.raises(ValueError, match="by 2, not to 24x20"):
+        model(rgb, (20, 24))
+    with pytest.raises(ValueError, match="some of 2, 3 and 4"):
+        registry.create("pcarn", {"scales": (5,)})
+
+
+def test_carn_has_no_residual_and_relu_after_gathers(lively):
+    model = lively(registry.create("carn", {"channels": 4, "blocks": 2, "repeats": 2})).train()
+    rgb = torch.rand(1, 3, 6, 5)
+
+    def cascade(body, x, unit):
+        gathered = [x]
+        for one, gather in zip(body.units, body.gathers, strict=True):
+            gathered.append(unit(one, x))
+            x = torch.relu(gather(torch.cat(gathered, dim=1)))
+        return x
+
+    x = model.entry(rgb - model.mean)
+    x = cascade(model.body, x, lambda local, y: cascade(local, y, lambda block, z: block(z)))
+    torch.testing.assert_close(model(rgb, (18, 15)), model.exit(model.upsamplers["3"](x)) + model.mean)

@@ -196,3 +196,16 @@ def test_swinir_pads_by_reflection_and_crops(lively):
     reflected = torch.cat([x, x[:, :, [4, 3]]], 2)
     reflected = torch.cat([reflected, reflected[..., [5]]], 3)
     torch.testing.assert_close(encoder(x), encoder(reflected)[..., :6, :7])
+
+
+def test_swinirs_drop_path_is_for_training_and_rises():
+    """timm's: an image's branch is left out or divided by the share that stays; from 0 to 0.1 at the last layer."""
+    encoder = SwinIR(channels=4, width=8, groups=2, layers=3, heads=2, window=4)
+    drops = [layer.drop for group in encoder.groups for layer in group.layers]
+    assert drops == pytest.approx([0, 0.02, 0.04, 0.06, 0.08, 0.1])
+    layer = encoder.groups[1].layers[2].train()
+    branch = torch.ones(4000, 1, 1, 2)
+    kept = layer._kept(branch)
+    assert sorted(set(kept.flatten().tolist())) == pytest.approx([0, 1 / 0.9])
+    assert float((kept == 0).float().mean()) == pytest.approx(0.1, abs=0.02)
+    assert torch.equal(layer.eval()._kept(branch), branch)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from edge_scs.training.adversarial import RelativisticLSGAN, StandardGAN
-from edge_scs.training.discriminators import MultiScaleDiscriminator, SpectralDiscriminator
+from edge_scs.training.discriminators import DISCRIMINATORS, MultiScaleDiscriminator, SpectralDiscriminator
 
 
 @pytest.fixture
@@ -65,6 +65,15 @@ def test_the_multi_scale_discriminator_sees_a_pyramid_of_averages():
     assert torch.allclose(seen[1], judge.scales[1](half), atol=1e-6)
     quarter = picture.reshape(2, 3, 16, 4, 24, 4).mean((3, 5))
     assert torch.allclose(seen[2], judge.scales[2](quarter), atol=1e-6)
+
+
+def test_the_single_discriminator_is_the_first_of_the_pyramid():
+    """PCARN's Table 2, "+ GAN" without "+ MSD"."""
+    single, pyramid = DISCRIMINATORS["single_scale"](4).eval(), MultiScaleDiscriminator(4).eval()
+    pyramid.scales[0].load_state_dict(single.scales[0].state_dict())
+    x = torch.rand(1, 3, 32, 32)
+    assert len(single(x)) == 1
+    torch.testing.assert_close(single(x)[0], pyramid(x)[0])
 
 
 def test_the_multi_scale_discriminator_is_the_papers():

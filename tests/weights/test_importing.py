@@ -180,7 +180,10 @@ def test_damaged_and_missing_files(tmp_path):
 
 
 def test_unknown_names_and_suffixes(tmp_path):
-    assert importable() == ["pcarn", "pcarn_m"]
+    assert importable() == [
+        "pcarn", "pcarn_m", "carn", "carn_m", "ciaosr_edsr", "ciaosr_rdn", "ciaosr_swinir", "edsr", "rdn", "swinir",
+        "liif_edsr", "liif_rdn",
+    ]  # fmt: skip
     with pytest.raises(InputError, match="known: pcarn"):
         import_weights(tmp_path / "a.pth", "edge_scs_m", tmp_path / "out.safetensors")
     with pytest.raises(InputError, match=r"\.safetensors"):

@@ -20,7 +20,7 @@ WIDTH = 120
 # parity check, verified, reported, resumes, metrics or numbers, discriminator, gate, float32 ops, architecture, image.
 WORDS = re.compile(
     r"\b(mend(s|ed|ing)?|roofs?|led by|asked|proofs?|proven|told|go(es)? on|went on|gone on|figures|rivals?|judged?"
-    r"|valves?|islands?|the house|images?|begin_as)\b",
+    r"|valves?|islands?|the house|pictures?|begin_as)\b",
     re.IGNORECASE,
 )
 EXCEPTIONS = {"docs/papers/scsnet.md": {"valves", "valve"}}  # the paper's term

@@ -79,8 +79,8 @@ class MilProgram:
 
     def _evaluate(self, op: Any, values: dict[Any, Any]) -> None:
         arguments = {name: _value(given, values) for name, given in op.inputs.items() if given is not None}
-        island = self._exact is True or (self._exact is not False and op.op_type in self._exact)
-        if self._exact not in (True, False) and not island:
+        keeps_float32 = self._exact is True or (self._exact is not False and op.op_type in self._exact)
+        if self._exact not in (True, False) and not keeps_float32:
             arguments = {name: _half(value) for name, value in arguments.items()}
         if op.op_type.startswith("constexpr_"):
             results = torch.from_numpy(np.asarray(op.materialized_val_inference()))
@@ -96,7 +96,7 @@ class MilProgram:
         for var, result in zip(op.outputs, listed, strict=True):
             if tuple(result.shape) != tuple(var.shape):
                 raise InputError(f"{self.path}: {op.name} declares {tuple(var.shape)} and gives {tuple(result.shape)}")
-            values[var] = self._round(result, var, island)
+            values[var] = self._round(result, var, keeps_float32)
 
     def _round(self, x: Tensor, var: Any, exact: bool = False) -> Tensor:
         """To the declared type; float16 stays in a float32 tensor, which CPUs compute with."""

@@ -67,13 +67,19 @@ def _build_coreml(methods: Mapping[str, Method], artifact: Path, loaded: Loaded,
     coreml.convert(method.module, method.inputs, artifact, description, **vars(options))
     if preset.precision != "fp16":
         return Built(None, [], None)
-    islands = coreml.find_islands(artifact, _fp16_cost(artifact, method, loaded, preset), preset.max_fp16_cost_db)
-    if islands:
+    float32_ops = coreml.find_float32_ops(
+        artifact, _fp16_cost(artifact, method, loaded, preset), preset.max_fp16_cost_db
+    )
+    if float32_ops:
         shutil.rmtree(artifact)
         coreml.convert(
-            method.module, method.inputs, artifact, description, **vars(replace(options, islands=tuple(islands)))
+            method.module,
+            method.inputs,
+            artifact,
+            description,
+            **vars(replace(options, float32_ops=tuple(float32_ops))),
         )
-    return Built(None, [], None, fp32_islands=islands)
+    return Built(None, [], None, fp32_islands=float32_ops)
 
 
 def _fp16_cost(artifact: Path, method: Method, loaded: Loaded, preset: Preset) -> Callable[[Any], float]:

@@ -34,7 +34,7 @@ class Options:
     """How to convert. ``precision`` is of arithmetic and of inputs and outputs alike, without casts at the borders:
     "fp32" is float32, anything else float16 (an int8 module brings its own quantisation, the rest of it is float16).
 
-    ``images``: pixel buffers in and out. ``compression`` of the weights: "none", "int8", "palette6". ``islands``:
+    ``images``: pixel buffers in and out. ``compression`` of the weights: "none", "int8", "palette6". ``float32_ops``:
     types of operations that stay in float32.
     """
 
@@ -42,7 +42,7 @@ class Options:
     minimum_target: str = "iOS17"
     images: bool = False
     compression: str = "none"
-    islands: Collection[str] = ()
+    float32_ops: Collection[str] = ()
 
 
 class Levels(nn.Module):
@@ -65,14 +65,14 @@ def convert(
     minimum_target: str = "iOS17",
     images: bool = False,
     compression: str = "none",
-    islands: Collection[str] = (),
+    float32_ops: Collection[str] = (),
 ) -> None:
     """Convert a deployed module for the named example inputs and save it as ``path`` (.mlpackage, must not exist).
 
     The options are those of ``Options``. Raises InputError when coremltools is missing, or cannot convert the module,
     or knows no such ``minimum_target``.
     """
-    options = Options(precision, minimum_target, images, compression, islands)
+    options = Options(precision, minimum_target, images, compression, float32_ops)
     ct, np = require("coremltools", "numpy")
     target = getattr(ct.target, minimum_target, None)
     if target is None:
@@ -97,7 +97,7 @@ def convert(
                 ],
                 minimum_deployment_target=target,
                 convert_to="mlprogram",
-                compute_precision=_precision(ct, half, islands),
+                compute_precision=_precision(ct, half, float32_ops),
                 skip_model_load=True,
             )
             package = _compress(package, compression)
@@ -156,7 +156,7 @@ def convert_functions(methods: Mapping[str, Method], path: Path, description: st
     _tidy(path)
 
 
-def find_islands(path: Path, cost: Callable[[Any], float], limit: float) -> list[str]:
+def find_float32_ops(path: Path, cost: Callable[[Any], float], limit: float) -> list[str]:
     """Types of operations to keep in float32 so that ``cost`` stays within ``limit``; none where float16 does.
 
     ``cost`` measures a set of types, in dB, on the program at ``path`` by the evaluator. Greedy: the type that helps
@@ -185,12 +185,12 @@ def _input(ct: Any, name: str, x: Tensor, dtype: Any, images: bool) -> Any:
     return ct.ImageType(name=name, shape=tuple(x.shape), color_layout=layout, scale=1 / 255)
 
 
-def _precision(ct: Any, half: bool, islands: Collection[str]) -> Any:
+def _precision(ct: Any, half: bool, float32_ops: Collection[str]) -> Any:
     if not half:
         return ct.precision.FLOAT32
-    if not islands:
+    if not float32_ops:
         return ct.precision.FLOAT16
-    return ct.transform.FP16ComputePrecision(op_selector=lambda op: op.op_type not in islands)
+    return ct.transform.FP16ComputePrecision(op_selector=lambda op: op.op_type not in float32_ops)
 
 
 def _compress(package: Any, compression: str) -> Any:

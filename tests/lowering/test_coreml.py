@@ -1,4 +1,4 @@
-"""Core ML's variants: pixel buffers, compressed weights, functions that share weights, islands of float32."""
+"""Core ML's variants: pixel buffers, compressed weights, functions that share weights, operations kept in float32."""
 
 from pathlib import Path
 
@@ -93,12 +93,12 @@ def test_what_float16_ruins_stays_in_float32(tmp_path: Path) -> None:
         error = (program.run({"gray": GRAY}, exact=exact)["rgb"] - expected).abs().max()  # type: ignore[arg-type]
         return float(error) if torch.isfinite(error) else 1000.0
 
-    islands = coreml.find_islands(path, cost, 0.01)
-    assert "mul" in islands
+    float32_ops = coreml.find_float32_ops(path, cost, 0.01)
+    assert "mul" in float32_ops
     mended = tmp_path / "b.mlpackage"
-    coreml.convert(model, {"gray": GRAY}, mended, "test", islands=islands)
+    coreml.convert(model, {"gray": GRAY}, mended, "test", float32_ops=float32_ops)
     answer = MilProgram(mended).run({"gray": GRAY})["rgb"]
     torch.testing.assert_close(answer, expected, rtol=0, atol=0.01)
-    assert coreml.find_islands(mended, lambda exact: 0.0, 0.01) == []
+    assert coreml.find_float32_ops(mended, lambda exact: 0.0, 0.01) == []
     with pytest.raises(InputError, match="use precision fp32"):
-        coreml.find_islands(path, lambda exact: 1.0, 0.01)
+        coreml.find_float32_ops(path, lambda exact: 1.0, 0.01)

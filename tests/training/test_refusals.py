@@ -35,7 +35,7 @@ def test_a_diverged_run_may_go_on_more_gently(tmp_path, folder):
     gentle = "stage.colour.learning_rate=1e-5"
     save_checkpoint(tmp_path / "run", state | {"position": {"stage": 1, "step": 0}})
     train(load_recipe(path, [gentle]), photographs, tmp_path / "run", resume=True, say=said.append)
-    assert any("goes on with learning_rate 1e-05 and clip 1 in stage colour" in line for line in said)
+    assert any("resumes with learning_rate 1e-05 and clip 1 in stage colour" in line for line in said)
     save_checkpoint(tmp_path / "run", state | {"position": {"stage": 1, "step": 0}})
     finished = "stage.texture.learning_rate=1e-5"
     with pytest.raises(InputError, match="another recipe"):
@@ -64,7 +64,7 @@ def test_an_output_that_cannot_be_is_one_line(tmp_path, folder):
     [
         ("stage.texture.task=paint", "known: texture, colour"),
         ("stage.texture.task=super_resolution", "cannot learn 'super_resolution'"),
-        ("stage.texture.perceptual.weight=1.0", "no whole images to judge"),
+        ("stage.texture.perceptual.weight=1.0", "no whole images to compare"),
         ("stage.colour.adversary.loss=wasserstein", "known: standard, relativistic"),
         ('stage.texture.parts=["textur"]', "has no part 'textur'"),
         ('stage.colour.slow={"colour.decoder" = 0.1}', "has no part 'colour.decoder'"),

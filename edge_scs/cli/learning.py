@@ -71,7 +71,7 @@ def qat(
     plan = load_qat_recipe(recipe, set_)
     if not data:
         raise InputError("qat: give a folder of photographs with --data")
-    loaded, photographs = load(weights), load_photographs(data, warn=say)
+    loaded, photographs = load(weights, amount=plan.restoration), load_photographs(data, warn=say)
     if sensitivity:
         rows = sensitivities(plan, loaded, photographs, say)
         if json_:

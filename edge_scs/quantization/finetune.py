@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from edge_scs.artifacts.manifest import weights_sha256
 from edge_scs.color import luma
-from edge_scs.data.degradation import grey, to_lr
+from edge_scs.data.degradation import degrade, grey
 from edge_scs.data.pairs import draw_references, draw_windows
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError, did_you_mean
@@ -35,6 +35,7 @@ from edge_scs.training.checkpoints import holds_run, load_checkpoint, save_check
 from edge_scs.training.checks import check_same_photographs
 from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.loop import Outcome, stop_on_signals
+from edge_scs.weights import restoration
 from edge_scs.weights.loading import Loaded
 
 VALIDATION_PICTURES = 16
@@ -135,7 +136,10 @@ def finetune(
                 return Outcome(None, interrupted=True)
     path = out / "int8.safetensors"
     family.put(average)
-    save(path, recipe.model, family.quantised(), {"steps": str(recipe.steps), "seed": str(recipe.seed)})
+    made = {"steps": str(recipe.steps), "seed": str(recipe.seed)}
+    if loaded.restoration:
+        made[restoration.SPEC] = f"{loaded.restoration:g}"
+    save(path, recipe.model, family.quantised(), made)
     return Outcome(path, interrupted=False)
 
 
@@ -255,15 +259,20 @@ class Family:
         scale, reference = parse_variant(name)
         lr = (self.size[0] // scale, self.size[1] // scale)
         if self.about.input == "grey":
-            small = to_lr(grey(hr), lr)
+            small = self.reduced(grey(hr), lr, rng)
         else:  # in colour or not: benchmarks feed both
             coloured = rng is None or rng.random() < 0.5
-            small = to_lr(hr if coloured else grey(hr).expand(-1, 3, -1, -1), lr)
+            small = self.reduced(hr if coloured else grey(hr).expand(-1, 3, -1, -1), lr, rng)
         given = [small]
         if reference:
             plan = draw_references(len(hr), 0.25, rng or np.random.default_rng(0))
             given.append(plan.make(hr[plan.order], slice(None)))
         return [x.to(self.device).contiguous() for x in given]
+
+    def reduced(self, hr: Tensor, lr: tuple[int, int], rng: np.random.Generator | None) -> Tensor:
+        """uint8 (n, c, H, W) -> LR in [0, 1], degraded as the recipe says."""
+        rngs = (rng or np.random.default_rng(0)).spawn(len(hr))
+        return degrade(hr, lr, self.recipe.degradation, rngs).float() / 255
 
     def draw(self, photographs: Photographs, rng: np.random.Generator) -> Tensor:
         """A batch of uint8 RGB (n, 3, *size)."""

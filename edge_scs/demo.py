@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,20 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edge_scs.images import write_image
 from edge_scs.report.comparison import Comparison
-from edge_scs.samples import Job, Picture, Restored, restore
+from edge_scs.samples import OLD, Job, Picture, Restored, photograph, restore
 
 MODEL = "edge_scs_m"
 ROW_HEIGHT = 320  # pixels of a row in the sheet
 JOBS = (Job("china", 4, False), Job("flower", 2.5, False), Job("astronaut", 4, True))
+OLD_SCALE = 4
+
+
+@dataclass
+class Row:
+    """Three images of one shape, and what is written over each."""
+
+    cells: list[Image.Image]
+    captions: list[str]
 
 
 def run_demo(out: Path, say: Callable[[str], None]) -> None:
@@ -30,11 +40,13 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     begun = time.monotonic()
     loaded = load(MODEL, amount=None)  # restored as users' images are
     predictor = Predictor(loaded)
+    old = restore_old(predictor.enhance, out / "pictures")
+    say(f"{OLD}: a photograph of 1863, automatic, x{OLD_SCALE}")
     rows = []
     for job in JOBS:
         rows.append(restore(job, predictor.enhance, out / "pictures"))
         say(f"{job.name}: {job.title}")
-    write_image(out / "sheet.png", sheet(rows))
+    write_image(out / "sheet.png", sheet([old, *map(row_of, rows)]))
 
     artifacts, summaries = [], []
     for preset in ("xnnpack-fp32", "coreml-fp16"):
@@ -59,25 +71,51 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     say(f"{time.monotonic() - begun:.0f} seconds")
 
 
-def sheet(rows: list[Restored], height: int = ROW_HEIGHT) -> Picture:
-    """Before and after side by side: what went in (at its own size, and enlarged plainly), what came out, the truth."""
+def restore_old(enhance: Callable[..., Picture], folder: Path) -> Row:
+    """The old photograph restored and enlarged, written to ``folder``, beside its plain enlargement."""
+    gray = np.array(Image.fromarray(photograph(OLD)).convert("L"))
+    h, w = gray.shape
+    size = (OLD_SCALE * h, OLD_SCALE * w)
+    answer = enhance(gray, size, None)
+    write_image(folder / f"{OLD}-grey.png", gray)
+    write_image(folder / f"{OLD}-x{OLD_SCALE}.png", answer)
+    plain = Image.fromarray(gray).convert("RGB").resize(size[::-1], Image.Resampling.BICUBIC)
+    return Row(
+        [Image.fromarray(gray).convert("RGB"), Image.fromarray(answer), plain],
+        [f"in: a photograph of 1863, {w}x{h}", f"out: {size[1]}x{size[0]}, automatic, x{OLD_SCALE}", "bicubic"],
+    )
+
+
+def row_of(restored: Restored) -> Row:
+    """What went in, at its own size with the reference in its corner, what came out, and the photograph."""
+    h, w = restored.truth.shape[:2]
+    before = Image.fromarray(restored.lr).resize((w, h), Image.Resampling.NEAREST).convert("RGB")
+    if restored.reference is not None:
+        side = round(0.3 * h)
+        before.paste(Image.fromarray(restored.reference).resize((side, side)), (w - side, h - side))
+    return Row(
+        [before, Image.fromarray(restored.answer), Image.fromarray(restored.truth)],
+        [
+            f"in: grey {restored.lr.shape[1]}x{restored.lr.shape[0]}",
+            f"out: {w}x{h}, {restored.job.title}",
+            "the photograph",
+        ],
+    )
+
+
+def sheet(rows: list[Row], height: int = ROW_HEIGHT) -> Picture:
+    """Rows of three images of one height, with their captions: uint8 RGB."""
     gap, caption = 12, 26
     font = ImageFont.load_default(size=17)
     bands = []
     for row in rows:
-        h, w = row.truth.shape[:2]
-        width = round(w * height / h)
-        before = Image.fromarray(row.lr).resize((width, height), Image.Resampling.NEAREST).convert("RGB")
-        if row.reference is not None:
-            inset = Image.fromarray(row.reference).resize((96, 96))
-            before.paste(inset, (width - 104, height - 104))
-        cells = [before, *(Image.fromarray(p).resize((width, height)) for p in (row.answer, row.truth))]
-        captions = (f"in: grey {row.lr.shape[1]}x{row.lr.shape[0]}", f"out: {w}x{h}, {row.job.title}", "the photograph")
+        width = round(row.cells[1].width * height / row.cells[1].height)
         band = Image.new("RGB", (3 * width + 4 * gap, height + caption + gap), "white")
         pen = ImageDraw.Draw(band)
-        for column, (cell, text) in enumerate(zip(cells, captions, strict=True)):
+        for column, (cell, text) in enumerate(zip(row.cells, row.captions, strict=True)):
             left = gap + column * (width + gap)
-            band.paste(cell, (left, caption))
+            kind = Image.Resampling.NEAREST if cell.width < width else Image.Resampling.BICUBIC
+            band.paste(cell.resize((width, height), kind), (left, caption))
             pen.text((left, 3), text, fill="black", font=font)
         bands.append(band)
     page = Image.new("RGB", (max(b.width for b in bands), sum(b.height for b in bands)), "white")

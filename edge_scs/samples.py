@@ -1,4 +1,4 @@
-"""Photographs that come with scikit-image and scikit-learn, made small and grey and restored: no download."""
+"""Photographs that need no download: those of scikit-image and scikit-learn, and one old photograph of our own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ class Job:
         return f"{'reference-guided' if self.referential else 'automatic'}, x{self.scale:g}"
 
 
+OLD = "lincoln"  # a real old photograph: grey, scanned small, compressed; nobody knows its colours
 # Where the photographs come from: both packages carry them in their wheels.
 CREDITS = {
     "china": "china.jpg of scikit-learn, CC BY 2.0, danielbuechele",
@@ -33,12 +34,16 @@ CREDITS = {
     "astronaut": "astronaut of scikit-image, NASA, public domain",
     "chelsea": "chelsea of scikit-image, CC0, Stéfan van der Walt",
     "coffee": "coffee of scikit-image, CC0, Rachel Michetti",
+    "lincoln": "Abraham Lincoln, by Alexander Gardner, 8 November 1863, public domain",
     "rocket": "rocket of scikit-image, SpaceX, public domain",
 }
 
 
 def photograph(name: str) -> Picture:
-    """uint8 RGB (h, w, 3), no download: "china" and "flower" (scikit-learn), others from scikit-image's wheel."""
+    """uint8 RGB (h, w, 3): "china" and "flower" (scikit-learn), "lincoln" (ours), others from scikit-image's wheel."""
+    if name == OLD:
+        with Image.open(Path(__file__).with_name(f"{OLD}.jpg")) as image:
+            return np.array(image.convert("RGB"))
     if name in ("china", "flower"):
         from sklearn.datasets import load_sample_image
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from edge_scs.demo import JOBS, sheet
+from edge_scs.demo import JOBS, restore_old, row_of, sheet
 from edge_scs.samples import photograph, restore
 
 
@@ -29,9 +29,17 @@ def test_jobs_make_a_small_grey_picture_of_a_real_photograph(job, tmp_path):
     assert led == job.referential
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {f"{job.name}-grey.png", f"{job.name}-x{job.scale:g}.png"}
-    page = sheet([row, row], height=100)
+    page = sheet([row_of(row), row_of(row)], height=100)
     assert page.shape[1] == 3 * round(w * 100 / h) + 48
     assert page.dtype == np.uint8
+
+
+def test_the_old_photograph_is_enlarged_beside_its_plain_enlargement(tmp_path):
+    assert photograph("lincoln").std() > 20
+    row = restore_old(lambda gray, size, reference: np.zeros((*size, 3), np.uint8), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"lincoln-grey.png", "lincoln-x4.png"}
+    assert row.cells[1].size == row.cells[2].size == (640, 640)
+    assert sheet([row], height=100).shape == (138, 348, 3)
 
 
 @pytest.mark.slow

@@ -17,12 +17,13 @@ from torch.nn import functional as F
 
 from edge_scs.models.attention import CrossAttention
 from edge_scs.models.blocks import RecursiveBlock, conv3x3
-from edge_scs.models.colour import CHROMA_LIMIT, ColourBranch
+from edge_scs.models.colour import ColourBranch
 from edge_scs.models.heads import YCC_TO_RGB, ContinuousHead, PixelShuffleHead
 
 SHUFFLE_SCALES = (2, 3, 4)
 MAX_SCALE = 8.0
 MEAN_LUMA = 0.45  # of photographs
+MAX_VIVIDNESS = 2.0  # means of a distribution without class rebalancing are about half as colourful as photographs
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class EdgeSCSConfig:
             raise ValueError(f"widths must be {self.blocks} lists of whole numbers from 1 up, none of them empty")
         if not self.temperature > 0:
             raise ValueError("temperature must be above 0")
-        if not 0 < self.vividness <= 0.5 / CHROMA_LIMIT:
-            raise ValueError(f"vividness must be above 0 and at most {0.5 / CHROMA_LIMIT:g}: chroma ends at 0.5")
+        if not 0 < self.vividness <= MAX_VIVIDNESS:
+            raise ValueError(f"vividness must be above 0 and at most {MAX_VIVIDNESS:g}")
 
     @property
     def calls(self) -> list[int]:

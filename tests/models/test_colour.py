@@ -47,7 +47,7 @@ def test_vividness_is_for_colours_that_no_reference_gave() -> None:
         torch.testing.assert_close(vivid(gray, reference), plain(gray, reference))
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"vividness": 1.3}, {"vividness": 0.0}])
+@pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"vividness": 2.1}, {"vividness": 0.0}])
 def test_colours_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         EdgeSCSConfig(**wrong)

@@ -30,7 +30,7 @@ from edge_scs.imaging.scans import check_pixels, picture_size, read_reference
 from edge_scs.imaging.sizes import check_scale, parse_size, target_size
 from edge_scs.imaging.writers import check_target
 from edge_scs.inference.engine import Engine
-from edge_scs.inference.references import NO_COLOUR, is_monochrome
+from edge_scs.inference.monochrome import NO_COLOUR, is_monochrome
 from edge_scs.inference.request import Options
 
 # Trouble with the disk that the next image would meet as well: the run stops, to resume with --resume.

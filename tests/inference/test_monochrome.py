@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_scs.inference.references import is_monochrome
+from edge_scs.inference.monochrome import is_monochrome
 from edge_scs.samples import photograph
 
 

@@ -39,6 +39,7 @@ from torch.nn import functional as F
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
 from edge_scs.data.pairs import draw_references
 from edge_scs.data.photographs import HOLD_OUT
+from edge_scs.distribution import frechet
 from edge_scs.errors import InputError
 from edge_scs.evaluate import fit_to_scale, shrink
 from edge_scs.images import find_images, read_rgb
@@ -152,7 +153,7 @@ def _reference(image: UInt8) -> Tensor:
     return torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 255
 
 
-def frechet(features: Callable[[Tensor], list[Tensor]], pairs: Sequence[tuple[UInt8, UInt8]]) -> float:
+def coloured_apart(features: Callable[[Tensor], list[Tensor]], pairs: Sequence[tuple[UInt8, UInt8]]) -> float:
     """Frechet distance of the features' means over space, between both sides of ``pairs``."""
     sides = []
     for side in (0, 1):
@@ -162,10 +163,7 @@ def frechet(features: Callable[[Tensor], list[Tensor]], pairs: Sequence[tuple[UI
             with torch.inference_mode():
                 rows.append(features(x)[0].mean((2, 3))[0].double().numpy())
         sides.append(np.stack(rows))
-    means = [side.mean(0) for side in sides]
-    covariances = [np.cov(side, rowvar=False) for side in sides]
-    roots = np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(min=0) ** 0.5
-    return float(((means[0] - means[1]) ** 2).sum() + sum(np.trace(c) for c in covariances) - 2 * roots.sum())
+    return frechet(sides[0], sides[1])
 
 
 def validation_split(folders: list[Path]) -> list[tuple[Path, str]]:
@@ -228,7 +226,7 @@ def _summary(rows: list[dict[str, Any]], people: list[dict[str, Any]], features:
         values = [row[key] for row in rows if key in row]
         out[f"{key}, dB over automatic (worst)"] = f"{fmean(values):+.2f} ({min(values):+.2f})"
     if features is not None:
-        out["Frechet distance, SqueezeNet 1.1"] = f"{frechet(features, [row['images'] for row in rows]):.2f}"
+        out["Frechet distance, SqueezeNet 1.1"] = f"{coloured_apart(features, [row['images'] for row in rows]):.2f}"
     return out
 
 

@@ -23,8 +23,8 @@ from edge_scs.imaging.scans import read_reference, read_scan
 from edge_scs.imaging.sizes import check_scale, parse_size, target_size
 from edge_scs.inference.choice import choose_device, make_predictor
 from edge_scs.inference.engine import Engine
-from edge_scs.inference.predictor import Predictor
 from edge_scs.inference.monochrome import NO_COLOUR, is_monochrome
+from edge_scs.inference.predictor import Predictor
 from edge_scs.inference.request import Options, Request
 from edge_scs.quantization import quantised_model as quantised
 from edge_scs.weights import loading

@@ -26,7 +26,9 @@ class Job:
         return f"{'reference-guided' if self.referential else 'automatic'}, x{self.scale:g}"
 
 
-OLD = "lincoln"  # a real old photograph: grey, scanned small, compressed; nobody knows its colours
+# A real old photograph: grey, scanned small, compressed. Nobody knows its colours, so nothing is measured on it.
+# Abraham Lincoln, by Alexander Gardner, 8 November 1863, public domain.
+OLD = "lincoln"
 # Where the photographs come from: both packages carry them in their wheels.
 CREDITS = {
     "china": "china.jpg of scikit-learn, CC BY 2.0, danielbuechele",
@@ -34,7 +36,6 @@ CREDITS = {
     "astronaut": "astronaut of scikit-image, NASA, public domain",
     "chelsea": "chelsea of scikit-image, CC0, Stéfan van der Walt",
     "coffee": "coffee of scikit-image, CC0, Rachel Michetti",
-    "lincoln": "Abraham Lincoln, by Alexander Gardner, 8 November 1863, public domain",
     "rocket": "rocket of scikit-image, SpaceX, public domain",
 }
 

@@ -21,6 +21,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 REST = "rest"
+_CASCADES = {
+    "entry": r"entry",
+    "residual blocks": r"body\.units\.\d+\.units\.\d+",
+    "cascades": r"body",
+    "upsampler": r"upsamplers\.\d",
+    "exit": r"exit",
+}
 # By the beginning of a network's name: stage -> the modules that are it, as a pattern of their whole names in the eager
 # network and in the deployed one (export.deploy). The first that matches; without an entry, every child is a stage.
 _STAGES = {
@@ -33,13 +40,8 @@ _STAGES = {
         "fusion": r"texture",
         "head": r"heads\.\d|continuous|head",
     },
-    "pcarn": {
-        "entry": r"entry",
-        "residual blocks": r"body\.units\.\d+\.units\.\d+",
-        "cascades": r"body",
-        "upsampler": r"upsamplers\.\d",
-        "exit": r"exit",
-    },
+    "pcarn": _CASCADES,
+    "carn": _CASCADES,
     "scsnet": {
         "initial": r"initial",
         "colour encoder": r"encoder|extractor",

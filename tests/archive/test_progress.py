@@ -10,6 +10,7 @@ from PIL import Image
 from edge_scs.archive import progress
 from edge_scs.archive.folder import enhance_files
 from edge_scs.archive.progress import Display, duration, seconds_per_pixel
+from edge_scs.inference.request import Options
 
 
 def test_durations_are_said_as_people_say_them() -> None:
@@ -21,7 +22,7 @@ def test_durations_are_said_as_people_say_them() -> None:
 def test_an_estimate_comes_before_a_long_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert 0 < seconds_per_pixel(Repeat(), (2.0, 2.0), ".png") < 1e-3
+    assert 0 < seconds_per_pixel(Repeat(), (2.0, 2.0), ".png", None, Options()) < 1e-3
     (tmp_path / "in").mkdir()
     for number in range(3):
         Image.fromarray(np.full((30, 40), number, np.uint8)).save(tmp_path / "in" / f"{number}.png")

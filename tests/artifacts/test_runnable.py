@@ -69,7 +69,7 @@ last: dict[str, Any] = {}
 
 
 def test_xnnpack_is_executed_and_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "edge_scs.lowering.executorch", SimpleNamespace(PteProgram=Program))
+    monkeypatch.setitem(sys.modules, "edge_scs.artifacts.pte", SimpleNamespace(PteProgram=Program))
     opened = open_artifact(Path("a"), manifest())
     assert (opened.verdict, opened.continuous) == ("pass", None)
     assert float(opened.of("x3")({"gray": torch.ones(1)})) == 2

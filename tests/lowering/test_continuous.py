@@ -221,7 +221,7 @@ def test_the_export_says_what_it_is(exported: Exported) -> None:
     assert manifest.parity.psnr_db >= 80
     assert len(manifest.parity.methods) == 8
     jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((Path(continuous.__file__).parent / "manifest.schema.json").read_text())
+    schema = json.loads((Path(driver.__file__).with_name("manifest.schema.json")).read_text())
     jsonschema.validate(json.loads(Path(f"{exported.path}.json").read_text()), schema)
     assert verify(exported.path, images=embedded_photographs()[:2]).passed
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from edge_scs.artifacts import manifest as manifests
 from edge_scs.artifacts.golden import read_golden
 from edge_scs.artifacts.manifest import Manifest, Parity, read_manifest
 from edge_scs.artifacts.presets import Preset, load_preset
@@ -253,7 +254,7 @@ def test_golden_pairs_repeat_the_proof(pte: Exported, mlpackage: Exported, small
 
 def test_manifests_follow_the_schema(pte: Exported, mlpackage: Exported) -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((Path(pipeline.__file__).parent / "manifest.schema.json").read_text())
+    schema = json.loads((Path(manifests.__file__).parent / "manifest.schema.json").read_text())
     check = jsonschema.Draft202012Validator(schema)
     for exported in (pte, mlpackage):
         table = json.loads(Path(f"{exported.path}.json").read_text())

@@ -140,7 +140,7 @@ def test_learning_rate_falls_along_a_cosine() -> None:
     [
         ({"model": "edge_scs_m"}, "holds edge_scs_s"),
         ({"variants": ["x5"], "hr": [50, 50]}, "x5: edge_scs_s has heads for"),
-        ({"keep_float": ["colour.branch.clasify"]}, "try colour.branch.classify"),
+        ({"keep_float": ["colour.branch.clasify"]}, "did you mean colour.branch.classify"),
     ],
 )
 def test_recipes_that_do_not_fit_the_network(

@@ -26,7 +26,7 @@ class Pair:
 class OneProcess:
     """What a step asks of accelerate, in one process."""
 
-    device, num_processes = torch.device("cpu"), 1
+    device, num_processes, process_index = torch.device("cpu"), 1, 0
 
     def autocast(self) -> Any:
         return torch.autocast("cpu", enabled=False)
@@ -52,7 +52,7 @@ def steps(batches: list[list[Pair]], **more: Any) -> tuple[list[Tensor], list[Te
     stage = Stage("line", ["all"], 9, 0.05, warmup=0, accumulate=len(batches[0]), data=DataSection(), **more)
     torch.manual_seed(0)
     run: Any = StageRun.__new__(StageRun)
-    run.accelerator, run.stage, run.adversary = OneProcess(), stage, None
+    run.accelerator, run.stage, run.adversary, run.seed = OneProcess(), stage, None, 1
     run.task = Line()
     run.parameters = list(run.task.parameters())
     run.optimizer = from_groups([{"params": run.parameters, "share": 1.0}], stage)

@@ -216,7 +216,7 @@ def test_every_shipped_file_is_registered_and_is_what_was_registered() -> None:
     sums = loading.registered_sums(loading.SHIPPED)
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in loading.SHIPPED.glob("*.safetensors")}
     assert sums == files
-    assert len(sums) == 4
+    assert len(sums) == 8
 
 
 def test_a_shipped_file_that_is_another_is_refused(

@@ -1,4 +1,5 @@
-/// An artifact of one size applied to a picture of any size (edge_scs/inference/fixed_program.py): tiles that overlap, blended
+/// An artifact of one size applied to a picture of any size (edge_scs/inference/fixed_program.py): tiles that overlap,
+/// blended
 /// linearly. A picture of exactly the artifact's size is one tile; a smaller one is continued by its border pixels.
 public struct Enlarger {
     public typealias Progress = (_ done: Int, _ all: Int) throws -> Void

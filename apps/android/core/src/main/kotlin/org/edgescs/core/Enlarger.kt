@@ -6,7 +6,8 @@ import kotlin.math.min
 class CancelledException : Exception("cancelled")
 
 /**
- * An artifact of one size applied to a picture of any size (edge_scs/inference/fixed_program.py): tiles that overlap, blended
+ * An artifact of one size applied to a picture of any size (edge_scs/inference/fixed_program.py): tiles that overlap,
+ * blended
  * linearly. A picture of exactly the artifact's size is one tile; a smaller one is continued by its border pixels.
  */
 class Enlarger(

@@ -13,7 +13,8 @@ Columns are networks: the shipped one and every ``--weights`` checkpoint. Inputs
 * edge bleeding: mean ab error within 8 pixels of the strongest twentieth of luma edges, and elsewhere;
 * references: gain over automatic by the image itself (elastically deformed), another one of its group, an unrelated one
   (mean, and the worst image), and by its own grey copy, as the branch answers it (``enhance`` ignores grey ones);
-* hue: the share of chroma with a CIELAB hue of 30 to 95 degrees on images of people, and the photographs' own;
+* hue: the share of chroma with a CIELAB hue of 30 to 95 degrees on images of people (on all, where no groups are
+  known), and the photographs' own;
 * Frechet distance between ImageNet features (SqueezeNet 1.1, layer 12, averaged) of coloured and real photographs.
 
 Noise is seeded with the image's place in its set, deformation with 0.

@@ -186,7 +186,7 @@ def table(title: str, files: list[tuple[Path, str]], scale: int, networks: dict[
         STDERR.print(f"no Frechet distance: {error}")
         features = None
     images = [read_rgb(path) for path, _ in files]
-    columns: dict[str, list[str]] = {}
+    columns: dict[str, dict[str, str]] = {}
     for name, network in networks.items():
         colouring, rows = Colouring(network), []
         for place in track(range(len(files)), f"{title}: {name}", console=STDERR):
@@ -198,11 +198,10 @@ def table(title: str, files: list[tuple[Path, str]], scale: int, networks: dict[
                 others["same group"] = images[same[(7 * place) % len(same)]]
             rows.append(measure(colouring, images[place], scale, place, others))
         people = [row for row, (_, group) in zip(rows, files, strict=True) if group in ("people", "")]
-        columns[name] = list(_summary(rows, people, features).values())
-        keys = list(_summary(rows, people, None if features is None else features))
+        columns[name] = _summary(rows, people, features)
     print(f"\n| {title}, {len(files)} images | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
-    for key, cells in zip(keys, zip(*columns.values(), strict=True), strict=True):
-        print(f"| {key} | " + " | ".join(cells) + " |", flush=True)
+    for key in next(iter(columns.values())):
+        print(f"| {key} | " + " | ".join(column[key] for column in columns.values()) + " |", flush=True)
 
 
 def _summary(rows: list[dict[str, Any]], people: list[dict[str, Any]], features: Any) -> dict[str, str]:

@@ -6,6 +6,7 @@ frames or pages the first is read. 32-bit, signed and LAB images are refused, be
 """
 
 import io
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -51,6 +52,8 @@ _OTHERS = (
     (0, b"<html", "an HTML page"), (0, b"<HTML", "an HTML page"), (0, b"<svg", "an SVG drawing"),
     (0, b"version https://git-lfs", "a pointer of Git LFS"),
 )  # fmt: skip
+# Pillow logs some damage. A logger without a handler writes to stderr, where the line would name no file.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_rgb(path: Path | str) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """16-bit TIFFs of the kinds that Pillow reads wrongly or not at all: read right, or refused with the true reason."""
 
+import logging
 import struct
 import sys
 import zlib
@@ -131,3 +132,19 @@ def test_no_library_speaks_for_itself(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")
     print("heard", file=sys.stderr, flush=True)
     assert capfd.readouterr().err == "heard\n"
+
+
+def test_pillows_log_stays_off_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("PIL"), "propagate", False)  # pytest's own handlers would hide it
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8, 3), np.uint8), photometric="rgb", metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages[0].tags[277].valueoffset
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H", content, at, 60_000)  # samples per pixel
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="60000 samples"):
+        read_scan(path, scale=1.0)
+    assert capfd.readouterr() == ("", "")

@@ -37,7 +37,10 @@ def flat_features(model: EdgeSCS, level: float) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def flat_error(model: EdgeSCS, scale: float, level: float) -> float:
     """Levels of 255 by which luma is off inside a flat area of ``level``, at most, without rounding."""
-    features, base = flat_features(model, level)
+    return _off(model, scale, level, *flat_features(model, level))
+
+
+def _off(model: EdgeSCS, scale: float, level: float, features: Tensor, base: Tensor) -> float:
     if scale in SHUFFLE_SCALES:
         out = model.shuffle_head(int(scale))(features, base)
     else:
@@ -88,5 +91,7 @@ def worst(
 ) -> Iterator[tuple[float, float]]:
     """(scale, levels of 255) for each magnification: the worst of black, mid-grey and white."""
     assert isinstance(model, EdgeSCS)
-    for scale in sorted(scales):
-        yield scale, max(flat_error(model, scale, level) for level in (0.0, 128 / 255, 1.0))
+    flats = [(level, *flat_features(model, level)) for level in (0.0, 128 / 255, 1.0)]
+    with torch.no_grad():
+        for scale in sorted(scales):
+            yield scale, max(_off(model, scale, *flat) for flat in flats)

@@ -36,3 +36,13 @@ def test_grey_and_evenly_toned_scans_have_none(tint, quality):
     assert is_monochrome(image)
     assert is_monochrome(as_jpeg(image, quality))
     assert is_monochrome(image.astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize("chroma", [(0.0, -0.344136, 1.772), (1.402, -0.714136, 0.0)], ids=["Cb", "Cr"])
+def test_colours_in_one_plane_of_chroma_are_colours(chroma):
+    """Rows of one luma, columns of one chroma: luma says nothing about it."""
+    luma = np.repeat(np.linspace(60, 200, 32)[:, None], 32, axis=1)
+    signs = np.where(np.arange(32) < 16, 1, -1)
+    image = luma[..., None] + 6 * signs[:, None] * np.array(chroma)
+    assert not is_monochrome(np.rint(image).astype(np.uint8))
+    assert is_monochrome(np.rint(luma[..., None] + 6 * np.array(chroma)).astype(np.uint8))

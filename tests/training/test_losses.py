@@ -18,6 +18,7 @@ def test_soft_classes_are_four_neighbours_whose_mean_is_the_chroma():
 
 def test_colours_beyond_the_grid_go_to_its_border():
     indices, shares = soft_classes(torch.tensor([0.5, -0.5]).reshape(1, 2, 1, 1))
+    assert indices.max() < CHROMA_STEPS**2, "all four are classes, those without a share too"
     best = chroma_classes()[indices[0, shares[0, :, 0, 0].argmax(), 0, 0]]
     assert torch.allclose(best, torch.tensor([CHROMA_LIMIT, -CHROMA_LIMIT]))
 

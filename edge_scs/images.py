@@ -2,7 +2,7 @@
 
 What a file may hold, and what becomes of it: the EXIF orientation is applied; 16-bit (and 12-bit) grey is scaled to
 8 bits; transparency is laid over white, the colour of the paper; palettes, CMYK and YCbCr become RGB; of several
-frames or pages the first is read. 32-bit, signed and LAB images are refused, because their range is anyone's guess.
+frames or pages the first is read. 32-bit, signed and CIELAB images are refused.
 """
 
 import io
@@ -198,6 +198,8 @@ def _read(path: Path, source: BinaryIO, notes: list[str] | None = None) -> Itera
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     except Exception as error:  # decoders meet arbitrary bytes and raise arbitrary types
         reason = " ".join(str(error).split()) or type(error).__name__
+        if reason.startswith("Unsupported"):  # Pillow's word for sound files too
+            raise InputError(f"{path}: a kind that is not read ({reason}); convert it to PNG, JPEG or TIFF") from error
         raise InputError(f"{path}: damaged or cut off ({reason}); copy or export it again") from error
 
 
@@ -314,6 +316,8 @@ def to_eight_bits(path: Path, image: Image.Image, tags: dict[int, object]) -> Im
         return image.convert("L")
     if image.mode in ("P", "RGB", "CMYK", "YCbCr", "RGBX", "RGBA", "LA", "PA"):
         return image.convert("RGB")
+    if image.mode == "LAB":
+        raise InputError(f"{path}: its colours are CIELAB, which is not read; save it as grey or RGB")
     kind = {"I": "signed or 32-bit integers", "F": "floating-point numbers"}.get(image.mode, f"of type {image.mode}")
     raise InputError(f"{path}: its samples are {kind}, whose range nobody knows; save it as 8 or 16 bits a channel")
 

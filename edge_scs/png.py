@@ -54,7 +54,8 @@ def screen(file: BinaryIO) -> Screened:
     """Look at every ancillary chunk of a PNG. Never raises for a damaged file: decoding it, or ``check``, will."""
     found, dropped, texts = Screened(file), set[Chunk](), 0
     reasons: dict[str, str] = {}
-    for chunk in list(_chunks(file)):
+    chunks = list(_chunks(file))
+    for chunk in chunks:
         if not chunk.kind[0] & 0x20 or not chunk.kind.isalpha():
             continue  # critical, or no chunk at all
         try:
@@ -71,13 +72,36 @@ def screen(file: BinaryIO) -> Screened:
         elif chunk.kind == b"iCCP" and len(content) > MAX_TEXT:
             found.icc = content  # not decoded there, yet not lost
             dropped.add(chunk)
-    if any(chunk.kind in _ANIMATION for chunk in dropped):  # frames are numbered: one that is missing spoils the others
-        dropped |= {chunk for chunk in _chunks(file) if chunk.kind in _ANIMATION}
+    animation = [chunk for chunk in chunks if chunk.kind in _ANIMATION]
+    if any(chunk in dropped for chunk in animation):  # frames are numbered: one that is missing spoils the others
+        dropped |= set(animation)
+    elif animation and not _is_animation(file, animation):
+        dropped |= set(animation)
+        reasons["animation"] = "its frames are out of order or missing"
     found.notes += [f"{kind} left out: {reason}" for kind, reason in reasons.items()]
     if dropped:
         found.source = _without(file, dropped)
     found.source.seek(0)
     return found
+
+
+def _is_animation(file: BinaryIO, chunks: list[Chunk]) -> bool:
+    """Whether these make an APNG whose first frame a decoder finds (PNG third edition, 11.3.6): a count that is not 0,
+    a frame's control before its data, and both numbered from 0 on.
+    """
+    numbers, before = [], b""
+    for chunk in chunks:
+        file.seek(chunk.start + 8)
+        number = int.from_bytes(file.read(min(4, chunk.length)))
+        if chunk.kind == b"acTL":
+            if number == 0:
+                return False
+            continue
+        if chunk.kind == b"fdAT" and not before:
+            return False
+        numbers.append(number)
+        before = chunk.kind
+    return numbers == list(range(len(numbers)))
 
 
 def check(file: BinaryIO) -> None:

@@ -135,6 +135,19 @@ def test_ranges_nobody_knows_are_refused(tmp_path: Path) -> None:
     refused(read_grey, tmp_path / "f.tif", "8 or 16 bits")
 
 
+def test_sound_files_of_kinds_that_are_not_read_are_not_called_damaged(tmp_path: Path, photo: np.ndarray) -> None:
+    image = Image.fromarray(photo)
+    image.convert("LAB").save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="its colours are CIELAB, which is not read; save it as grey or RGB"):
+        read_rgb(tmp_path / "a.tif")
+    image.save(tmp_path / "a.bmp")
+    content = bytearray((tmp_path / "a.bmp").read_bytes())
+    content[30:34] = (4).to_bytes(4, "little")  # BI_JPEG
+    (tmp_path / "a.bmp").write_bytes(content)
+    with pytest.raises(InputError, match=r"a kind that is not read \(Unsupported BMP compression \(4\)\); convert it"):
+        read_rgb(tmp_path / "a.bmp")
+
+
 def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path, photo: np.ndarray) -> None:
     refused(read_rgb, tmp_path / "none.png", "no such file")
     refused(read_rgb, tmp_path, "is a folder")

@@ -1,6 +1,7 @@
 """A PNG's chunks: what is beside the pixels may be damaged, huge or malformed and does not cost the image."""
 
 import io
+import struct
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -58,6 +59,43 @@ def test_what_is_beside_the_pixels_does_not_cost_them(tmp_path: Path, name: str,
     assert np.array_equal(scan.pixels, PIXELS)
     assert scan.alpha is None
     assert f"{name} left out: {reason}" in scan.notes
+
+
+def control(number: int) -> bytes:
+    """An fcTL chunk for the whole image."""
+    return chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 12, 12, 0, 0, 1, 10, 0, 0))
+
+
+def frames(count: int) -> bytes:
+    return chunk(b"acTL", struct.pack(">II", count, 0))
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        ([frames(0), control(0)], [control(1), (2, b"fdAT")]),
+        ([frames(2)], [(0, b"fdAT")]),
+        ([frames(2), control(1)], [control(2), (3, b"fdAT")]),
+        ([frames(2), control(0)], [control(1), (3, b"fdAT")]),
+    ],
+    ids=["none", "no control", "a start at 1", "a gap"],
+)
+def test_a_broken_animation_costs_its_frames_alone(tmp_path: Path, before: list, behind: list) -> None:
+    """Pillow refuses the first two; the frames behind the first one are not read anyway."""
+    data = zlib.compress(b"".join(b"\0" + bytes(row) for row in PIXELS))
+    more = [x if isinstance(x, bytes) else chunk(x[1], struct.pack(">I", x[0]) + data) for x in behind]
+    content = with_chunks(PLAIN, *before)
+    (tmp_path / "a.png").write_bytes(content[:-12] + b"".join(more) + content[-12:])
+    scan = read_scan(tmp_path / "a.png", colour=True, scale=1.0)
+    assert np.array_equal(scan.pixels, PIXELS)
+    assert scan.notes == ["animation left out: its frames are out of order or missing"]
+
+
+def test_a_sound_animation_is_one(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", save_all=True, append_images=[Image.fromarray(255 - PIXELS)] * 2)
+    scan = read_scan(tmp_path / "a.png", colour=True, scale=1.0)
+    assert np.array_equal(scan.pixels, PIXELS)
+    assert scan.notes == ["the first of 3 frames"]
 
 
 def test_it_may_also_stand_behind_the_pixels(tmp_path: Path) -> None:

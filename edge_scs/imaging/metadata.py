@@ -58,8 +58,10 @@ def _tagged_orientation(image: Image.Image) -> int:
 
 def exif_of(image: Image.Image) -> Image.Exif:
     """The EXIF block, without decoding the image, as Pillow would for a PNG that may have it behind its pixels."""
-    if image.format != "PNG" or "exif" in image.info or "Raw profile type exif" in image.info:
+    if image.format != "PNG" or "exif" in image.info:
         return image.getexif()
+    if "Raw profile type exif" in image.info:  # ImageMagick's; a PNG's own ``getexif`` would decode the image first
+        return Image.Image.getexif(image)
     exif = Image.Exif()
     if block := _late_exif(image.fp):  # type: ignore[attr-defined]
         exif.load(b"Exif\0\0" + block)

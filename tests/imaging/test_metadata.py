@@ -1,6 +1,7 @@
 """What an image carries besides its pixels is made true for the enlarged one, each axis by its own ratio."""
 
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from edge_scs.archive.restore import Wanted, restore
 from edge_scs.imaging.geometry import corrected, corrected_xmp
 from edge_scs.imaging.metadata import EXIF_IFD, Metadata, exif_of, orientation_of, read_metadata
+from edge_scs.imaging.scans import read_scan
 
 SCALE, TIES, MATRIX, KEYS = 33550, 33922, 34264, 34735
 AREA = (1, 1, 0, 1, 1025, 0, 1, 1)  # GeoKeyDirectory: pixel is area
@@ -116,6 +118,24 @@ def test_a_png_may_say_its_turn_anywhere(tmp_path: Path) -> None:
         with Image.open(tmp_path / name) as image:
             assert orientation_of(image) == 8
             assert exif_of(image)[0x0112] == 8
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_png_may_say_its_turn_as_imagemagick_does(tmp_path: Path, depth: int) -> None:
+    """In a packed text, as hexadecimal numbers. Pillow's own reader would decode the image over it."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "Somebody"
+    block = exif.tobytes()
+    text = f"\nexif\n{len(block):8d}\n{block.hex()}\n".encode()
+    pixels = photo(8, 1)[:, :6].astype(np.uint16 if depth == 16 else np.uint8) * (257 if depth == 16 else 1)
+    content = with_chunks(png(pixels), chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text)))
+    (tmp_path / "a.png").write_bytes(content)
+    scan = read_scan(tmp_path / "a.png", colour=True, scale=1.0)
+    assert np.array_equal(scan.pixels, np.rot90(pixels, -1))
+    assert (scan.metadata.exif[0x0112], scan.metadata.exif[0x013B]) == (1, "Somebody")
+    broken = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n   6\nno hex\n"))
+    (tmp_path / "a.png").write_bytes(with_chunks(png(pixels), broken))
+    assert np.array_equal(read_scan(tmp_path / "a.png", colour=True, scale=1.0).pixels, pixels)
 
 
 def test_what_says_nothing_writes_nothing() -> None:

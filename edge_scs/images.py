@@ -41,6 +41,7 @@ T = TypeVar("T", bound=np.generic)
 MAX_READ_PIXELS = 150_000_000  # medium-format scanners and cameras reach 100 to 150
 MAX_WRITE_PIXELS = 500_000_000
 MAX_MEGABYTES = 2048
+_RARE_COMPRESSIONS = ("webp", "zstd", "lzma")  # of TIFFs; not every build of libtiff has them
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _ORIENTATION, _WHITE_IS_ZERO = 258, 262, 274, 0
 # How other files begin that one meets in a folder of images: (place, bytes, what it is).
 _OTHERS = (
@@ -178,6 +179,7 @@ def opened(path: Path, notes: list[str] | None = None) -> Iterator[Image.Image]:
 @contextmanager
 def _read(path: Path, source: BinaryIO, notes: list[str] | None = None) -> Iterator[Image.Image]:
     """``opened`` for bytes from anywhere; ``path`` is what errors call them."""
+    image: Image.Image | None = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged EXIF and the like: the pixels decide
@@ -200,6 +202,10 @@ def _read(path: Path, source: BinaryIO, notes: list[str] | None = None) -> Itera
         reason = " ".join(str(error).split()) or type(error).__name__
         if reason.startswith("Unsupported"):  # Pillow's word for sound files too
             raise InputError(f"{path}: a kind that is not read ({reason}); convert it to PNG, JPEG or TIFF") from error
+        if image is not None and (packed := image.info.get("compression")) in _RARE_COMPRESSIONS:
+            raise InputError(
+                f"{path}: damaged, or its {packed} compression is not read; save it with deflate"
+            ) from error
         raise InputError(f"{path}: damaged or cut off ({reason}); copy or export it again") from error
 
 

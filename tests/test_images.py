@@ -146,6 +146,13 @@ def test_sound_files_of_kinds_that_are_not_read_are_not_called_damaged(tmp_path:
     (tmp_path / "a.bmp").write_bytes(content)
     with pytest.raises(InputError, match=r"a kind that is not read \(Unsupported BMP compression \(4\)\); convert it"):
         read_rgb(tmp_path / "a.bmp")
+    image.save(tmp_path / "a.tif", compression="tiff_adobe_deflate")
+    content = (tmp_path / "a.tif").read_bytes()
+    short = struct.pack("<HHIHxx", 259, 3, 1, 8)  # Compression, as Pillow writes it
+    assert content.count(short) == 1
+    (tmp_path / "a.tif").write_bytes(content.replace(short, struct.pack("<HHIHxx", 259, 3, 1, 50001)))
+    with pytest.raises(InputError, match="damaged, or its webp compression is not read; save it with deflate"):
+        read_rgb(tmp_path / "a.tif")
 
 
 def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path, photo: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from edge_scs.color import rgb_to_ycc, ycc_to_rgb
 from edge_scs.imaging.arrays import as_grey, shrink_reference, to_picture, to_tensor
 from edge_scs.inference.fixed_program import FixedPredictor
 from edge_scs.inference.tiles import fixed_axis
-from edge_scs.phones.results import statistics as device_statistics
+from edge_scs.phones import results
 
 sys.path.insert(0, str(Path(__file__).parent))
 import manifest_cases
@@ -148,7 +148,7 @@ def statistics() -> Document:
     samples += [[round(rng.lognormvariate(3, 0.4), 6) for _ in range(count)] for count in (11, 19, 50, 101)]
     cases = []
     for times in samples:
-        ours = device_statistics(times)
+        ours = results.statistics(times)
         theirs = [np.median(times), np.percentile(times, 90, method="inverted_cdf"), trim_mean(times, 0.1)]
         assert np.allclose([ours[key] for key in ("median_ms", "p90_ms", "trimmed_mean_ms")], theirs, rtol=1e-12)
         cases.append({"samples_ms": times} | ours)
@@ -168,8 +168,8 @@ def _mse(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def latency() -> Document:
-    """What was measured, and the document that says so, by apps/schema/latency.schema.json."""
-    schema = json.loads((FOLDER.parent / "schema" / "latency.schema.json").read_text(encoding="utf-8"))
+    """What was measured, and the document that says so, by edge_scs/phones/latency.schema.json."""
+    schema = json.loads(results.SCHEMA.read_text(encoding="utf-8"))
     example = schema["examples"][0]
     android: Document = {
         "emulated": False, "device": "Google Pixel 9", "soc": "Google Tensor G4", "threads": None, "warmup": 1,
@@ -185,7 +185,7 @@ def latency() -> Document:
 
 def _latency_case(schema: Document, measured: Document) -> Document:
     samples = measured["samples_ms"]
-    derived = device_statistics(samples) | {"schema_version": 1, "runs": len(samples)}
+    derived = results.statistics(samples) | {"schema_version": 1, "runs": len(samples)}
     document = {key: (measured | derived)[key] for key in schema["required"]}
     jsonschema.validate(document, schema)
     return {"measured": {key: value for key, value in measured.items() if key not in derived}, "document": document}

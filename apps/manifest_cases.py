@@ -13,9 +13,7 @@ from edge_scs.artifacts.manifest import Manifest, MethodPorts, Parity, Port, rea
 from edge_scs.errors import InputError
 
 Document = dict[str, Any]
-SCHEMA = json.loads(
-    Path(edge_scs.artifacts.manifest.__file__).with_name("manifest.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA = json.loads(edge_scs.artifacts.manifest.SCHEMA.read_text(encoding="utf-8"))
 KEYS = ("artifact", "target", "backend", "preset", "precision", "model", "sha256", "min_psnr_db", "golden", "halo")
 
 
@@ -137,13 +135,12 @@ def _case(name: str, good: Document, mentions: str, where: list[Any], *value: An
 
 
 def _why(text: str) -> str | None:
-    """Why the package's reader or its schema refuses a manifest, or None."""
+    """Why the package's reader refuses a manifest, or None."""
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / "m.pte"
         artifact.with_name("m.pte.json").write_text(text, encoding="utf-8")
         try:
             read_manifest(artifact)
-            jsonschema.validate(json.loads(text), SCHEMA)
-        except (InputError, jsonschema.ValidationError) as error:
+        except InputError as error:
             return str(error)
     return None

@@ -13,10 +13,12 @@ from torch import nn
 
 from edge_scs.errors import InputError
 from edge_scs.files import write_atomically
+from edge_scs.schemas import parse, violation
 
 # Identical images have infinite PSNR, which JSON cannot say: 200 dB, far beyond float32, stands for it.
 MAX_PSNR_DB = 200.0
 MAX_BYTES = 1 << 20  # of a manifest
+SCHEMA = Path(__file__).with_name("manifest.schema.json")
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Parity:
 
     ``psnr_db`` is the worst photograph's (at most MAX_PSNR_DB; None when the artifact gave NaN or infinity),
     ``max_abs`` the largest difference anywhere, ``images`` their number. ``verdict`` is "pass", "fail", or "not run
-    here" for a delegate that this machine lacks; ``proof`` says what was run or evaluated. ``methods``: each method's
-    worst dB. ``flags`` names the faults that explain a failure (``artifacts.diagnosis``).
+    here" for a delegate that this machine lacks; ``execution`` says what was run or evaluated. ``methods``: each
+    method's worst dB. ``flags`` names the faults that explain a failure (``artifacts.diagnosis``).
     """
 
     reference: str
@@ -36,7 +38,7 @@ class Parity:
     verdict: str
     min_psnr_db: float
     per_image: dict[str, float | None] = field(default_factory=dict)
-    proof: str = ""
+    execution: str = ""
     methods: dict[str, float | None] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
 
@@ -97,7 +99,7 @@ class Manifest:
     only those that this artifact needs. ``weights``: "shipped", "untrained" or the file; ``weights_sha256``: of the
     network's tensors, so that verification never compares with another network unnoticed. ``inputs`` and ``outputs``
     are those of the first of ``methods``. ``continuous``: what a caller of encode and decode has to know.
-    ``fp32_islands``: operations kept in float32. ``golden``: the folder of golden pairs beside the artifact. ``halo``:
+    ``float32_ops``: operations kept in float32. ``golden``: the folder of golden pairs beside the artifact. ``halo``:
     the receptive field's radius in LR pixels, by which tiles have to overlap (None: not recorded). ``path``: where
     the artifact lies now, which the file does not record. ``restoration``: 0 is the clean, 1 the restoring end of the
     weights. ``vividness``: how a caller makes colours quieter or stronger. ``manifest.schema.json`` describes the file.
@@ -127,7 +129,7 @@ class Manifest:
     methods: list[MethodPorts] = field(default_factory=list)
     continuous: dict[str, Any] | None = None
     compression: str = "none"
-    fp32_islands: list[str] = field(default_factory=list)
+    float32_ops: list[str] = field(default_factory=list)
     minimum_target: str | None = None
     golden: str | None = None
     halo: int | None = None
@@ -171,26 +173,22 @@ def read_manifest(artifact: Path) -> Manifest:
     try:
         if path.is_file() and path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: larger than {MAX_BYTES >> 10} KB, no manifest of ours; export again")
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = parse(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); keep the manifest beside its artifact") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); export again") from error
-    try:
-        known = {f.name for f in dataclasses.fields(Manifest)} - {"path"}
-        table = {key: value for key, value in table.items() if key in known}
-        for key in ("inputs", "outputs"):
-            table[key] = [Port(**port) for port in table[key]]
-        table["methods"] = [
-            MethodPorts(**method | {key: [Port(**port) for port in method[key]] for key in ("inputs", "outputs")})
-            for method in table.get("methods", [])
-        ]
-        table["parity"] = Parity(**table["parity"]) if table["parity"] else None
-        manifest = Manifest(**table, path=artifact)
-        _check_types(manifest)
-        return manifest
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a manifest of ours ({error}); export again") from error
+    table = _renamed(table)
+    if (wrong := violation(table, SCHEMA)) is not None:
+        raise InputError(f"{path}: not a manifest of ours ({wrong}); export again")
+    known = {f.name for f in dataclasses.fields(Manifest)} - {"path"}
+    table = {key: value for key, value in table.items() if key in known}
+    ports = {key: [Port(**port) for port in table[key]] for key in ("inputs", "outputs")}
+    methods = [
+        MethodPorts(**method | {key: [Port(**port) for port in method[key]] for key in ("inputs", "outputs")})
+        for method in table["methods"]
+    ]
+    return Manifest(**table | ports | {"methods": methods, "parity": Parity(**table["parity"])}, path=artifact)
 
 
 def check_scales(manifest: Manifest) -> None:
@@ -210,23 +208,15 @@ def check_scales(manifest: Manifest) -> None:
                 )
 
 
-def _check_types(manifest: Manifest) -> None:
-    """Raise TypeError for what no reader of a manifest should have to expect."""
-    texts = ("artifact", "target", "model", "sha256", "preset", "precision", "weights", "weights_sha256")
-    numbers = ("scale", "bytes", "mult_adds", "params", "min_psnr_db")
-    for names, kinds in ((texts, (str,)), (numbers, (int, float))):
-        for name in names:
-            if not isinstance(getattr(manifest, name), kinds):
-                raise TypeError(f"{name} is {getattr(manifest, name)!r:.60}")
-    for port in (*manifest.inputs, *manifest.outputs):
-        whole = isinstance(port.shape, list) and all(type(n) is int for n in port.shape)
-        whole = whole and (len(port.shape) == 4 or manifest.continuous is not None)
-        if not isinstance(port.name, str) or not whole or not all(0 < n <= 1 << 16 for n in port.shape):
-            raise TypeError(f"{port!r:.80} is no tensor of an image")
-    if not manifest.inputs or not manifest.outputs:
-        raise TypeError("no inputs or no outputs")
-    if manifest.parity is not None and not isinstance(manifest.parity.per_image, dict):
-        raise TypeError("parity is not as we write it")
+def _renamed(table: Any) -> Any:
+    """A manifest of version 0.2 or earlier with today's keys."""
+    if not isinstance(table, dict):
+        return table
+    table = {"float32_ops" if key == "fp32_islands" else key: value for key, value in table.items()}
+    if isinstance(table.get("parity"), dict):
+        renamed = {"execution" if key == "proof" else key: value for key, value in table["parity"].items()}
+        table["parity"] = renamed
+    return table
 
 
 def _files(artifact: Path) -> Iterator[tuple[str, Path]]:

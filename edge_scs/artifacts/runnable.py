@@ -28,13 +28,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Opened:
-    """``of(method)`` runs it; ``proof`` says how; ``verdict`` is what a comparison that goes well is called.
+    """``of(method)`` runs it; ``execution`` says how; ``verdict`` is what a comparison that goes well is called.
 
     ``continuous`` is the driver of a continuous program, which has no single method to run.
     """
 
     of: Callable[[str], Run]
-    proof: str
+    execution: str
     verdict: str = "pass"
     continuous: ContinuousProgram | None = None
 
@@ -80,11 +80,11 @@ def _coreml(artifact: Path, manifest: Manifest) -> Opened:
         return Run(call, rounds=manifest.precision == "fp16")
 
     of("forward")  # so that a damaged package is refused here
-    proof = (
+    execution = (
         "every operation of the saved program evaluated with PyTorch at its declared precision; "
         "not run by Core ML, which needs macOS or iOS"
     )
-    return Opened(of, proof)
+    return Opened(of, execution)
 
 
 def _coreml_delegate(artifact: Path, manifest: Manifest) -> Opened:
@@ -99,11 +99,11 @@ def _coreml_delegate(artifact: Path, manifest: Manifest) -> Opened:
         given = dict(zip(names, inputs.values(), strict=True))
         return next(iter(program.run(given, exact=exact).values()))
 
-    proof = (
+    execution = (
         "not run: Core ML needs macOS or iOS. The ML program inside the .pte was taken out and every operation "
         "evaluated with PyTorch at its declared precision"
     )
-    return Opened(lambda method: Run(call, rounds=True), proof, "not run here")
+    return Opened(lambda method: Run(call, rounds=True), execution, "not run here")
 
 
 def _vulkan(artifact: Path, manifest: Manifest) -> Opened:
@@ -115,8 +115,8 @@ def _vulkan(artifact: Path, manifest: Manifest) -> Opened:
         with torch.no_grad():
             return program.run(list(inputs.values()), half=not exact and manifest.precision == "fp16")
 
-    proof = (
+    execution = (
         "not run: no Vulkan device. The graph and the weights inside the .pte were read back and every "
         "operation evaluated with PyTorch, rounded to float16"
     )
-    return Opened(lambda method: Run(call, rounds=True), proof, "not run here")
+    return Opened(lambda method: Run(call, rounds=True), execution, "not run here")

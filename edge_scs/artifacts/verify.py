@@ -73,11 +73,11 @@ def verify(
     check_least(artifact, manifest)
     if model is None:
         model = load_named(artifact, manifest, weights)
-    return prove(open_artifact(artifact, manifest), manifest, model, images, progress)
+    return check_parity(open_artifact(artifact, manifest), manifest, model, images, progress)
 
 
 def check_least(artifact: Path, manifest: Manifest) -> None:
-    """Raise InputError where the manifest asks for less than its preset: it is no proof then.
+    """Raise InputError where the manifest asks for less than its preset: it verifies nothing then.
 
     Of a preset that is not known here, less than ``LEAST_PSNR_DB`` is too little.
     """
@@ -89,7 +89,7 @@ def check_least(artifact: Path, manifest: Manifest) -> None:
         )
 
 
-def prove(
+def check_parity(
     opened: Opened,
     manifest: Manifest,
     loaded: Loaded,
@@ -99,8 +99,8 @@ def prove(
     """The parity of everything that the artifact answers: each method, or the continuous methods together."""
     least = manifest.min_psnr_db
     if manifest.continuous is not None:
-        parity = _prove_continuous(opened, loaded, least, images, progress)
-        return replace(parity, proof=opened.proof)
+        parity = _compare_continuous(opened, loaded, least, images, progress)
+        return replace(parity, execution=opened.execution)
     methods = manifest.methods or [MethodPorts("forward", manifest.inputs, manifest.outputs)]
     found: dict[str, Parity] = {}
     for method in methods:
@@ -118,11 +118,11 @@ def prove(
         verdict=opened.verdict if all(parity.passed for parity in found.values()) else "fail",
         flags=list(dict.fromkeys(flag for parity in found.values() for flag in parity.flags)),
         methods={name: parity.psnr_db for name, parity in found.items()},
-        proof=opened.proof,
+        execution=opened.execution,
     )
 
 
-def _prove_continuous(
+def _compare_continuous(
     opened: Opened,
     loaded: Loaded,
     min_psnr_db: float,

@@ -58,6 +58,6 @@ def verify(
     if json_:
         emit(parity.to_dict())
     else:
-        print(f"{artifact}: {parity.summary()}\n  {parity.proof}")
+        print(f"{artifact}: {parity.summary()}\n  {parity.execution}")
     if not parity.passed:
         raise InputError(f"{artifact}: does not equal its network any more; export it again")

@@ -24,7 +24,7 @@ class Built:
     non_delegated: list[str]
     arena_bytes: int | None
     shares: dict[str, float] = field(default_factory=dict)
-    fp32_islands: list[str] = field(default_factory=list)
+    float32_ops: list[str] = field(default_factory=list)
 
 
 def build(methods: Mapping[str, Method], artifact: Path, loaded: Loaded, preset: Preset) -> Built:
@@ -79,7 +79,7 @@ def _build_coreml(methods: Mapping[str, Method], artifact: Path, loaded: Loaded,
             description,
             **vars(replace(options, float32_ops=tuple(float32_ops))),
         )
-    return Built(None, [], None, fp32_islands=float32_ops)
+    return Built(None, [], None, float32_ops=float32_ops)
 
 
 def _fp16_cost(artifact: Path, method: Method, loaded: Loaded, preset: Preset) -> Callable[[Any], float]:

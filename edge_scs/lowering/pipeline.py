@@ -28,7 +28,7 @@ from edge_scs.artifacts.manifest import (
 )
 from edge_scs.artifacts.presets import Preset
 from edge_scs.artifacts.runnable import open_artifact
-from edge_scs.artifacts.verify import CONTINUOUS_LR, embedded_photographs, prepare, prove
+from edge_scs.artifacts.verify import CONTINUOUS_LR, check_parity, embedded_photographs, prepare
 from edge_scs.errors import InputError
 from edge_scs.lowering import continuous
 from edge_scs.lowering.building import Built, build
@@ -80,7 +80,7 @@ def export_model(
         manifest = _manifest(artifact, methods, built, loaded, preset)
         opened = open_artifact(artifact, manifest)
         photographs = embedded_photographs()[: None if preset.backend == "xnnpack" else EVALUATED]
-        parity = prove(opened, manifest, loaded, photographs, progress=say)
+        parity = check_parity(opened, manifest, loaded, photographs, progress=say)
         if not parity.passed:
             got = "NaN or infinity" if parity.psnr_db is None else f"{parity.psnr_db} dB"
             why = f" ({'; '.join(parity.flags)})" if parity.flags else ""
@@ -141,7 +141,7 @@ def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loade
         methods=ports,
         continuous=_continuous_facts(loaded) if preset.continuous else None,
         compression=preset.compression,
-        fp32_islands=built.fp32_islands,
+        float32_ops=built.float32_ops,
         minimum_target=preset.minimum_target if "coreml" in (preset.target, preset.backend) else None,
         halo=loaded.description.halo,
         restoration=loaded.restoration,

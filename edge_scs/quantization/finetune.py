@@ -174,8 +174,12 @@ class Family:
         self.activations: dict[str, Ranges] = {}
         shared: dict[str, nn.Parameter] = {}
         for name in self.names:
-            scale, reference = parse_variant(name)
             check_variant(self.about, name)
+        scale, _ = parse_variant(self.names[0])
+        whole = deploy(self.model, (recipe.hr[0] // scale, recipe.hr[1] // scale), self.size, self.about.reference)
+        check_keep_float(self.keep_float, whole)
+        for name in self.names:
+            scale, reference = parse_variant(name)
             lr = (recipe.hr[0] // scale, recipe.hr[1] // scale)
             self.teacher[name] = deploy(self.model, lr, self.size, reference)
             deployed = deploy(self.model, lr, self.size, reference)
@@ -189,9 +193,6 @@ class Family:
             graph = prepare(deployed, example, self.keep_float)
             observe_weights(graph)
             self.deployed[name], self.graphs[name], self.activations[name] = deployed, graph, Ranges(graph)
-        scale, _ = parse_variant(self.names[0])
-        whole = deploy(self.model, (recipe.hr[0] // scale, recipe.hr[1] // scale), self.size, self.about.reference)
-        check_keep_float(self.keep_float, whole)
         self.parameters: list[Tensor] = [parameter for parameter in shared.values() if parameter.requires_grad]
 
     @property

@@ -37,6 +37,8 @@ def prepare(module: nn.Module, example: Sequence[Tensor], keep_float: Sequence[s
     )
     config = xnnpack.get_symmetric_quantization_config(is_per_channel=True, is_qat=True)
     quantiser = xnnpack.XNNPACKQuantizer().set_global(config)
+    # No deployed network has a batch norm, and building the patterns that look for one takes seconds.
+    quantiser.SUPPORTED_PATTERNS = [pattern for pattern in quantiser.SUPPORTED_PATTERNS if not pattern.is_qat]
     try:
         with quiet():
             graph: fx.GraphModule = torch.export.export(module, tuple(example), strict=False).module()  # type: ignore[assignment]

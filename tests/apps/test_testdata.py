@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from edge_scs.inference.tiles import blend_weights
+from edge_scs.phones import results
 
 APPS = Path(__file__).parents[2] / "apps"
 FOLDER = APPS / "testdata"
@@ -46,6 +47,6 @@ def test_vectors_tell_a_fade_from_a_step() -> None:
 
 
 def test_latency_documents_fit_the_schema() -> None:
-    schema = json.loads((APPS / "schema" / "latency.schema.json").read_text())
+    schema = json.loads(results.SCHEMA.read_text())
     for case in json.loads((FOLDER / "latency.json").read_text())["cases"]:
         jsonschema.validate(case["document"], schema)

@@ -12,7 +12,6 @@ from edge_scs.artifacts.manifest import (
     MAX_PSNR_DB,
     Manifest,
     Parity,
-    Port,
     artifact_bytes,
     artifact_sha256,
     capped_psnr,
@@ -20,6 +19,7 @@ from edge_scs.artifacts.manifest import (
     weights_sha256,
 )
 from edge_scs.errors import InputError
+from tests import manifests
 
 PROMISED = {
     "artifact", "target", "model", "scale", "inputs", "outputs", "bytes", "sha256", "delegated_share", "parity",
@@ -29,26 +29,7 @@ PROMISED = {
 
 @pytest.fixture
 def manifest() -> Manifest:
-    return Manifest(
-        artifact="a.pte",
-        target="executorch",
-        model="edge_scs_m",
-        scale=4.0,
-        inputs=[Port("gray", [1, 1, 2, 3], "float32")],
-        outputs=[Port("rgb", [1, 3, 8, 12], "float32")],
-        bytes=3,
-        sha256="00",
-        delegated_share=1.0,
-        parity=Parity("eager", 99.5, 1e-6, 6, "pass", 80.0, {"a.png": 99.5}),
-        versions={"torch": "2"},
-        mult_adds=10,
-        params=5,
-        preset="xnnpack-fp32",
-        precision="fp32",
-        weights="shipped",
-        weights_sha256="11",
-        min_psnr_db=80.0,
-    )
+    return manifests.manifest(parity=Parity("eager", 99.5, 1e-6, 6, "pass", 80.0, {"a.png": 99.5}))
 
 
 def test_round_trip_and_promised_keys(tmp_path: Path, manifest: Manifest) -> None:
@@ -69,11 +50,61 @@ def test_keys_of_later_versions_are_ignored(tmp_path: Path, manifest: Manifest) 
     assert read_manifest(tmp_path / "a.pte") == manifest
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "{", '{"inputs": [1], "outputs": []}', "null", "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "{", '{"inputs": [1], "outputs": []}', "null", "\xff", '{"bytes": NaN}', "[" * 100_000]
+)
 def test_damaged_manifests_are_one_line_errors(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.pte.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match="export again") as caught:
         read_manifest(tmp_path / "a.pte")
+    assert "\n" not in str(caught.value)
+
+
+def test_manifests_of_earlier_versions_are_read(tmp_path: Path, manifest: Manifest) -> None:
+    """Version 0.2 and earlier wrote ``fp32_islands`` and ``parity.proof``."""
+    table = json.loads(json.dumps(manifest.to_dict()))
+    table["fp32_islands"] = [*table.pop("float32_ops"), "softmax"]
+    table["parity"]["proof"] = table["parity"].pop("execution") + "executed here"
+    (tmp_path / "a.pte.json").write_text(json.dumps(table))
+    read = read_manifest(tmp_path / "a.pte")
+    assert read.float32_ops == ["softmax"]
+    assert read.parity is not None
+    assert read.parity.execution == "executed here"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("sha256", ..., "lacks 'sha256'"),
+        ("sha256", "AB", 'sha256 is "AB", must be 64 small hexadecimal digits'),
+        ("target", "tflite", 'target is "tflite", must be one of "executorch", "coreml"'),
+        ("bytes", 4.0, "bytes is 4.0, must be a whole number, at least 1"),
+        ("params", True, "params is true, must be a whole number"),
+        ("delegated_share", 1.5, "delegated_share is 1.5, must be a number or null, 0 to 1"),
+        ("methods", [], "methods is [], must be a list of at least one method"),
+        ("parity", None, "parity is null, must be an object with"),
+        ("versions", {}, "lacks 'versions.edge_scs'"),
+        ("inputs", [{"name": "gray", "shape": [1, 24.0, 32], "dtype": "float32"}], "inputs[0].shape[1] is 24.0"),
+        ("inputs", [{"name": "gray", "shape": [24, 32], "dtype": "float32"}], "must be 4 whole numbers (n, c, h, w)"),
+        ("inputs", [{"name": "gray", "shape": [1, 1, 24, 32]}], "lacks 'inputs[0].dtype'"),
+        (
+            "inputs",
+            [{"name": "g", "shape": [1, 1, 9, 9], "dtyp": "float32", "dtype": "float32"}],
+            "did you mean dtype?",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_it_must_be(
+    tmp_path: Path, manifest: Manifest, key: str, value: object, message: str
+) -> None:
+    table = manifest.to_dict() | {key: value}
+    if value is ...:
+        del table[key]
+    (tmp_path / "a.pte.json").write_text(json.dumps(table))
+    with pytest.raises(InputError) as caught:
+        read_manifest(tmp_path / "a.pte")
+    assert message in str(caught.value)
+    assert str(caught.value).endswith("export again")
     assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""How an artifact becomes callable: by its target and backend, and with the verdict that its proof deserves."""
+"""How an artifact becomes callable: by its target and backend, and with the verdict that its parity check deserves."""
 
 import sys
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_coreml_is_evaluated(
     port = Port("gray", [1, 1, 2, 2], dtype)
     opened = open_artifact(Path("a"), manifest(target="coreml", inputs=[port], precision=precision))
     assert opened.verdict == "pass"
-    assert "not run by Core ML" in opened.proof
+    assert "not run by Core ML" in opened.execution
     run = opened.of("forward")
     assert float(run({"gray": torch.ones(1)})) == 2, "in [0, 1] on either side"
     assert float(last["first"]) == levels

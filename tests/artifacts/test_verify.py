@@ -1,4 +1,4 @@
-"""The verdict: every method and every photograph counts, and a manifest that was edited proves nothing."""
+"""The verdict: every method and every photograph counts, and a manifest that was edited verifies nothing."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from edge_scs.artifacts import verify as verifying
 from edge_scs.artifacts.manifest import Manifest, MethodPorts, Parity, Port, artifact_sha256, check_scales
 from edge_scs.artifacts.runnable import Opened, Run
-from edge_scs.artifacts.verify import check_least, measure, prepare, prove, verify
+from edge_scs.artifacts.verify import check_least, check_parity, measure, prepare, verify
 from edge_scs.errors import InputError
 from edge_scs.inference.choice import make_predictor
 from edge_scs.models.registry import describe
 from edge_scs.weights.loading import Loaded
+from tests import manifests
 
 SIZES = {"forward": (6, 8), "x2_8x12": (12, 8)}
 
@@ -38,13 +39,8 @@ def ports(name: str, lr: tuple[int, int], scale: float | None = 2.0) -> MethodPo
 
 def manifest(**more: object) -> Manifest:
     methods = [ports(name, lr) for name, lr in SIZES.items()]
-    given = {
-        "artifact": "a.pte", "target": "executorch", "model": "edge_scs_m", "scale": 2.0, "inputs": methods[0].inputs,
-        "outputs": methods[0].outputs, "bytes": 3, "sha256": "00", "delegated_share": 1.0, "parity": None,
-        "versions": {}, "mult_adds": 1, "params": 1, "preset": "mine", "precision": "fp32", "weights": "shipped",
-        "weights_sha256": "11", "min_psnr_db": 60.0, "methods": methods,
-    }  # fmt: skip
-    return Manifest(**(given | more))
+    given = {"scale": 2.0, "inputs": methods[0].inputs, "outputs": methods[0].outputs, "methods": methods}
+    return manifests.manifest(**(given | more))
 
 
 @pytest.fixture
@@ -79,7 +75,7 @@ def opened(error: Mapping[str, float]) -> Opened:
 
 @pytest.mark.parametrize("broken", list(SIZES))
 def test_one_broken_method_of_two_fails(loaded: Loaded, photographs: list[Path], broken: str) -> None:
-    parity = prove(opened({broken: 0.01}), manifest(), loaded, photographs)
+    parity = check_parity(opened({broken: 0.01}), manifest(), loaded, photographs)
     assert (parity.verdict, parity.passed, parity.images) == ("fail", False, 3)
     assert parity.psnr_db == pytest.approx(40.0, abs=0.01)
     assert parity.methods[broken] == pytest.approx(40.0, abs=0.01)
@@ -88,11 +84,11 @@ def test_one_broken_method_of_two_fails(loaded: Loaded, photographs: list[Path],
 
 
 def test_all_methods_right_is_a_pass(loaded: Loaded, photographs: list[Path]) -> None:
-    parity = prove(opened({}), manifest(), loaded, photographs)
-    assert (parity.verdict, parity.psnr_db, parity.proof) == ("pass", 200.0, "run by the test")
+    parity = check_parity(opened({}), manifest(), loaded, photographs)
+    assert (parity.verdict, parity.psnr_db, parity.execution) == ("pass", 200.0, "run by the test")
     assert set(parity.per_image) == {"0.png", "1.png", "2.png"}
     elsewhere = replace(opened({}), verdict="not run here")
-    assert prove(elsewhere, manifest(), loaded, photographs).verdict == "not run here"
+    assert check_parity(elsewhere, manifest(), loaded, photographs).verdict == "not run here"
 
 
 def test_the_worst_photograph_decides(loaded: Loaded, photographs: list[Path]) -> None:
@@ -111,7 +107,7 @@ def test_the_worst_photograph_decides(loaded: Loaded, photographs: list[Path]) -
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_what_is_no_number_fails(loaded: Loaded, photographs: list[Path], value: float) -> None:
-    parity = prove(opened({"forward": value}), manifest(), loaded, photographs)
+    parity = check_parity(opened({"forward": value}), manifest(), loaded, photographs)
     assert (parity.verdict, parity.psnr_db, parity.max_abs) == ("fail", None, None)
     assert "NaN or infinity" in parity.flags[0]
 
@@ -174,7 +170,7 @@ def test_verify_looks_at_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sound = manifest(sha256=artifact_sha256(artifact))
     for change, words in [
         ({}, None),
-        ({"sha256": "00"}, "differs from its manifest"),
+        ({"sha256": "0" * 64}, "differs from its manifest"),
         ({"scale": 3.0}, "says scale 3"),
         ({"min_psnr_db": 0.0}, "asks for 0 dB"),
     ]:
@@ -186,7 +182,7 @@ def test_verify_looks_at_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             verify(artifact, loaded)
 
 
-def test_what_failed_its_proof_is_not_run(tmp_path: Path) -> None:
+def test_what_failed_its_parity_check_is_not_run(tmp_path: Path) -> None:
     artifact = tmp_path / "a.pte"
     artifact.write_bytes(b"abc")
     failed = Parity("eager", 12.0, 0.5, 6, "fail", 60.0)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from fuzz.mutate import mutate
 
-from edge_scs.artifacts.manifest import Manifest, Parity, Port, read_manifest
+from edge_scs.artifacts.manifest import read_manifest
 from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.phones.results import read_device_result
@@ -20,6 +20,7 @@ from edge_scs.recipes import load_recipe
 from edge_scs.training.checkpoints import load_checkpoint, save_checkpoint
 from edge_scs.weights.importing import import_weights
 from edge_scs.weights.loading import load, save
+from tests import manifests
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "recipes" / "edge_scs_s.toml"
@@ -27,14 +28,7 @@ LATENCY = ROOT / "apps" / "testdata" / "latency.json"
 
 
 def manifest(folder: Path) -> Path:
-    port = Port("gray", [1, 1, 180, 320], "float32")
-    about = Manifest(
-        artifact="a.pte", target="executorch", model="edge_scs_s", scale=4, inputs=[port], outputs=[port], bytes=9,
-        sha256="0" * 64, delegated_share=1.0, parity=Parity("eager", 99.0, 1e-4, 6, "pass", 60.0), versions={},
-        mult_adds=1, params=1, preset="xnnpack-fp32", precision="fp32", weights="shipped", weights_sha256="0" * 64,
-        min_psnr_db=60.0,
-    )  # fmt: skip
-    return about.write(folder / "a.pte")
+    return manifests.manifest().write(folder / "a.pte")
 
 
 def checkpoint(folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """Artifacts of one size on images of any size: placement, blending, refusals, and one real program."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_scs.artifacts.manifest import artifact_sha256
+from edge_scs.artifacts.manifest import Port, artifact_sha256
 from edge_scs.errors import InputError
 from edge_scs.imaging.arrays import as_grey, to_tensor
 from edge_scs.inference import fixed_program as fixed
 from edge_scs.inference.choice import make_predictor
 from edge_scs.inference.fixed_program import FixedPredictor
 from edge_scs.inference.request import Options
+from tests.manifests import manifest
 
 
 class Program:
@@ -52,28 +52,9 @@ def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def described(path: Path, **changes: object) -> Path:
     """A file, empty unless it is there, with a manifest beside it."""
     path.touch()
-    port = {"name": "x", "shape": [1, 1, 96, 128], "dtype": "float32"}
-    manifest = {
-        "artifact": path.name,
-        "target": "executorch",
-        "model": "edge_scs_s",
-        "scale": 2,
-        "inputs": [port],
-        "outputs": [port | {"shape": [1, 3, 192, 256]}],
-        "bytes": 0,
-        "sha256": artifact_sha256(path),
-        "delegated_share": 1.0,
-        "parity": None,
-        "versions": {},
-        "mult_adds": 0,
-        "params": 0,
-        "preset": "test",
-        "precision": "fp32",
-        "weights": "untrained",
-        "weights_sha256": "",
-        "min_psnr_db": 40.0,
-    }
-    path.with_name(path.name + ".json").write_text(json.dumps(manifest | changes))
+    ports = {"inputs": [Port("x", [1, 1, 96, 128], "float32")], "outputs": [Port("x", [1, 3, 192, 256], "float32")]}
+    facts = {"model": "edge_scs_s", "scale": 2, "sha256": artifact_sha256(path), "min_psnr_db": 40.0}
+    manifest(path, **(facts | ports | changes))
     return path
 
 

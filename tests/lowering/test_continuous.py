@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ pytest.importorskip("executorch")
 from edge_scs.artifacts import driver
 from edge_scs.artifacts.diagnosis import psnr
 from edge_scs.artifacts.driver import ContinuousProgram, climbing, sampling
+from edge_scs.artifacts.manifest import SCHEMA
 from edge_scs.artifacts.presets import load_preset
 from edge_scs.artifacts.pte import PteProgram
 from edge_scs.artifacts.verify import embedded_photographs, prepare, verify
@@ -220,8 +222,7 @@ def test_the_export_says_what_it_is(exported: Exported) -> None:
     assert manifest.parity.psnr_db is not None
     assert manifest.parity.psnr_db >= 80
     assert len(manifest.parity.methods) == 8
-    jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((Path(driver.__file__).with_name("manifest.schema.json")).read_text())
+    schema = json.loads(SCHEMA.read_text())
     jsonschema.validate(json.loads(Path(f"{exported.path}.json").read_text()), schema)
     assert verify(exported.path, images=embedded_photographs()[:2]).passed
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -75,7 +76,7 @@ def test_pte_manifest_says_what_was_made(pte: Exported, small: Loaded) -> None:
     assert names(pte.path.parent) == whole(pte.path.name)
 
 
-def test_mlpackage_is_proven_at_half_precision(mlpackage: Exported) -> None:
+def test_mlpackage_is_verified_at_half_precision(mlpackage: Exported) -> None:
     manifest = mlpackage.manifest
     assert mlpackage.path.name == "edge_scs_s_x2.5_24x32_ref_coreml-fp16.mlpackage"
     assert [(p.name, p.shape, p.dtype) for p in manifest.inputs] == [
@@ -151,7 +152,7 @@ def test_an_interrupted_export_leaves_the_older_artifact(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "prove", interrupt)
+        patch.setattr(pipeline, "check_parity", interrupt)
         with pytest.raises(KeyboardInterrupt):
             export_model(small, preset, tmp_path)
     assert (tmp_path / first.artifact).read_bytes() == b"one"
@@ -233,7 +234,7 @@ def test_mult_adds_count_the_eager_network(small: Loaded) -> None:
     assert mult_adds(small.model, referential, preset.size) > mult_adds(small.model, automatic, preset.size)
 
 
-def test_golden_pairs_repeat_the_proof(pte: Exported, mlpackage: Exported, small: Loaded) -> None:
+def test_golden_pairs_repeat_the_parity_check(pte: Exported, mlpackage: Exported, small: Loaded) -> None:
     for exported in (pte, mlpackage):
         folder = exported.path.parent / str(exported.manifest.golden) / "forward"
         inputs, expected = read_golden(folder)
@@ -253,8 +254,7 @@ def test_golden_pairs_repeat_the_proof(pte: Exported, mlpackage: Exported, small
 
 
 def test_manifests_follow_the_schema(pte: Exported, mlpackage: Exported) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((Path(manifests.__file__).parent / "manifest.schema.json").read_text())
+    schema = json.loads(manifests.SCHEMA.read_text())
     check = jsonschema.Draft202012Validator(schema)
     for exported in (pte, mlpackage):
         table = json.loads(Path(f"{exported.path}.json").read_text())

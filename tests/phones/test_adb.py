@@ -17,14 +17,15 @@ from typing import Any
 import pytest
 from phones.fake_adbd import FakePhone
 
-from edge_scs.artifacts.manifest import Manifest, Port
+from edge_scs.artifacts.manifest import Port
 from edge_scs.cli.phones import bench_on_phone
 from edge_scs.errors import InputError
 from edge_scs.measure.latency import RESULT
-from edge_scs.phones import adb
+from edge_scs.phones import adb, results
 from edge_scs.phones.adb import choose, measure, parse_devices, parse_thermal
+from tests.manifests import manifest
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "apps" / "schema" / "latency.schema.json").read_text())
+SCHEMA = json.loads(results.SCHEMA.read_text())
 LISTED = """* daemon not running; starting now at tcp:5037
 * daemon started successfully
 List of devices attached
@@ -92,13 +93,12 @@ def artifact(tmp_path: Path) -> Path:
     """A .pte in name, 100 kB, and its manifest."""
     path = tmp_path / "edge_scs_m_x4.pte"
     path.write_bytes(bytes(range(256)) * 400)
-    Manifest(
-        artifact=path.name, target="executorch", model="edge_scs_m", scale=4.0, bytes=path.stat().st_size, params=5,
-        inputs=[Port("gray", [1, 1, 180, 320], "float32")], outputs=[Port("rgb", [1, 3, 720, 1280], "float32")],
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(), delegated_share=1.0, parity=None, versions={},
-        mult_adds=7, preset="xnnpack-fp32", precision="fp32", weights="shipped", weights_sha256="0" * 64,
-        min_psnr_db=60.0,
-    ).write(path)  # fmt: skip
+    ports = {
+        "inputs": [Port("gray", [1, 1, 180, 320], "float32")],
+        "outputs": [Port("rgb", [1, 3, 720, 1280], "float32")],
+    }
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest(path, bytes=path.stat().st_size, params=5, sha256=digest, mult_adds=7, preset="xnnpack-fp32", **ports)
     return path
 
 

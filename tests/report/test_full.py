@@ -18,6 +18,7 @@ from edge_scs.report import full
 from edge_scs.report.full import Variant, _variants, evaluations, exports, full_report
 from edge_scs.side_by_side import run_side_by_side
 from edge_scs.weights.loading import load, save
+from tests.manifests import manifest
 from tests.report.test_page import artifact
 
 
@@ -213,8 +214,8 @@ def test_an_artifact_of_another_size_ends_it_before_anything_is_exported(tmp_pat
     assert not asked["tasks"]
 
 
-def test_an_artifact_that_was_proven_is_not_made_again(tmp_path):
-    from edge_scs.artifacts.manifest import Manifest, Parity, Port, artifact_sha256, weights_sha256
+def test_an_artifact_that_was_verified_is_not_made_again(tmp_path):
+    from edge_scs.artifacts.manifest import Parity, artifact_sha256, weights_sha256
     from edge_scs.artifacts.presets import load_preset
     from edge_scs.lowering import pipeline
 
@@ -222,19 +223,16 @@ def test_an_artifact_that_was_proven_is_not_made_again(tmp_path):
     path = tmp_path / pipeline.artifact_name("edge_scs_s", load_preset("xnnpack-fp32"))
     path.write_bytes(b"program")
     facts = {
-        "artifact": path.name, "target": "executorch", "model": "edge_scs_s", "scale": 4.0, "bytes": 7, "params": 1,
-        "inputs": [Port("gray", [1, 1, 2, 2], "float32")], "outputs": [Port("rgb", [1, 3, 8, 8], "float32")],
-        "delegated_share": 1.0, "mult_adds": 1, "preset": "xnnpack-fp32", "precision": "fp32", "weights": "shipped",
-        "min_psnr_db": 80.0, "parity": Parity("eager", 99.0, 0.0, 6, "pass", 80.0),
-        "sha256": artifact_sha256(path), "weights_sha256": weights_sha256(network.model),
+        "model": "edge_scs_s", "sha256": artifact_sha256(path), "weights_sha256": weights_sha256(network.model),
         "versions": pipeline.versions("executorch"),
     }  # fmt: skip
     variants = [Variant("edge_scs_s", "fp32", network)]
+    other = pipeline.versions("executorch") | {"torch": "1"}
     for changes, count in (
-        ({}, 0), ({"weights_sha256": "0"}, 1), ({"sha256": "0"}, 1), ({"versions": {"torch": "1"}}, 1),
+        ({}, 0), ({"weights_sha256": "0" * 64}, 1), ({"sha256": "0" * 64}, 1), ({"versions": other}, 1),
         ({"parity": None}, 1), ({"parity": Parity("eager", 9.0, 0.0, 6, "fail", 80.0)}, 1),
     ):  # fmt: skip
-        Manifest(**(facts | changes)).write(path)
+        manifest(path, **(facts | changes))
         said: list[str] = []
         paths, tasks = exports(variants, tmp_path, said.append)
         assert paths == [path]

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from edge_scs.artifacts.manifest import Manifest, Parity, Port
+from edge_scs.artifacts.manifest import Parity, Port
 from edge_scs.errors import InputError
 from edge_scs.models import registry
+from edge_scs.phones import results
 from edge_scs.report import page
 from edge_scs.report.markdown import render_markdown
 from edge_scs.report.page import make_report
@@ -19,6 +20,7 @@ from edge_scs.report.plot import Point, quality_scatter, scatter
 from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
+from tests.manifests import manifest
 
 
 def fake_bench(subjects: list[str], device: str, lr: Any, scale: int, threads: Any, **_: Any) -> dict[str, Any]:
@@ -50,10 +52,10 @@ def artifact(folder: Path, model: str, lr: tuple[int, int] = (180, 320), **chang
         "artifact": path.name, "target": "executorch", "scale": 4.0, "model": model, "preset": "xnnpack-fp32",
         "precision": "fp32", "bytes": 7, "params": 1234, "mult_adds": 5_000_000_000, "delegated_share": 1.0,
         "inputs": [Port("x", [1, 1, *lr], "float32")], "outputs": [Port("rgb", [1, 3, 720, 1280], "float32")],
-        "parity": Parity("eager", 88.0, 0.0, 6, "pass", 60.0), "weights": "untrained", "weights_sha256": "0" * 64,
-        "sha256": hashlib.sha256(model.encode()).hexdigest(), "versions": {}, "min_psnr_db": 60.0,
+        "parity": Parity("eager", 88.0, 0.0, 6, "pass", 60.0), "weights": "untrained",
+        "sha256": hashlib.sha256(model.encode()).hexdigest(),
     } | changes  # fmt: skip
-    Manifest(**facts).write(path)
+    manifest(path, **facts)
     return path
 
 
@@ -149,13 +151,13 @@ def test_artifacts_that_do_not_belong(tmp_path, measured, changes, message):
 
 def test_manifests_that_cannot_be_read(tmp_path, measured):
     path = artifact(tmp_path, "pcarn_m")
-    manifest = path.with_name(path.name + ".json")
+    beside = path.with_name(path.name + ".json")
     for content, message in (
         ("{", "not valid JSON"),
         ("[]", "not a manifest of ours"),
         ('{"model": "x"}', "not a manifest of ours"),
     ):
-        manifest.write_text(content)
+        beside.write_text(content)
         with pytest.raises(InputError, match=message):
             make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[path])
     with pytest.raises(InputError, match="export it first"):
@@ -164,7 +166,7 @@ def test_manifests_that_cannot_be_read(tmp_path, measured):
 
 def phone(folder: Path, **changes: Any) -> Path:
     """A phone's latency.json for ``artifact(folder, "pcarn_m")``: the schema's example with its samples doubled."""
-    schema = json.loads((Path(__file__).parents[2] / "apps" / "schema" / "latency.schema.json").read_text())
+    schema = json.loads(results.SCHEMA.read_text())
     result = schema["examples"][0] | {"emulated": False, "device": "Phone <one>"} | changes
     result["model"] |= {"name": "pcarn_m", "sha256": hashlib.sha256(b"pcarn_m").hexdigest()}
     path = folder / "phone.json"

@@ -14,7 +14,7 @@ public struct Device: Equatable, Sendable {
     }
 }
 
-/// One measurement as `latency.json` (apps/schema/latency.schema.json), for `edge-scs report --device-results`.
+/// One measurement as `latency.json` (edge_scs/phones/latency.schema.json), for `edge-scs report --device-results`.
 public struct LatencyReport: Equatable, Sendable {
     public struct App: Encodable, Equatable, Sendable {
         public let name: String

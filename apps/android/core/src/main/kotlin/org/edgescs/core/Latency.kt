@@ -66,7 +66,7 @@ class Stopwatch(
     }
 }
 
-/** What was measured, and as what it is written: apps/schema/latency.schema.json. */
+/** What was measured, and as what it is written: edge_scs/phones/latency.schema.json. */
 class LatencyReport(
     val created: Date,
     val appName: String,

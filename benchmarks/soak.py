@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from edge_scs.archive.folder import enhance_files
+from edge_scs.archive.folder import RunOptions, enhance_files
+from edge_scs.archive.restore import Wanted
 from edge_scs.inference.predictor import Predictor
 from edge_scs.weights.loading import load
 
@@ -38,7 +39,7 @@ def main() -> None:
             source, out = Path(folder, f"in{part}"), Path(folder, f"out{part}")
             count = options.count // 5
             write_mixed(source, good=count - count // 10, broken=count // 10, side=options.side)
-            summary = enhance_files([source], out, predictor, scale=2.0, progress=False)
+            summary = enhance_files([source], out, predictor, RunOptions(Wanted(scale=2.0), progress=False))
             done += len(summary.done)
             memory.append(round(resident_mb()))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

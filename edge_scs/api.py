@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from edge_scs.archive.folder import Summary, enhance_files
+from edge_scs.archive.folder import RunOptions, Summary, enhance_files
 from edge_scs.archive.output_paths import suffix_of
-from edge_scs.archive.restore import MAX_OUTPUT_PIXELS, finished
+from edge_scs.archive.restore import MAX_OUTPUT_PIXELS, Wanted, finished
 from edge_scs.archive.workers import threads_each
 from edge_scs.artifacts.manifest import Manifest, Parity
 from edge_scs.errors import InputError, did_you_mean
@@ -196,15 +196,18 @@ def enhance(
     >>> [path.name for path in summary.done], Image.open(folder / "large.png").size
     (['large.png'], (64, 48))
     """
-    wanted = Options.of(options)
+    size = parse_size(size) if isinstance(size, str) else size
+    run = RunOptions(
+        Wanted(scale, size, Options.of(options), quality, max_output_pixels),
+        None if reference is None else Path(reference),
+        suffix=suffix_of(format), overwrite_sources=overwrite_sources, resume=resume, dry_run=dry_run, jobs=jobs,
+        progress=progress,
+    )  # fmt: skip
     model = model if isinstance(model, Model) else load(model)
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
     return enhance_files(
-        paths, Path(out), model.engine, scale, size, None if reference is None else Path(reference),
-        wanted, progress, suffix=suffix_of(format), quality=quality, max_output_pixels=max_output_pixels,
-        overwrite_sources=overwrite_sources, resume=resume, dry_run=dry_run, jobs=jobs,
-        make=partial(model.make, threads=threads_each(jobs)), say=say,
-    )  # fmt: skip
+        paths, Path(out), model.engine, run, make=partial(model.make, threads=threads_each(jobs)), say=say
+    )
 
 
 def export(

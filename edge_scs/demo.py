@@ -34,7 +34,7 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     from edge_scs.artifacts.presets import load_preset
     from edge_scs.inference.predictor import Predictor
     from edge_scs.lowering.pipeline import export_model
-    from edge_scs.report.page import make_report
+    from edge_scs.report.page import Findings, Timing, make_report
     from edge_scs.weights.loading import load
 
     begun = time.monotonic()
@@ -54,15 +54,8 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
         artifacts.append(out / "artifacts" / manifest.artifact)
         summaries.append(manifest.summary())
     executable = [artifact for artifact in artifacts if artifact.suffix == ".pte"]
-    make_report(
-        out / "report",
-        artifacts=executable,
-        threads=(1,),
-        quick=True,
-        say=say,
-        comparisons=[Comparison.of(row, MODEL) for row in rows],
-        command="edge-scs demo",
-    )
+    findings = Findings(comparisons=[Comparison.of(row, MODEL) for row in rows], command="edge-scs demo")
+    make_report(out / "report", Timing(artifacts=executable, threads=(1,), quick=True), findings, say)
 
     print(f"restored   {out / 'sheet.png'}  (one by one in {out / 'pictures'})")
     for artifact, summary in zip(artifacts, summaries, strict=True):

@@ -31,7 +31,7 @@ LAYERS = {
 }
 ORDER = tuple(part for parts in LAYERS.values() for part in parts)
 # Anyone may import these; they import nothing of ours but each other.
-COMMON = ("errors", "files", "launch", "presets", "schemas", "side_by_side")
+COMMON = ("errors", "files", "interrupts", "launch", "presets", "schemas", "side_by_side")
 BEGIN, END = "<!-- layers: python tests/architecture.py -->", "<!-- end of layers -->"
 
 

@@ -23,15 +23,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Fixtures that take seconds to make and serve many tests: by ``--dist loadgroup`` one worker runs these tests, so that
 # no two workers make the same.
-SHARED = ("pte", "mlpackage", "exported", "quantised_file", "tiny_int8", "made", "page", "server")
+# {fixture: group}; some tests look at a .pte and a package.
+SHARED = {
+    "pte": "artifacts", "mlpackage": "artifacts", "exported": "continuous", "made": "apps",
+    "quantised_file": "int8", "tiny_int8": "int8", "page": "page", "server": "server",
+}  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        for name in SHARED:
+        for name, group in SHARED.items():
             if name in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(name))
+                item.add_marker(pytest.mark.xdist_group(group))
                 break
 
 

@@ -30,6 +30,16 @@ def small(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Mod
     return loading.load(str(path))
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Module]) -> Loaded:
+    """PCARN-M with 8 channels and noise in every layer, from a file: tied, and lowered in a few seconds."""
+    torch.manual_seed(0)
+    config: dict[str, object] = {"channels": 8, "blocks": 1, "repeats": 2, "groups": 2}
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    loading.save(path, "pcarn_m", lively(registry.create("pcarn_m", config), noise=0.02))
+    return loading.load(str(path))
+
+
 @dataclass(frozen=True)
 class Exported:
     path: Path

@@ -14,6 +14,7 @@ from PIL import Image
 import edge_scs
 from edge_scs import api
 from edge_scs.errors import InputError
+from edge_scs.weights.loading import Loaded
 
 ROOT = Path(__file__).parents[1]
 
@@ -139,8 +140,9 @@ def test_precision_is_what_the_file_holds(model) -> None:
     assert edge_scs.load(shipped_file("edge_scs_s", quantised=True)).precision == "int8"
 
 
-def test_export_returns_its_manifest_and_verify_its_parity(tmp_path: Path) -> None:
-    manifest = edge_scs.export("edge_scs_s", "executorch", tmp_path, lr="32x24", scale=2)
+def test_export_returns_its_manifest_and_verify_its_parity(tmp_path: Path, tiny: Loaded) -> None:
+    """Of a tiny network: examples/restore.ipynb does the same with a shipped one (test_examples.py)."""
+    manifest = edge_scs.export(tiny.source, "executorch", tmp_path, lr="32x24", scale=2)
     assert manifest.path.is_file()
     assert manifest.parity.passed
     assert edge_scs.verify(manifest.path).psnr_db == pytest.approx(manifest.parity.psnr_db, abs=1)

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,18 @@ from edge_scs import __version__
 from edge_scs.archive.journal import Journal, sha256
 from edge_scs.archive.output_paths import FAILURES, plan
 from edge_scs.archive.progress import WORTH_ESTIMATING, Display, duration, seconds_per_pixel
-from edge_scs.archive.ranks import Ranks, interruptible
+from edge_scs.archive.ranks import Ranks
 from edge_scs.archive.restore import Wanted, restore
 from edge_scs.archive.workers import Died, run_all
 from edge_scs.errors import InputError
 from edge_scs.files import printable, sweep, write_atomically
 from edge_scs.imaging.arrays import Picture
 from edge_scs.imaging.scans import check_pixels, picture_size, read_reference
-from edge_scs.imaging.sizes import check_scale, parse_size, target_size
+from edge_scs.imaging.sizes import check_scale, target_size
 from edge_scs.imaging.writers import check_target
 from edge_scs.inference.engine import Engine
 from edge_scs.inference.monochrome import NO_COLOUR, is_monochrome
-from edge_scs.inference.request import Options
+from edge_scs.interrupts import interruptible
 
 # Trouble with the disk that the next image would meet as well: the run stops, to resume with --resume.
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOTCONN, errno.ESTALE}
@@ -90,77 +90,80 @@ class Outcome:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run proceeds: ``wanted`` of every image, ``reference`` for all of them, and what becomes of the files.
+
+    ``suffix`` (".png") replaces the images' own formats. ``overwrite_sources`` lets results take their sources' places.
+    ``resume`` passes over what an earlier run with the same settings settled. ``dry_run`` only plans. ``jobs``
+    processes share the work. ``progress``: a bar on stderr when that is a terminal, else lines through ``say``.
+    """
+
+    wanted: Wanted = field(default_factory=Wanted)
+    reference: Path | None = None
+    suffix: str | None = None
+    overwrite_sources: bool = False
+    resume: bool = False
+    dry_run: bool = False
+    jobs: int = 1
+    progress: bool = True
+
+
 def enhance_files(
     inputs: list[Path],
     out: Path,
     predictor: Engine,
-    scale: float | None = None,
-    size: str | tuple[int, int] | None = None,
-    reference: Path | None = None,
-    options: Options = Options(),  # noqa: B008 - frozen
-    progress: bool = True,
+    run: RunOptions = RunOptions(),
     *,
-    suffix: str | None = None,
-    quality: int | None = None,
-    max_output_pixels: int | None = Wanted.max_output_pixels,
-    overwrite_sources: bool = False,
-    resume: bool = False,
-    dry_run: bool = False,
-    jobs: int = 1,
     make: Callable[[], Engine] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Summary:
-    """Enhance images and folders of images (recursively) by ``scale`` or to ``size`` ("1280x720" or (W, H)).
+    """Enhance images and folders of images (recursively).
 
     One file and an ``out`` with an image's suffix: that file. Otherwise ``out`` is a folder, made if need be; images
-    keep their names, formats (unless ``suffix``) and places below the given folders (a file of no known suffix becomes
-    a PNG), and names that would meet get -2, -3, ... Earlier results are replaced, sources never, unless
-    ``overwrite_sources``. Images that lie in ``out`` are no inputs, so that a folder may hold its own results.
+    keep their names, formats and places below the given folders (a file of no known suffix becomes a PNG), and names
+    that would meet get -2, -3, ... Earlier results are replaced. Images that lie in ``out`` are no inputs, so that a
+    folder may hold its own results.
 
-    ``resume`` passes over what an earlier run with the same settings settled. ``jobs`` processes each call ``make``
-    for an enhancer like ``predictor``. ``dry_run`` only plans. Unfinished files of killed runs are removed first.
-
-    An image that cannot be read, or not at this size, is skipped and listed in the summary; if it is the only one and
-    was given by name, it raises. ``progress``: a bar on stderr when that is a terminal, else lines through ``say``.
-    Raises InputError for missing inputs, a folder without images, options that do not go together or that the
-    network cannot serve, and an output that cannot be written or is a source.
+    Each of several ``jobs`` calls ``make`` for an enhancer like ``predictor``. Unfinished files of killed runs are
+    removed first. An image that cannot be read, or not at this size, is skipped and listed in the summary; if it is the
+    only one and was given by name, it raises. Raises InputError for missing inputs, a folder without images, options
+    that do not go together or that the network cannot serve, and an output that cannot be written or is a source.
     """
-    if isinstance(size, str):
-        size = parse_size(size)
-    if scale is not None and size is not None:
-        raise InputError("scale and size exclude each other: give --scale or --size, not both")
-    if size is None:
-        check_scale(scale := predictor.default_scale if scale is None else scale)
-    predictor.check_options(options, reference is not None, scale)
+    wanted, reference, options, jobs = run.wanted, run.reference, run.wanted.options, run.jobs
+    if wanted.size is None:
+        check_scale(scale := predictor.default_scale if wanted.scale is None else wanted.scale)
+        wanted = replace(wanted, scale=scale)
+    predictor.check_options(options, reference is not None, wanted.scale)
     if jobs > 1 and make is None:
         raise InputError("jobs: several processes need a way to make their enhancers")
-    wanted = Wanted(scale, size, options, quality, max_output_pixels)
     unlisted: list[tuple[Path, str]] = []
     passed: list[Path] = []
-    pairs = plan(inputs, out, suffix, overwrite_sources, unlisted, passed)
+    pairs = plan(inputs, out, run.suffix, run.overwrite_sources, unlisted, passed)
     guide = None if reference is None else read_reference(Path(reference))
     if guide is not None and is_monochrome(guide):
         say(f"{reference}: {NO_COLOUR}")
         guide = None
     work = partial(_attempt, wanted=wanted, guide=guide)
     if len(inputs) == 1 and not Path(inputs[0]).is_dir():
-        if dry_run:
+        if run.dry_run:
             return _dry(pairs, wanted, Summary())
-        if progress and (weight := _weight(pairs[0][0])) > WORTH_ESTIMATING:
+        if run.progress and (weight := _weight(pairs[0][0])) > WORTH_ESTIMATING:
             say(_estimate(predictor, wanted, guide, pairs, weight, 1))
-        return _one(*pairs[0], partial(work, enhancer=predictor), progress, say)
-    settings = {"network": predictor.identity, "version": __version__, **asdict(options), "quality": quality}
-    settings |= {"scale": scale, "size": size, "reference": None if reference is None else sha256(Path(reference))}
-    with Ranks() as ranks, closing(Journal(out, settings, ranks.rank, read_only=dry_run)) as journal:
+        return _one(*pairs[0], partial(work, enhancer=predictor), run.progress, say)
+    settings = {"network": predictor.identity, "version": __version__, **asdict(options), "quality": wanted.quality}
+    guided = None if reference is None else sha256(Path(reference))
+    settings |= {"scale": wanted.scale, "size": wanted.size, "reference": guided}
+    with Ranks() as ranks, closing(Journal(out, settings, ranks.rank, read_only=run.dry_run)) as journal:
         summary = Summary(failed=unlisted if ranks.rank == 0 else [], passed=passed)
         todo = pairs[ranks.rank :: ranks.count]
-        if resume:
+        if run.resume:
             todo = _unsettled(todo, journal, summary)
-        if dry_run:
+        if run.dry_run:
             return _dry(todo, wanted, summary)
         if ranks.rank == 0:
             _sweep({target.parent for _, target in pairs}, say)
-        shown, weights = progress and ranks.rank == 0, [_weight(source) for source, _ in todo]
+        shown, weights = run.progress and ranks.rank == 0, [_weight(source) for source, _ in todo]
         if shown and sum(weights) > WORTH_ESTIMATING:
             say(_estimate(predictor, wanted, guide, todo, sum(weights), jobs * ranks.count))
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from edge_scs.errors import InputError
 from edge_scs.imaging.arrays import Picture, enlarge_part
 from edge_scs.imaging.scans import Scan, read_scan
 from edge_scs.imaging.writers import check_target, write_picture
@@ -19,13 +20,21 @@ MAX_OUTPUT_PIXELS = 200_000_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is requested for every image of a run: ``scale`` or ``size`` (W, H), and how the result is written."""
+    """What is requested for every image of a run: its size, how it is restored, and how the result is written.
+
+    ``scale`` or ``size`` (W, H), the network's own scale where neither is given; ``quality`` of JPEG and WebP, 1 to
+    100; larger results than ``max_output_pixels`` are refused. Raises InputError for a scale beside a size.
+    """
 
     scale: float | None = None
     size: tuple[int, int] | None = None
     options: Options = field(default_factory=Options)
     quality: int | None = None
     max_output_pixels: int | None = MAX_OUTPUT_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and self.size is not None:
+            raise InputError("scale and size exclude each other: give --scale or --size, not both")
 
 
 def restore(

@@ -20,9 +20,10 @@ from edge_scs.artifacts.golden import golden_path
 from edge_scs.artifacts.manifest import Manifest, manifest_path, read_manifest, weights_sha256
 from edge_scs.artifacts.presets import Preset, load_preset
 from edge_scs.errors import InputError
+from edge_scs.interrupts import uninterrupted
 from edge_scs.lowering.methods import check
 from edge_scs.lowering.pipeline import artifact_name, export_model, versions
-from edge_scs.lowering.publishing import alone, uninterrupted
+from edge_scs.lowering.publishing import alone
 from edge_scs.lowering.targets import network_for
 from edge_scs.weights.loading import Loaded
 

@@ -1,14 +1,13 @@
 """Moving a verified artifact to its final name: whole, alone, and not interrupted."""
 
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edge_scs.artifacts.golden import golden_path
 from edge_scs.artifacts.manifest import manifest_path
+from edge_scs.interrupts import uninterrupted
 
 
 def publish(artifact: Path, final: Path) -> None:
@@ -50,21 +49,3 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait. Only the main thread may say so; elsewhere they do not arrive anyway."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pending: list[int] = []
-    held = (signal.SIGINT, signal.SIGTERM)
-    before = [(number, signal.signal(number, lambda number, _: pending.append(number))) for number in held]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-    for given in dict.fromkeys(pending):
-        signal.raise_signal(given)  # now it does whatever it did before

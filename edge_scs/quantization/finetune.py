@@ -24,6 +24,7 @@ from edge_scs.data.pairs import draw_references, draw_windows
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError, did_you_mean
 from edge_scs.files import sweep
+from edge_scs.interrupts import stop_on_signals
 from edge_scs.lowering.deploy import absorb, deploy
 from edge_scs.models.registry import Description
 from edge_scs.quantization.prepare import prepare
@@ -34,7 +35,7 @@ from edge_scs.recipes import DataSection
 from edge_scs.training.checkpoints import holds_run, load_checkpoint, save_checkpoint
 from edge_scs.training.checks import check_same_photographs
 from edge_scs.training.log import MetricsLog, Progress
-from edge_scs.training.loop import Outcome, stop_on_signals
+from edge_scs.training.loop import Outcome
 from edge_scs.weights import restoration
 from edge_scs.weights.loading import Loaded
 

@@ -24,7 +24,7 @@ from edge_scs.measure.roofline import machine_peak
 from edge_scs.measure.stage_times import LoweredStages, lower_stages, measure_stages
 from edge_scs.phones.results import read_device_result
 from edge_scs.report.comparison import Comparison
-from edge_scs.report.page import MODELS, SLOW_MULT_ADDS, make_report
+from edge_scs.report.page import MODELS, SLOW_MULT_ADDS, Findings, Timing, make_report
 from edge_scs.report.result import Report
 from edge_scs.report.rows import LR, SCALE, timed_row
 from edge_scs.samples import CREDITS, Job, photograph, restore
@@ -78,21 +78,17 @@ def full_report(
         run_side_by_side([*exporting, *lowering, *evaluating, *counting, *restoring], say)
         quick_ones = [variant for variant in floats if not _is_slow(variant, networks)]
         stages = staged(quick_ones, lowered, effort, say, cache)
-    return make_report(
-        out,
+    findings = Findings(
         device_results,
-        models or MODELS,
-        [*exported, *artifacts],
-        [quality[variant] for variant in variants if variant in quality],
-        quick=quick,
-        say=say,
+        quality=[quality[variant] for variant in variants if variant in quality],
         comparisons=[comparisons[job] for job in JOBS],
         stages=stages,
         machine_peak=cache.fetch({"machine_peak": STAGE_THREADS}, partial(machine_peak, STAGE_THREADS)),
-        command=command,
-        cache=cache,
         networks=networks,
+        command=command,
     )
+    timing = Timing(models or MODELS, [*exported, *artifacts], quick=quick, cache=cache)
+    return make_report(out, timing, findings, say)
 
 
 def _unfolded(paths: Sequence[Path]) -> list[Path]:

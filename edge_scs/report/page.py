@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +30,62 @@ SLOW_MULT_ADDS = 300e9
 SLOW: dict[str, Any] = {"runs": 1, "warmup": 1}
 
 
+@dataclass(frozen=True)
+class Timing:
+    """What is timed for a report, and how.
+
+    ``models``: names or checkpoints, eager; untrained where no weights are shipped. The first is the baseline.
+    ``artifacts``: .pte files with their manifests, ExecuTorch; those of the baseline's network come first. What is for
+    Core ML or Vulkan cannot be timed here: its manifest says what a device result was measured on. ``threads``: one,
+    and all cores, by default. ``quick`` means few runs: a look, not a measurement. With a ``cache`` every subject is
+    timed beside its baseline alone, and what was timed before is not timed again.
+    """
+
+    models: Sequence[str] = MODELS
+    artifacts: Sequence[Path] = ()
+    threads: Sequence[int] | None = None
+    quick: bool = False
+    cache: Cache | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report shows beside its own timings.
+
+    ``device_results``: the phone apps' latency JSON. ``quality``: results of ``evaluate``; a row shows the psnr_grey at
+    x4 of its own weights and precision. ``comparisons``: the images of the page. ``stages`` and ``machine_peak``: what
+    ``stage_times`` and ``roofline`` measured. ``networks``: what ``mult_adds.models_table`` says. ``command``: the line
+    that made the report.
+    """
+
+    device_results: Sequence[Path] = ()
+    quality: Sequence[dict[str, Any]] = ()
+    comparisons: Sequence[Comparison] = ()
+    stages: Sequence[dict[str, Any]] = ()
+    machine_peak: dict[str, Any] | None = None
+    networks: Sequence[dict[str, Any]] = ()
+    command: str = ""
+
+
 def make_report(
     out: Path,
-    device_results: Sequence[Path] = (),
-    models: Sequence[str] = MODELS,
-    artifacts: Sequence[Path] = (),
-    quality: Sequence[dict[str, Any]] = (),
-    threads: Sequence[int] | None = None,
-    quick: bool = False,
+    timing: Timing = Timing(),
+    findings: Findings = Findings(),
     say: Callable[[str], None] = lambda line: None,
-    comparisons: Sequence[Comparison] = (),
-    stages: Sequence[dict[str, Any]] = (),
-    machine_peak: dict[str, Any] | None = None,
-    command: str = "",
-    cache: Cache | None = None,
-    networks: Sequence[dict[str, Any]] = (),
 ) -> Report:
-    """Measure ``models`` (names or checkpoints, eager; untrained where no weights are shipped) and ``artifacts`` (.pte
-    files with their manifests, ExecuTorch), and write report.md, report.json and report.html into ``out``.
+    """Measure, and write report.md, report.json and report.html into ``out``.
 
-    The first model is the baseline; artifacts of its network come first among the artifacts. What is for Core ML or
-    Vulkan cannot be timed here: its manifest says what a device result was measured on. ``device_results`` are the
-    phone apps' latency JSON. ``quality`` takes results of ``evaluate``: a row shows the psnr_grey at x4 of its own
-    weights and precision. ``threads``: one, and all cores, by default. ``quick`` means few runs: a look, not a
-    measurement. Networks of over SLOW_MULT_ADDS are timed once, on the fewest threads, after all others; but not the
-    baseline. ``comparisons`` are the images of the page, ``stages`` and ``machine_peak`` what ``stages`` and
-    ``roofline`` measured, ``networks`` what ``mult_adds.models_table`` says, ``command`` is the line that made it.
-    With a ``cache`` every subject is timed beside its baseline alone, and what was timed before is not timed again.
+    Networks of over SLOW_MULT_ADDS are timed once, on the fewest threads, after all others; but not the baseline.
     Raises InputError for models, artifacts or device results that cannot be used; then nothing is written, and what the
     user gave is checked before anything is timed.
     """
+    models, cache = timing.models, timing.cache
     machine = environment()
     manifests = sorted(
-        ((path, artifact_manifest(path)) for path in artifacts), key=lambda pair: pair[1]["model"] != models[0]
+        ((path, artifact_manifest(path)) for path in timing.artifacts), key=lambda pair: pair[1]["model"] != models[0]
     )
     by_sha256 = {manifest["sha256"]: manifest for _, manifest in manifests}
-    devices = [with_manifest(read_device_result(path), by_sha256, str(path)) for path in device_results]
+    devices = [with_manifest(read_device_result(path), by_sha256, str(path)) for path in findings.device_results]
     say("counting MultAdds")
     rows = [eager_row(load(name, allow_untrained=True)) for name in models]
     subjects = list(models)
@@ -74,7 +94,7 @@ def make_report(
         if row is not None:
             rows.append(row)
             subjects.append(str(path))
-    threads, effort = threads or all_threads(), QUICK if quick else EFFORT
+    threads, effort = timing.threads or all_threads(), QUICK if timing.quick else EFFORT
     slow = [i for i, row in enumerate(rows) if i and row.runtime == "eager" and row.mult_adds_720p > SLOW_MULT_ADDS]
     others = [i for i in range(len(rows)) if i not in slow]
     _measure([rows[i] for i in others], [subjects[i] for i in others], "cpu", threads, effort, say, cache)
@@ -83,12 +103,15 @@ def make_report(
         _measure([baseline, rows[i]], [models[0], subjects[i]], "cpu", threads[:1], SLOW, say, cache)
     if machine["cuda"]:
         _measure(rows[: len(models)], list(models), "cuda", (1,), effort, say, cache)
-    quality = [q for q in quality if q["scale"] == SCALE]
+    quality = [q for q in findings.quality if q["scale"] == SCALE]
     found = {(q["model"], q["weights"], q.get("precision", "fp32")): q["psnr_grey"] for q in quality}
     for row in rows:
         row.psnr_grey = found.get((row.model, row.weights, row.precision))
-    report = Report(rows, machine, rows[0].model, devices, quality, list(stages), machine_peak, command, list(networks))
-    write_report(report, out, comparisons)
+    report = Report(
+        rows, machine, rows[0].model, devices, quality,
+        list(findings.stages), findings.machine_peak, findings.command, list(findings.networks),
+    )  # fmt: skip
+    write_report(report, out, findings.comparisons)
     return report
 
 

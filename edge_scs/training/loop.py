@@ -4,16 +4,14 @@ Everything that influences a step is either in the checkpoint (weights, EMA, opt
 function of the step itself (batch, learning rate), so a killed run resumes as if nothing had happened.
 """
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.files import sweep
+from edge_scs.interrupts import stop_on_signals
 from edge_scs.recipes import Recipe
 from edge_scs.training.checkpoints import holds_run, load_checkpoint, save_checkpoint
 from edge_scs.training.checks import (
@@ -130,24 +128,6 @@ def train(
     if first:
         loading.save(path, recipe.model, model, {"stages": ",".join(recipe.stages), "seed": str(recipe.seed)})
     return Outcome(path, interrupted=False, first=first)
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """SIGINT and SIGTERM request a checkpoint at the end of the step; a second one stops at once."""
-    given: list[int] = []
-
-    def ask(number: int, frame: Any) -> None:
-        if given:
-            raise KeyboardInterrupt
-        given.append(number)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(given)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _silent(text: str) -> None:

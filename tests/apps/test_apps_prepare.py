@@ -3,12 +3,9 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 from typer.testing import CliRunner
 
 from edge_scs import presets
@@ -19,18 +16,7 @@ from edge_scs.cli import app as command_line
 from edge_scs.errors import InputError
 from edge_scs.lowering import apps
 from edge_scs.lowering.apps import CHOICE, RESOURCES, Prepared, others, prepare_apps
-from edge_scs.models import registry
-from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, lively: Callable[..., nn.Module]) -> Loaded:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    torch.manual_seed(0)
-    model = lively(registry.create("edge_scs_s"))
-    loading.save(path, "edge_scs_s", model)
-    return loading.load(str(path))
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +40,10 @@ def make_clone(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, small: Loaded, preset: str) -> Prepared:
+def made(tmp_path_factory: pytest.TempPathFactory, tiny: Loaded, preset: str) -> Prepared:
     """Really exported, once: it takes seconds. Not to be changed."""
     pytest.importorskip("executorch")
-    (prepared,) = prepare_apps(small, ["android"], [preset], make_clone(tmp_path_factory.mktemp("made")))
+    (prepared,) = prepare_apps(tiny, ["android"], [preset], make_clone(tmp_path_factory.mktemp("made")))
     return prepared
 
 
@@ -79,9 +65,9 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_model_is_whole_and_verified(small: Loaded, made: Prepared) -> None:
+def test_a_model_is_whole_and_verified(tiny: Loaded, made: Prepared) -> None:
     artifact = made.folder / made.manifest.artifact
-    assert made.folder.name == "edge_scs_s_x4_24x32_tiny"
+    assert made.folder.name == "pcarn_m_x4_24x32_tiny"
     assert {path.name for path in made.folder.iterdir()} == {
         artifact.name, f"{artifact.name}.json", f"{artifact.name}.golden", "prepared.json",
     }  # fmt: skip
@@ -89,16 +75,16 @@ def test_a_model_is_whole_and_verified(small: Loaded, made: Prepared) -> None:
         "input.png", "expected.png",
     }  # fmt: skip
     assert read_manifest(artifact).sha256 == hashlib.sha256(artifact.read_bytes()).hexdigest()
-    assert verify(artifact, small, images=embedded_photographs()[:1]).passed
+    assert verify(artifact, tiny, images=embedded_photographs()[:1]).passed
     assert not list(made.folder.parent.parent.glob(".*"))  # the workshop is gone
 
 
 def test_a_model_is_kept_until_it_is_no_longer_true(
-    small: Loaded, preset: str, clone: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
+    tiny: Loaded, preset: str, clone: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kept() -> bool:
         before = len(exports)
-        (model,) = prepare_apps(small, ["ios"], [preset], clone)
+        (model,) = prepare_apps(tiny, ["ios"], [preset], clone)
         assert model.kept == (len(exports) == before)
         return model.kept
 
@@ -117,9 +103,9 @@ def test_a_model_is_kept_until_it_is_no_longer_true(
 
 
 def test_a_failure_leaves_the_older_model_and_nothing_else(
-    small: Loaded, preset: str, clone: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
+    tiny: Loaded, preset: str, clone: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (model,) = prepare_apps(small, ["ios"], [preset], clone)
+    (model,) = prepare_apps(tiny, ["ios"], [preset], clone)
     before = contents(model.folder)
 
     def fail(*_: object) -> None:
@@ -135,13 +121,13 @@ def test_a_failure_leaves_the_older_model_and_nothing_else(
         with monkeypatch.context() as patch:
             patch.setattr(target, name, broken)
             with pytest.raises(InputError, match="No space left"):
-                prepare_apps(small, ["ios"], [preset], clone)
+                prepare_apps(tiny, ["ios"], [preset], clone)
         assert contents(model.folder) == before
         assert not list(model.folder.parent.parent.glob(".*"))
 
 
-def test_models_of_earlier_choices_are_named(small: Loaded, preset: str, clone: Path, exports: list[str]) -> None:
-    prepared = prepare_apps(small, ["android"], [preset], clone)
+def test_models_of_earlier_choices_are_named(tiny: Loaded, preset: str, clone: Path, exports: list[str]) -> None:
+    prepared = prepare_apps(tiny, ["android"], [preset], clone)
     assert others(prepared) == []
     earlier = prepared[0].folder.with_name("earlier")
     shutil.copytree(prepared[0].folder, earlier)
@@ -160,10 +146,10 @@ def test_models_of_earlier_choices_are_named(small: Loaded, preset: str, clone: 
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(
-    small: Loaded, clone: Path, app: str, preset: str, words: str
+    tiny: Loaded, clone: Path, app: str, preset: str, words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
-        prepare_apps(small, [app], ["xnnpack-fp32", preset], clone)
+        prepare_apps(tiny, [app], ["xnnpack-fp32", preset], clone)
     assert not (clone / RESOURCES.get(app, "tv")).exists()
 
 
@@ -187,8 +173,8 @@ def test_what_is_laid_into_the_apps_is_not_committed(tmp_path: Path) -> None:
         assert any(line.startswith(f"/apps/{folder}/") for line in ignored)
 
 
-def test_json_is_json_alone(small: Loaded, preset: str, clone: Path, exports: list[str]) -> None:
-    arguments = ["apps", "prepare", "--android", "--preset", preset, "--model", str(small.source), "--into", str(clone)]
+def test_json_is_json_alone(tiny: Loaded, preset: str, clone: Path, exports: list[str]) -> None:
+    arguments = ["apps", "prepare", "--android", "--preset", preset, "--model", str(tiny.source), "--into", str(clone)]
     result = CliRunner().invoke(command_line, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
     (model,) = json.loads(result.stdout)["models"]

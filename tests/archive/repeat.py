@@ -4,13 +4,29 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from edge_scs.archive.folder import RunOptions, Summary, enhance_files
+from edge_scs.archive.restore import Wanted
 from edge_scs.errors import InputError
+from edge_scs.imaging.sizes import parse_size
 from edge_scs.inference.engine import Engine, Progress
 from edge_scs.inference.request import Request
+
+
+def run_over(
+    inputs: list[Path], out: Path, engine: Engine, make: Any = None, say: Any = print, **given: Any
+) -> Summary:
+    """``enhance_files`` with the fields of its options side by side, and a size as people write it."""
+    if isinstance(given.get("size"), str):
+        given["size"] = parse_size(given["size"])
+    wanted = {field.name: given.pop(field.name) for field in fields(Wanted) if field.name in given}
+    run = RunOptions(Wanted(**wanted), **({"progress": False} | given))
+    return enhance_files(inputs, out, engine, run, make=make, say=say)
 
 
 class Repeat(Engine):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from archive.repeat import Deadly, Repeat
+from archive.repeat import Deadly, Repeat, run_over
 from fuzz.mixed import BROKEN, GOOD, write_good, write_mixed
 from PIL import Image
 
-from edge_scs.archive.folder import Summary, enhance_files
+from edge_scs.archive.folder import Summary
 from edge_scs.archive.journal import Journal
 from edge_scs.errors import InputError
 from edge_scs.files import atomic_path
@@ -24,7 +24,7 @@ from edge_scs.images import read_rgb
 
 
 def run(source: Path, out: Path, enhancer: Repeat | None = None, **options: object) -> Summary:
-    return enhance_files([source], out, enhancer or Repeat(), progress=False, **options)
+    return run_over([source], out, enhancer or Repeat(), **options)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -251,8 +251,8 @@ def test_ranks_of_a_launcher_share_a_folder(scans: Path, tmp_path: Path) -> None
     code = f"""
 from pathlib import Path
 from archive.repeat import Repeat
-from edge_scs.archive.folder import enhance_files
-summary = enhance_files([Path({str(scans)!r})], Path({str(tmp_path / "out")!r}), Repeat(), resume=True)
+from edge_scs.archive.folder import RunOptions, enhance_files
+summary = enhance_files([Path({str(scans)!r})], Path({str(tmp_path / "out")!r}), Repeat(), RunOptions(resume=True))
 print(len(summary.done), len(summary.failed))
 """
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from archive.repeat import Mistaken, Repeat
+from archive.repeat import Mistaken, Repeat, run_over
 
 from edge_scs.archive import folder
 from edge_scs.archive.folder import Summary, enhance_files, plan
@@ -30,7 +30,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def run(inputs: list[Path], out: Path, enhancer: Repeat | None = None, **options: object) -> Summary:
-    return enhance_files(inputs, out, enhancer or Repeat(), progress=False, **options)
+    return run_over(inputs, out, enhancer or Repeat(), **options)
 
 
 def tree(folder: Path) -> list[str]:
@@ -274,7 +274,7 @@ def test_a_bar_is_drawn_on_stderr_of_a_terminal_only(
 
 def test_the_network_restores_a_folder(source: Path, tmp_path: Path) -> None:
     predictor = Predictor(load("edge_scs_s", allow_untrained=True))
-    summary = enhance_files([source], tmp_path / "out", predictor, size="150x90", progress=False)
+    summary = run_over([source], tmp_path / "out", predictor, size="150x90")
     assert summary.failed == []
     assert {read_rgb(path).shape for path in summary.done} == {(90, 150, 3)}
 

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 import pytest
-from archive.repeat import Repeat
+from archive.repeat import Repeat, run_over
 from fuzz.mixed import photo
 from PIL import Image
 
-from edge_scs.archive.folder import Summary, enhance_files
+from edge_scs.archive.folder import Summary
 from edge_scs.archive.output_paths import plan, suffix_of
 from edge_scs.errors import InputError
 from edge_scs.images import SAVE, read_rgb
 
 
 def run(inputs: list[Path], out: Path, **options: object) -> Summary:
-    return enhance_files(inputs, out, Repeat(), progress=False, **options)
+    return run_over(inputs, out, Repeat(), **options)
 
 
 def draw(path: Path, seed: int = 1) -> Path:
@@ -87,7 +87,7 @@ def test_a_run_that_broke_off_beside_its_sources_goes_on(tmp_path: Path) -> None
             yield from super()._strips(*given)
 
     with pytest.raises(KeyboardInterrupt):
-        enhance_files([folder], folder, Interrupted(), progress=False, suffix=".jpg")
+        run_over([folder], folder, Interrupted(), suffix=".jpg")
     folder.rename(tmp_path / "moved")
     summary = run([tmp_path / "moved"], tmp_path / "moved", suffix=".jpg", resume=True)
     assert (len(summary.done), summary.before) == (2, 1)

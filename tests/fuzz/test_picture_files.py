@@ -17,7 +17,8 @@ from fuzz.mixed import GOOD, write_good
 from fuzz.mutate import mutate
 
 from edge_scs.archive import folder as folder_module
-from edge_scs.archive.folder import UNFORESEEN, enhance_files
+from edge_scs.archive.folder import UNFORESEEN, RunOptions, enhance_files
+from edge_scs.archive.restore import Wanted
 from edge_scs.inference.predictor import Predictor
 from edge_scs.weights.loading import load
 
@@ -76,7 +77,8 @@ def test_mutated_pictures_are_done_or_refused(
             content, suffix = sources[number % len(sources)]
             (folder / f"{number}{suffix}").write_bytes(mutate(content, SEED + number))
         predictor = Repeat() if first // FOLDERFUL % 20 else network
-        summary = enhance_files([folder], out, predictor, scale=1.5, progress=False, max_output_pixels=MAX_PIXELS)
+        wanted = Wanted(scale=1.5, max_output_pixels=MAX_PIXELS)
+        summary = enhance_files([folder], out, predictor, RunOptions(wanted, progress=False))
         done, failed = done + len(summary.done), failed + len(summary.failed)
         assert len(summary.done) + len(summary.failed) == len(numbers)
         assert not [item for item in summary.failed if UNFORESEEN in item[1]], "listed, but a mistake all the same"

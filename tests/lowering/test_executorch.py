@@ -15,6 +15,7 @@ from edge_scs.artifacts.pte import PteProgram, run_pte
 from edge_scs.artifacts.verify import embedded_photographs, prepare
 from edge_scs.lowering.executorch import lower, lower_methods
 from edge_scs.lowering.methods import Method, fixed_methods
+from edge_scs.models.attention import ValveCrossAttention
 from edge_scs.weights.loading import Loaded
 from tests.exported import Exported
 
@@ -73,6 +74,19 @@ def test_three_sizes_cost_at_most_a_tenth_more_than_one(tmp_path: Path, pte: Exp
         program.run([gray], "x9")
 
 
+def test_cross_attention_is_delegated_and_exact(tmp_path: Path) -> None:
+    """What a reference adds to a network: products of two inputs."""
+    attention = ValveCrossAttention(16, 8, 8).eval().requires_grad_(False)
+    inputs = [torch.rand(1, 16, 3, 4), torch.rand(1, 16, 4, 4), torch.rand(1, 2, 4, 4) - 0.5]
+    lowered = lower(attention, inputs)
+    assert lowered.delegated_share == 1.0
+    path = tmp_path / "attention.pte"
+    path.write_bytes(lowered.content)
+    for answer, expected in zip(run_pte(path, inputs), attention(*inputs), strict=True):
+        torch.testing.assert_close(answer, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_a_referential_network_at_any_magnification(tmp_path: Path, small: Loaded) -> None:
     from edge_scs.lowering.deploy import deploy
 

@@ -87,10 +87,18 @@ def test_receptive_field():
     assert receptive_field(load("pcarn_m", allow_untrained=True).description) == 43
 
 
-def test_models_table(monkeypatch):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["edge_scs_s", "pcarn", "scsnet", "liif_edsr", "cpm_rdn"],  # one of each kind; stages are counted of all
+        pytest.param(registry.names(), marks=pytest.mark.slow, id="all"),
+    ],
+)
+def test_models_table(monkeypatch, names):
     monkeypatch.setattr(mult_adds, "shipped_file", lambda name: None)
+    monkeypatch.setattr(registry, "names", lambda: names)
     rows = models_table()
-    assert [row["name"] for row in rows] == registry.names()
+    assert [row["name"] for row in rows] == names
     for row in rows:
         assert {"name", "variant", "params", "mult_adds_720p", "receptive_field", "weights", "published"} <= set(row)
         assert set(row["mult_adds_720p"]) == {"2", "3", "4"}

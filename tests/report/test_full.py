@@ -16,6 +16,7 @@ from edge_scs.measure.cache import Cache
 from edge_scs.models import registry
 from edge_scs.report import full
 from edge_scs.report.full import Variant, _variants, evaluations, exports, full_report
+from edge_scs.report.page import Findings, Timing
 from edge_scs.side_by_side import run_side_by_side
 from edge_scs.weights.loading import load, save
 from tests.manifests import manifest
@@ -59,8 +60,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, at_once: list[str]) -> dict[str, Any]
     """What ``make_report`` is asked for; what takes long is faked."""
     seen: dict[str, Any] = {"tasks": at_once, "timed": []}
 
-    def make_report(out: Path, device_results: Any, models: Any, artifacts: Any, quality: Any, **more: Any) -> None:
-        seen.update(models=list(models), artifacts=list(artifacts), quality=quality, **more)
+    def make_report(out: Path, timing: Timing, findings: Findings, say: Any) -> None:
+        seen.update(vars(timing) | vars(findings))
 
     def measure(network: Any, *_: Any, lowered: Any, **__: Any) -> Any:
         seen["timed"].append((network.name, lowered, len(at_once)))

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from edge_scs.models import registry
 from edge_scs.phones import results
 from edge_scs.report import page
 from edge_scs.report.markdown import render_markdown
-from edge_scs.report.page import make_report
+from edge_scs.report.page import Findings, Timing, make_report
 from edge_scs.report.plot import Point, quality_scatter, scatter
 from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
@@ -45,6 +46,12 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
+def written(out: Path, **given: Any) -> Report:
+    """``make_report`` with the fields of its options side by side."""
+    timing = {field.name: given.pop(field.name) for field in fields(Timing) if field.name in given}
+    return make_report(out, Timing(**timing), Findings(**given))
+
+
 def artifact(folder: Path, model: str, lr: tuple[int, int] = (180, 320), **changes: Any) -> Path:
     path = folder / f"{model}.pte"
     path.write_bytes(b"program")
@@ -61,7 +68,7 @@ def artifact(folder: Path, model: str, lr: tuple[int, int] = (180, 320), **chang
 
 def test_rows_and_files(tmp_path, measured):
     artifacts = [artifact(tmp_path, "edge_scs_s"), artifact(tmp_path, "pcarn_m")]
-    report = make_report(tmp_path / "out", models=("pcarn_m", "edge_scs_s"), artifacts=artifacts, quick=True)
+    report = written(tmp_path / "out", models=("pcarn_m", "edge_scs_s"), artifacts=artifacts, quick=True)
     assert [(row.model, row.runtime) for row in report.rows] == [
         ("pcarn_m", "eager"),
         ("edge_scs_s", "eager"),
@@ -90,7 +97,7 @@ def test_what_takes_minutes_runs_once_after_the_others(tmp_path, measured, monke
 
     monkeypatch.setattr(page, "bench", bench)
     models = ("pcarn_m", "scsnet", "edge_scs_s", "liif_edsr")
-    report = make_report(tmp_path / "out", models=models)
+    report = written(tmp_path / "out", models=models)
     assert asked == [
         (["pcarn_m", "edge_scs_s"], (1, 2), 15),
         (["pcarn_m", "scsnet"], (1,), 1),
@@ -101,11 +108,11 @@ def test_what_takes_minutes_runs_once_after_the_others(tmp_path, measured, monke
     assert [row.faster for row in report.rows] == [{}, {"1": 0.5}, {"1": 0.5, "2": 0.5}, {"1": 0.5}]
     assert "Timed by a single run, which takes so long, at the fewest threads: scsnet, liif_edsr." in report.notes()
     assert "0.50x" in render_markdown(report)
-    assert "single run" not in " ".join(make_report(tmp_path / "few", models=models[::2]).notes())
+    assert "single run" not in " ".join(written(tmp_path / "few", models=models[::2]).notes())
 
 
 def test_a_slow_baseline_is_timed_like_all(tmp_path, measured):
-    report = make_report(tmp_path / "out", models=("scsnet", "edge_scs_s"))
+    report = written(tmp_path / "out", models=("scsnet", "edge_scs_s"))
     assert [len(row.latency) for row in report.rows] == [2, 2]
 
 
@@ -116,22 +123,22 @@ def test_every_model_is_in_the_registry():
 
 def test_what_is_for_phones_gets_no_row(tmp_path, measured):
     for_phones = artifact(tmp_path, "edge_scs_s", backend="vulkan")
-    report = make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[for_phones])
+    report = written(tmp_path / "out", models=("pcarn_m",), artifacts=[for_phones])
     assert [row.model for row in report.rows] == ["pcarn_m"]
 
 
 def test_without_the_baselines_artifact_there_is_no_ratio(tmp_path, measured):
-    report = make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[artifact(tmp_path, "edge_scs_s")])
+    report = written(tmp_path / "out", models=("pcarn_m",), artifacts=[artifact(tmp_path, "edge_scs_s")])
     assert report.rows[1].faster == {}
 
 
 def test_quality_belongs_to_its_weights(tmp_path, measured):
     mine = {"model": "pcarn_m", "weights": "untrained", "scale": 4, "psnr_grey": 27.5, "data": "a/B100", "images": 100}
-    report = make_report(tmp_path / "a", models=("pcarn_m",), quality=[mine | {"scale": 2, "psnr_grey": 1.0}, mine])
+    report = written(tmp_path / "a", models=("pcarn_m",), quality=[mine | {"scale": 2, "psnr_grey": 1.0}, mine])
     assert report.rows[0].psnr_grey == 27.5
     assert "100 images of B100" in (tmp_path / "a" / "report.md").read_text()
     for other in ({"weights": "other.safetensors"}, {"model": "pcarn"}, {"precision": "int8"}):
-        report = make_report(tmp_path / "b", models=("pcarn_m",), quality=[mine | other])
+        report = written(tmp_path / "b", models=("pcarn_m",), quality=[mine | other])
         assert report.rows[0].psnr_grey is None
 
 
@@ -145,7 +152,7 @@ def test_quality_belongs_to_its_weights(tmp_path, measured):
 def test_artifacts_that_do_not_belong(tmp_path, measured, changes, message):
     path = artifact(tmp_path, changes.pop("model", "pcarn_m"), **changes)
     with pytest.raises(InputError, match=message):
-        make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[path])
+        written(tmp_path / "out", models=("pcarn_m",), artifacts=[path])
     assert not (tmp_path / "out").exists()
 
 
@@ -159,9 +166,9 @@ def test_manifests_that_cannot_be_read(tmp_path, measured):
     ):
         beside.write_text(content)
         with pytest.raises(InputError, match=message):
-            make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[path])
+            written(tmp_path / "out", models=("pcarn_m",), artifacts=[path])
     with pytest.raises(InputError, match="export it first"):
-        make_report(tmp_path / "out", models=("pcarn_m",), artifacts=[tmp_path / "nowhere.pte"])
+        written(tmp_path / "out", models=("pcarn_m",), artifacts=[tmp_path / "nowhere.pte"])
 
 
 def phone(folder: Path, **changes: Any) -> Path:
@@ -176,7 +183,7 @@ def phone(folder: Path, **changes: Any) -> Path:
 
 def test_phones_stand_beside_the_artifact_that_they_ran(tmp_path, measured):
     path = artifact(tmp_path, "pcarn_m")
-    report = make_report(tmp_path / "out", [phone(tmp_path)], models=("pcarn_m",), artifacts=[path])
+    report = written(tmp_path / "out", device_results=[phone(tmp_path)], models=("pcarn_m",), artifacts=[path])
     assert report.device_results[0]["artifact"]["mult_adds"] == 5_000_000_000
     html = (tmp_path / "out" / "report.html").read_text()
     assert "No device measured yet" not in html
@@ -189,13 +196,15 @@ def test_phones_stand_beside_the_artifact_that_they_ran(tmp_path, measured):
 @pytest.mark.parametrize(("changes", "message"), [({"emulated": True}, "emulated"), ({"runs": 9}, "runs says 9")])
 def test_device_results_that_are_refused_leave_nothing(tmp_path, measured, changes, message):
     with pytest.raises(InputError, match=message):
-        make_report(tmp_path / "out", [phone(tmp_path, **changes)], artifacts=[artifact(tmp_path, "pcarn_m")])
+        written(
+            tmp_path / "out", device_results=[phone(tmp_path, **changes)], artifacts=[artifact(tmp_path, "pcarn_m")]
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_result_of_an_artifact_that_is_not_here_is_refused(tmp_path, measured):
     with pytest.raises(InputError, match=r"phone\.json: model\.sha256"):
-        make_report(tmp_path / "out", [phone(tmp_path)], artifacts=[artifact(tmp_path, "edge_scs_m")])
+        written(tmp_path / "out", device_results=[phone(tmp_path)], artifacts=[artifact(tmp_path, "edge_scs_m")])
 
 
 def report_of(*rows: Row) -> Report:

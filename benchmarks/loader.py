@@ -60,7 +60,7 @@ def main() -> None:
         batch = recipe.stage[name].data.batch
         memory = f"  {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if cuda else ""
         print(
-            f"{name:10s} loader {batch / drawn:8.1f} pictures/s  step {batch / stepped:8.1f} pictures/s"
+            f"{name:10s} loader {batch / drawn:8.1f} images/s  step {batch / stepped:8.1f} pictures/s"
             f"  loader / step {drawn / stepped:.4f}{memory}"
         )
 

@@ -43,7 +43,7 @@ def main() -> None:
             done += len(summary.done)
             memory.append(round(resident_mb()))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    figures = {"pictures": options.count, "done": done, "resident_mb": memory, "peak_mb": round(peak)}
+    figures = {"images": options.count, "done": done, "resident_mb": memory, "peak_mb": round(peak)}
     print(json.dumps(figures | {"seconds": round(time.monotonic() - begun)}))
 
 

@@ -27,7 +27,7 @@ class Row:
 
 
 def run_demo(out: Path, say: Callable[[str], None]) -> None:
-    """Write ``out``/pictures, sheet.png, artifacts, report; print where everything lies.
+    """Write ``out``/images, sheet.png, artifacts, report; print where everything lies.
 
     Raises InputError when ``out`` cannot be written or an artifact is not equal to the network.
     """
@@ -40,11 +40,11 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     begun = time.monotonic()
     loaded = load(MODEL, amount=None)  # restored as users' images are
     predictor = Predictor(loaded)
-    old = restore_old(predictor.enhance, out / "pictures")
+    old = restore_old(predictor.enhance, out / "images")
     say(f"{OLD}: a photograph of 1863, automatic, x{OLD_SCALE}")
     rows = []
     for job in JOBS:
-        rows.append(restore(job, predictor.enhance, out / "pictures"))
+        rows.append(restore(job, predictor.enhance, out / "images"))
         say(f"{job.name}: {job.title}")
     write_image(out / "sheet.png", sheet([old, *map(row_of, rows)]))
 
@@ -57,7 +57,7 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     findings = Findings(comparisons=[Comparison.of(row, MODEL) for row in rows], command="edge-scs demo")
     make_report(out / "report", Timing(artifacts=executable, threads=(1,), quick=True), findings, say)
 
-    print(f"restored   {out / 'sheet.png'}  (one by one in {out / 'pictures'})")
+    print(f"restored   {out / 'sheet.png'}  (one by one in {out / 'images'})")
     for artifact, summary in zip(artifacts, summaries, strict=True):
         print(f"verified   {artifact}  {summary}")
     print(f"report     {out / 'report' / 'report.html'}")

@@ -74,6 +74,14 @@ def test_pages_that_the_sources_name_exist() -> None:
     assert not [(file, page) for file, page in sorted(named) if not (ROOT / page).is_file()]
 
 
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if "log" not in path.parts], ids=name)
+def test_sources_that_are_named_exist(path: Path) -> None:
+    """``lowering/deploy.py`` is of the package; histories may name what is gone."""
+    named = re.findall(r"`([\w/]+/\w+\.py)`", path.read_text(encoding="utf-8"))
+    places = (ROOT, ROOT / "edge_scs", ROOT / "tests", path.parent)
+    assert not [file for file in named if not any((place / file).exists() for place in places)]
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_commands_exist(path: Path) -> None:
     for words in commands(path):

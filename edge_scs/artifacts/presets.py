@@ -55,7 +55,7 @@ class Preset:
     lr: list[int] = field(default_factory=lambda: [180, 320])  # rows, columns of the small image
     scale: float = 4.0
     sizes: list[str] = field(default_factory=list)  # several instead of lr and scale: "x4_320x180", scale_WIDTHxHEIGHT
-    continuous: bool = False  # any size, any magnification: the methods of export.continuous (xnnpack)
+    continuous: bool = False  # any size, any magnification: the methods of lowering.continuous (xnnpack)
     images: bool = False  # pixel buffers in and out instead of tensors (Core ML)
     compression: str = "none"  # of the weights: "int8", "palette6" (Core ML)
     max_fp16_cost_db: float = 0.2  # of image quality; above it, operations stay in float32 (Core ML, fp16)

@@ -13,7 +13,7 @@ app.add_typer(apps, name="apps")
 
 @apps.callback()
 def group() -> None:
-    """The sample apps in apps/: put models into them."""
+    """Put models into the sample apps of apps/."""
 
 
 @apps.command()
@@ -29,7 +29,10 @@ def prepare(
     into: Annotated[Path | None, typer.Option(help="Another apps folder than this clone's.")] = None,
     json_: Json = False,
 ) -> None:
-    """Export models, verify them, and put them with manifest and golden pair into the apps' resources."""
+    """Export models into the apps' resources.
+
+    Each is verified, and comes with its manifest and a golden pair.
+    """
     from edge_scs.api import load_network
     from edge_scs.lowering.apps import FOLDER, check_app, others, prepare_apps
     from edge_scs.quantization.quantised_model import load as load_int8

@@ -21,7 +21,10 @@ def export(
     restoration: Restoration = None,
     json_: Json = False,
 ) -> None:
-    """Lower, verify against the eager model, and only then name an artifact; writes a manifest beside it."""
+    """Export for ExecuTorch or Core ML.
+
+    An artifact is verified against the eager model before it gets its name; its manifest lies beside it.
+    """
     from edge_scs.api import load_network
     from edge_scs.lowering.table import render
     from edge_scs.lowering.targets import Refusal, export_all, export_targets
@@ -51,7 +54,10 @@ def verify(
     weights: Annotated[Path | None, typer.Option(help="The weights it was made from, if not the shipped ones.")] = None,
     json_: Json = False,
 ) -> None:
-    """Check an artifact again, anywhere: on real photographs, in dB against the eager model."""
+    """Check an artifact again, anywhere.
+
+    On real photographs, in dB against the eager model.
+    """
     from edge_scs import api
 
     parity = api.verify(artifact, weights=weights)

@@ -57,7 +57,10 @@ def qat(
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as torch likes.")] = 0,
     json_: Json = False,
 ) -> None:
-    """Quantisation-aware fine-tuning: a float network into an int8 one for both export targets."""
+    """Fine-tune a float network into an int8 one.
+
+    Quantisation-aware training; the result is exported for either target.
+    """
     import torch
 
     from edge_scs.data.photographs import load_photographs
@@ -94,7 +97,10 @@ def import_weights(
     as_: Annotated[str, typer.Option("--as", help="Which network it is, such as pcarn_m.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: the name with .safetensors.")] = None,
 ) -> None:
-    """Convert an official checkpoint to safetensors, loaded without running any of its code."""
+    """Convert an official checkpoint to safetensors.
+
+    It is loaded without running any of its code.
+    """
     from edge_scs.weights.importing import import_weights as convert
 
     path = out or Path(f"{as_}.safetensors")

@@ -27,7 +27,10 @@ def evaluate(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """PSNR and SSIM by the published protocols, with bicubic beside them."""
+    """PSNR, SSIM and colour by the published protocols.
+
+    Bicubic stands beside every number.
+    """
     from edge_scs.api import load_network
     from edge_scs.evaluate import evaluate as measure
 
@@ -71,7 +74,10 @@ def bench(
     stages: Annotated[bool, typer.Option("--stages", help="Where the time goes instead, stage by stage.")] = False,
     json_: Json = False,
 ) -> None:
-    """Latency with warm-up: median, p90, minimum, memory growth in a fresh process, and ratios within this call."""
+    """Latency and memory, side by side.
+
+    Median, p90 and minimum after a warm-up, memory growth in a fresh process, and ratios within this call.
+    """
     if device in phones.DEVICES:
         if stages or mode:
             raise InputError(f"--{'stages' if stages else 'mode'}: not on a phone, which times artifacts as they are")
@@ -130,7 +136,7 @@ def report(
     device_results: Annotated[
         list[Path] | None, typer.Option(metavar="FILE...", help="Latency JSON of phones, or folders of it.")
     ] = None,
-    more_results: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="")] = None,
+    more_results: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="FILE...")] = None,
     artifact: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="An artifact more, with its manifest; may be given again.")
     ] = None,
@@ -145,7 +151,10 @@ def report(
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what an earlier report has measured.")] = False,
     json_: Json = False,
 ) -> None:
-    """The table: parameters, size, MultAdds at 720p, latency on CPU (eager, ExecuTorch), GPU and device."""
+    """One page: quality, size, MultAdds and latency.
+
+    Latency on the CPU (eager and ExecuTorch), on a GPU if there is one, and what phones have reported.
+    """
     from edge_scs.report.full import full_report
     from edge_scs.report.markdown import render_markdown
     from edge_scs.report.page import EVERY_MODEL
@@ -168,7 +177,10 @@ def report(
 
 @app.command()
 def models(json_: Json = False) -> None:
-    """Every network: parameters, MultAdds at 720p, receptive field, weights, published numbers beside ours."""
+    """List every network, its costs and its weights.
+
+    Parameters, MultAdds at 720p and receptive field; published numbers beside ours.
+    """
     from edge_scs.measure.mult_adds import models_table, models_text
 
     rows = models_table()

@@ -10,7 +10,10 @@ from edge_scs.cli.app import Model, Restoration, Weights, app, say
 
 @app.command()
 def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Where everything goes.")] = Path("demo")) -> None:
-    """The main job on embedded photographs: restore three, export both targets, verify them, report."""
+    """Try everything on bundled photographs.
+
+    Restores four, exports the network for both targets, verifies that, and writes a report.
+    """
     from edge_scs.demo import run_demo
 
     run_demo(out, say)
@@ -84,7 +87,7 @@ def inspect(
     at: Annotated[list[str] | None, typer.Option(help="A pixel of the image, X,Y; may be given again.")] = None,
     weights: Weights = None,
 ) -> None:
-    """Draw what a referential model looks at: attention maps and gates over the images."""
+    """Draw the attention maps and gates of a referential model."""
     from edge_scs.inspection import inspect as draw
     from edge_scs.weights.loading import load
 

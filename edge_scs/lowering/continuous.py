@@ -70,7 +70,7 @@ class Colour(nn.Module):
 
         logits = self.branch.logits_on_grid(gray, reference, (to8, to4))
         n, classes, h, w = logits.shape
-        # Three axes: over four, XNNPACK's softmax normalises the wrong one (export.deploy).
+        # Three axes: over four, XNNPACK's softmax normalises the wrong one (lowering.deploy).
         shares = torch.softmax(logits.reshape(n, classes, -1).transpose(1, 2), dim=-1)
         return F.linear(shares, self.centres).transpose(1, 2).reshape(n, 2, h, w)
 

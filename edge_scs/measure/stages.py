@@ -29,7 +29,7 @@ _CASCADES = {
     "exit": r"exit",
 }
 # By the beginning of a network's name: stage -> the modules that are it, as a pattern of their whole names in the eager
-# network and in the deployed one (export.deploy). The first that matches; without an entry, every child is a stage.
+# network and in the deployed one (lowering.deploy). The first that matches; without an entry, every child is a stage.
 _STAGES = {
     "edge_scs": {
         "colour encoder": r"colour(\.branch)?\.encoder",

@@ -61,7 +61,7 @@ class MetricsLog:
 
 
 class Progress:
-    """A bar on a terminal's stderr (loss, it/s, pictures/s, ETA), a line every half minute elsewhere."""
+    """A bar on a terminal's stderr (loss, it/s, images/s, ETA), a line every half minute elsewhere."""
 
     def __init__(self, stage: str, start: int, total: int, say: Callable[[str], None]):
         from rich.console import Console
@@ -92,7 +92,7 @@ class Progress:
         self.loss = loss if fresh else 0.98 * self.loss + 0.02 * loss
         self.rate = 1 / seconds if fresh else 0.95 * self.rate + 0.05 / seconds
         self.pictures = pictures * self.rate
-        figures = f"loss {self.loss:.4f}  {self.rate:.1f} it/s  {self.pictures:.0f} pictures/s"
+        figures = f"loss {self.loss:.4f}  {self.rate:.1f} it/s  {self.pictures:.0f} images/s"
         self.bar.update(self.task, advance=1, figures=figures)
         if self.bar.disable and time.monotonic() - self.reported > 30:
             self.reported = time.monotonic()

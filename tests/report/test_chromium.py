@@ -14,7 +14,7 @@ from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
 
-SECTIONS = ["pictures", "table", "networks", "costs", "stages", "phones", "published", "environment"]
+SECTIONS = ["comparisons", "table", "networks", "costs", "stages", "phones", "published", "environment"]
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def test_the_line_says_how_far_and_how_fast(monkeypatch: pytest.MonkeyPatch) -> 
         assert said == []
         now[0] = 31.0
         progress.advance(1.98, 8, 1 / 2.1)
-        assert said == ["texture 13/130  loss 1.9800  2.1 it/s  17 pictures/s  1 min left"]
+        assert said == ["texture 13/130  loss 1.9800  2.1 it/s  17 images/s  1 min left"]
         progress.advance(1.98, 8, 1.0)
         assert len(said) == 1, "not again before half a minute"
 

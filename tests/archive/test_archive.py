@@ -229,7 +229,7 @@ enhance_files([Path({str(scans)!r})], Path({str(tmp_path / "out")!r}), Slow())
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     mine = unfinished(tmp_path / "out")

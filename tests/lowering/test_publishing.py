@@ -42,7 +42,7 @@ for i in range(40):
     publish(workshop / "a.pte", folder / "a.pte")
 """
     workers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name], cwd=ROOT) for name in "ab"]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    assert [worker.wait(timeout=600) for worker in workers] == [0, 0]
     places = (tmp_path / "a.pte", tmp_path / "a.pte.json", tmp_path / "a.pte.golden" / "x")
     assert len({path.read_text() for path in places}) == 1
 

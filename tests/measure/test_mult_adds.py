@@ -90,7 +90,7 @@ def test_receptive_field():
 @pytest.mark.parametrize(
     "names",
     [
-        ["edge_scs_s", "pcarn", "scsnet", "liif_edsr", "cpm_rdn"],  # one of each kind; stages are counted of all
+        ["edge_scs_s", "pcarn", "liif_edsr", "cpm_rdn"],  # of each kind; SCSNet is below, stages are counted of all
         pytest.param(registry.names(), marks=pytest.mark.slow, id="all"),
     ],
 )

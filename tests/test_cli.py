@@ -203,6 +203,8 @@ def test_checkpoints_of_another_model(tmp_path, picture):
         (["bench", "edge_scs_m", "--device", "toaster"], "toaster"),
         (["bench", "edge_scs_m", "--mode", "warp"], "warp"),
         (["bench", "a.pte", "--device", "adb", "--stages"], "--stages: not on a phone"),
+        (["bench", "a.pte", "--device", "adb", "--reference"], "--reference: not on a phone"),
+        (["bench", "edge_scs_s", "--stages", "--reference"], "--reference: stages are timed without one"),
         (["bench", "edge_scs_s", "--stages", "--threads", "0"], "--threads"),
         (["train", RECIPE, "--data", ".", "--threads", "-1"], "--threads"),
         (["bench", "a.pte", "--stages"], "name the artifact's network"),

@@ -14,7 +14,7 @@ from edge_scs.errors import InputError
 def evaluate(
     model: Model,
     data: Annotated[Path, typer.Option(help="A benchmark folder of colour images.")],
-    scale: Annotated[float, typer.Option(help="Magnification, 1 to 8.")] = 4.0,
+    scale: Annotated[float, typer.Option(help="Magnification, 1 to 8; LIIF and CiaoSR to 30.")] = 4.0,
     weights: Weights = None,
     int8: Annotated[bool, typer.Option("--int8", help="The quantised network of that name.")] = False,
     reference: Annotated[
@@ -64,6 +64,9 @@ def bench(
     ] = None,
     lr: Annotated[str, typer.Option(help="LR size.")] = "320x180",
     scale: Annotated[float, typer.Option(help="Magnification.")] = 4.0,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Time networks reference-guided as well, in rows of their own.")
+    ] = False,
     threads: Annotated[
         list[int] | None, typer.Option(min=1, help="CPU threads; may be given again. Default 1, all.")
     ] = None,
@@ -79,8 +82,9 @@ def bench(
     Median, p90 and minimum after a warm-up, memory growth in a fresh process, and ratios within this call.
     """
     if device in phones.DEVICES:
-        if stages or mode:
-            raise InputError(f"--{'stages' if stages else 'mode'}: not on a phone, which times artifacts as they are")
+        for name, given in (("stages", stages), ("mode", mode), ("reference", reference)):
+            if given:
+                raise InputError(f"--{name}: not on a phone, which times artifacts as they are; drop it")
         phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_)
         return
     from edge_scs.imaging.sizes import parse_size
@@ -92,6 +96,8 @@ def bench(
     width, height = parse_size(lr)
     size, counts = (height, width), tuple(threads or all_threads(device))
     if stages:
+        if reference:
+            raise InputError("--reference: stages are timed without one; drop it or --stages")
         found = stages_of(subjects, device, size, scale, counts)
         if json_:
             emit(found)
@@ -99,7 +105,9 @@ def bench(
             print(stage_table(found["stages"], found["machine"]))
         return
     modes = [m for name in mode or [] for m in (MODES.get(device, ()) if name == "all" else (name,))]
-    measured = measure(subjects, device, size, scale, counts, 2, runs, min_seconds, max_seconds, say, modes)
+    measured = measure(
+        subjects, device, size, scale, counts, 2, runs, min_seconds, max_seconds, say, modes, reference=reference
+    )
     if json_:
         emit(measured)
     else:

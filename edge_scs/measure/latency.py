@@ -7,11 +7,7 @@ Eager PyTorch's idle threads sleep instead of spinning (OMP_WAIT_POLICY=passive,
 spinning ones would eat the time of whichever subject comes next, and of the other threads on a machine that is shared.
 """
 
-import json
 import math
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,18 +15,19 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import IO, Any
+from typing import Any
 
-import edge_scs
 from edge_scs.errors import InputError
 from edge_scs.measure.modes import LOWERED, MODES, Unavailable
 from edge_scs.measure.programs import arena_bytes, lower_for_timing
+from edge_scs.measure.worker import Worker
 from edge_scs.side_by_side import cores
 
 DEVICES = ("cpu", "cuda")
 RESULT = (  # what every result says
-    "subject", "mode", "runtime", "device", "threads", "measured", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms",
-    "min_ms", "spread", "noisy", "cpu_ms", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb", "arena_mb",
+    "subject", "mode", "runtime", "device", "threads", "measured", "lr", "hr", "reference", "warmup", "runs",
+    "median_ms", "p90_ms", "min_ms", "spread", "noisy", "cpu_ms", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb",
+    "arena_mb",
 )  # fmt: skip
 NOISY = 0.25  # spread of a quiet machine's runs: 0.02 to 0.1
 SAY_EVERY = 10.0  # seconds between remarks on how far a measurement is
@@ -50,15 +47,18 @@ def bench(
     say: Say = lambda line: None,
     modes: Sequence[str] = (),
     paired: bool = False,
+    reference: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """Time subjects side by side on one image: ``lr`` = (h, w) pixels, enlarged by ``scale``.
 
     A subject is a model's name (untrained where no weights are shipped, which costs the same), a checkpoint, or a .pte
     artifact (ExecuTorch, at the size it was exported for, or at this one if it takes any: then from bytes to bytes,
     as its driver does it). Networks run in each of ``modes`` (``modes.MODES``), eager if none is named, or in one of
-    their own: "edge_scs_m:int8". For each thread count there are ``runs`` turns, more
-    until ``min_seconds`` are over, and fewer, but at least two, once ``max_seconds`` are over. Warm-up is ``warmup``
-    runs; one of over five seconds ends it and is itself the first turn, unless it may have compiled something.
+    their own: "edge_scs_m:int8". With ``reference`` each of them runs reference-guided as well, beside the automatic
+    run, if it takes a reference; a .pte for one size only runs as it was exported. For each thread count there are
+    ``runs`` turns, more until ``min_seconds`` are over, and fewer, but at least two, once ``max_seconds`` are over.
+    Warm-up is ``warmup`` runs; one of over five seconds ends it and is itself the first turn, unless it may have
+    compiled something.
 
     Returns {"results": [...], "ratios": [...], "left_out": [...]}, in the order given, modes within subjects, thread
     counts within modes:
@@ -66,18 +66,18 @@ def bench(
     "noisy": see ``summary``. "cpu_ms" is the median of the processor time that a run took on all threads, which other
     work on the machine lengthens little; "rss_growth_mb" and "peak_growth_mb" resident memory after warm-up and at its
     highest, over what the process had before it loaded the subject (at a second thread count: since the first load);
-    "cuda_peak_mb" what PyTorch had allocated on the GPU at its highest; "arena_mb" what a .pte plans for itself, its
-    delegate's memory not counted. None where it means nothing.
-    ratios have {"subject", "mode", "to", "to_mode", "threads", "median", "min", "max"}: the subject's time over that of
-    ``to``, turn by turn. ``to`` is the first subject, and the first of the same runtime where that is another; left out
-    where the two make images of different sizes.
+    "reference" is the reference's (h, w); "cuda_peak_mb" what PyTorch had allocated on the GPU at its highest;
+    "arena_mb" what a .pte plans for itself, its delegate's memory not counted. None where it means nothing.
+    ratios have {"subject", "mode", "reference", "to", "to_mode", "to_reference", "threads", "median", "min", "max"}:
+    the subject's time over that of ``to``, turn by turn. ``to`` is the first subject, and the first of the same runtime
+    where that is another; left out where the two make images of different sizes.
     left_out has {"subject", "mode", "reason"}: what cannot be had here, such as compiling without a compiler.
 
     Raises InputError for an unknown device, mode or subject, CUDA where there is none, a subject that fails, or when
     everything was left out.
     """
     _check(subjects, device, lr, threads, warmup, runs, modes)
-    wanted = [pair for subject in subjects for pair in _ways(subject, device, modes)]
+    wanted = [way for subject in subjects for way in _ways(subject, device, modes, reference)]
     workers: list[Worker] = []
     loaded: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
@@ -88,15 +88,17 @@ def bench(
             say(f"{subject}: left out {mode}: {reason}")
 
         loading: list[tuple[Worker, str]] = []
-        for subject, mode in wanted:
+        for subject, mode, guided in wanted:
             try:
-                path = _lowered(subject, mode, lr, scale, Path(folder), say)
+                path = _lowered(subject, mode, lr, scale, guided, Path(folder), say)
             except Unavailable as reason:
                 leave_out(subject, mode, reason)
                 continue
-            worker = Worker(subject, mode)
+            worker = Worker(subject, mode, guided)
             running.callback(worker.close)
-            worker.send({"do": "load", "subject": path, "mode": mode, "device": device, "lr": list(lr), "scale": scale})
+            # What was lowered with a reference has it among its inputs.
+            what = {"subject": path, "reference": guided and path == subject, "mode": mode, "device": device}
+            worker.send({"do": "load", "lr": list(lr), "scale": scale} | what)
             loading.append((worker, path))
         for worker, path in loading:
             try:
@@ -114,16 +116,16 @@ def bench(
     return measured | {"left_out": left_out}
 
 
-def _lowered(subject: str, mode: str, lr: tuple[int, int], scale: float, folder: Path, say: Say) -> str:
+def _lowered(subject: str, mode: str, lr: tuple[int, int], scale: float, guided: bool, folder: Path, say: Say) -> str:
     """What a process is to load: the subject, or its program in ``folder``. Raises Unavailable."""
     if mode not in LOWERED or _is_pte(subject):
         return subject
-    say(f"{subject}: lowering for {mode}")
-    return str(lower_for_timing(subject, mode, lr, scale, folder))
+    say(f"{subject}: lowering for {mode}{', with a reference' if guided else ''}")
+    return str(lower_for_timing(subject, mode, lr, scale, folder, guided))
 
 
 def _measure(
-    workers: "list[Worker]",
+    workers: list[Worker],
     loaded: list[dict[str, Any]],
     device: str,
     threads: Sequence[int],
@@ -148,8 +150,9 @@ def _measure(
             row["cpu_ms"] = round(median(answer["cpu_ms"] for answer in answers[index]), 3) if device == "cpu" else None
             rows[index].append(row)
             for base in _bases(index, loaded):
-                to = {"to": workers[base].subject, "to_mode": workers[base].mode, "threads": count}
-                pair = {"subject": worker.subject, "mode": worker.mode} | to
+                pair = {"subject": worker.subject, "mode": worker.mode, "reference": loaded[index]["reference"]}
+                to = {"to": workers[base].subject, "to_mode": workers[base].mode}
+                pair |= to | {"to_reference": loaded[base]["reference"], "threads": count}
                 ratios[index].append(pair | pairwise(turns[index], turns[base]))
             if rows[index][-1]["noisy"]:
                 say(f"{worker.subject} ({worker.mode}): noisy, {rows[index][-1]['spread']:.0%} between minimum and p90")
@@ -161,12 +164,13 @@ def all_threads(device: str = "cpu") -> tuple[int, ...]:
     return (1,) if device == "cuda" or cores() == 1 else (1, cores())
 
 
-def _ways(subject: str, device: str, modes: Sequence[str]) -> list[tuple[str, str]]:
-    """What is timed of a subject: (name or path, mode)."""
+def _ways(subject: str, device: str, modes: Sequence[str], reference: bool) -> list[tuple[str, str, bool]]:
+    """What is timed of a subject: (name or path, mode, whether reference-guided)."""
     name, _, mode = subject.rpartition(":")
     if name and mode in MODES[device]:
-        return [(name, mode)]
-    return [(subject, mode) for mode in (("executorch",) if _is_pte(subject) else modes or ("eager",))]
+        subject, modes = name, (mode,)
+    chosen = ("executorch",) if _is_pte(subject) else modes or ("eager",)
+    return [(subject, mode, guided) for mode in chosen for guided in ((False, True) if reference else (False,))]
 
 
 def _is_pte(subject: str) -> bool:
@@ -233,7 +237,7 @@ def _check(
 
 
 def _take_turns(
-    workers: "list[Worker]", runs: int, min_seconds: float, max_seconds: float, paired: bool, say: Say
+    workers: list[Worker], runs: int, min_seconds: float, max_seconds: float, paired: bool, say: Say
 ) -> list[list[dict[str, float]]]:
     """What every worker answered in every turn."""
     turns: list[list[dict[str, float]]] = [[] for _ in workers]
@@ -253,54 +257,3 @@ def _pair_seconds(turns: Sequence[Sequence[dict[str, float]]]) -> float:
     """What the first subject and the quickest other one have run, in seconds."""
     first, *others = (sum(answer["ms"] for answer in mine) / 1000 for mine in turns)
     return first + min(others, default=0.0)
-
-
-class Worker:
-    """A subject's process. Every answer with an "error", and a process that ends early, becomes an InputError, and
-    "unavailable" becomes Unavailable."""
-
-    def __init__(self, subject: str, mode: str):
-        self.subject, self.mode = subject, mode
-        self.log: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by close()
-        package = str(Path(edge_scs.__file__).parent.parent)
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge_scs.measure.latency_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-            env={"OMP_WAIT_POLICY": "passive"} | os.environ | {"PYTHONPATH": path},
-        )
-
-    def send(self, request: dict[str, Any]) -> None:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # receive() says why the process has ended
-
-    def receive(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self.log.seek(0)
-            lines = self.log.read().strip().splitlines() or ["no message"]
-            code = self.process.wait()
-            raise InputError(f"{self.subject}: stopped while it was timed (exit {code}: {lines[-1][:200]})")
-        answer = json.loads(line)
-        if "unavailable" in answer:
-            raise Unavailable(answer["unavailable"])
-        if "error" in answer:
-            raise InputError(answer["error"])
-        return answer
-
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.send(request)
-        return self.receive()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self.log.close()

@@ -3,7 +3,8 @@
 A process of its own gives honest memory numbers, keeps one runtime's threads from another's, and lets a subject that
 crashes take nobody along. Requests arrive on stdin and answers leave on stdout, one JSON object a line:
 
-    {"do": "load", "subject", "mode", "device", "lr": [h, w], "scale"}   -> {"runtime", "lr", "hr"}
+    {"do": "load", "subject", "mode", "device", "lr": [h, w], "scale", "reference": whether guided by one}
+                                               -> {"runtime", "lr", "hr", "reference": its (h, w), or None}
     {"do": "threads", "count", "warmup"}       -> {"warmup", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb"}
     {"do": "run", "method"}                    -> {"ms", "cpu_ms": processor time of all threads, not of CUDA}
 
@@ -27,9 +28,11 @@ from typing import Any
 import torch
 
 from edge_scs.errors import InputError
+from edge_scs.imaging.arrays import REFERENCE_SIDE
 from edge_scs.measure.modes import Unavailable, prepare, runtime_of, time_on_cuda
 
 LONG_SECONDS = 5.0
+REFERENCE = [REFERENCE_SIDE, REFERENCE_SIDE]  # every reference is shrunk to this, rows and columns
 
 
 class Subject:
@@ -43,11 +46,13 @@ class Subject:
         self.first_counts = True  # whether a first run is like any other
         self.long_run: dict[str, float] | None = None  # what a "run" answers before it runs again
 
-    def load(self, subject: str, mode: str, device: str, lr: list[int], scale: float) -> dict[str, Any]:
+    def load(
+        self, subject: str, mode: str, device: str, lr: list[int], scale: float, reference: bool = False
+    ) -> dict[str, Any]:
         self.device, self.first_counts = device, device == "cpu" and mode != "compile"
         if Path(subject).suffix == ".pte":
-            return self._load_executorch(Path(subject), device, lr, scale)
-        return self._load_network(subject, mode, device, lr, scale)
+            return self._load_executorch(Path(subject), device, lr, scale, reference)
+        return self._load_network(subject, mode, device, lr, scale, reference)
 
     def threads(self, count: int, warmup: int) -> dict[str, Any]:
         self.set_threads(count)
@@ -84,20 +89,25 @@ class Subject:
             return None
         return round(torch.cuda.max_memory_allocated() / 1e6, 1)
 
-    def _load_network(self, subject: str, mode: str, device: str, lr: list[int], scale: float) -> dict[str, Any]:
+    def _load_network(
+        self, subject: str, mode: str, device: str, lr: list[int], scale: float, reference: bool
+    ) -> dict[str, Any]:
         from edge_scs.weights.loading import load
 
         self.rss_before = memory_mb()[0]
         loaded = load(subject, allow_untrained=True)
         if not loaded.description.enlarges(scale):
             raise InputError(f"scale {scale:g}: {subject} does {loaded.description.magnifications}; choose one it does")
+        if reference and not loaded.description.reference:
+            raise Unavailable("reference-guided: it has no reference branch")
         hr = (round(lr[0] * scale), round(lr[1] * scale))
         x = torch.rand(1, 3 if loaded.description.input == "rgb" else 1, *lr).to(device)
-        run = prepare(mode, loaded.model.to(device).eval(), x, hr)
+        guide = torch.rand(1, 3, *REFERENCE).to(device) if reference else None
+        run = prepare(mode, loaded.model.to(device).eval(), x, hr, guide)
         self.run_method, self.set_threads = lambda method: run(), torch.set_num_threads
-        return {"runtime": runtime_of(mode), "lr": lr, "hr": list(hr)}
+        return {"runtime": runtime_of(mode), "lr": lr, "hr": list(hr), "reference": REFERENCE if reference else None}
 
-    def _load_executorch(self, path: Path, device: str, lr: list[int], scale: float) -> dict[str, Any]:
+    def _load_executorch(self, path: Path, device: str, lr: list[int], scale: float, reference: bool) -> dict[str, Any]:
         if device != "cpu":
             raise InputError(f"{path}: ExecuTorch artifacts are timed on the CPU; use --device cpu")
         if not path.is_file():
@@ -112,7 +122,9 @@ class Subject:
             program = bindings._load_for_executorch(str(path))
             names = program.method_names()
             if "forward" not in names:
-                return self._load_continuous(path, lr, scale)
+                return self._load_continuous(path, lr, scale, reference)
+            if reference:
+                raise Unavailable("reference-guided: a program for one size is timed as it was exported")
             metas = {name: program.method_meta(name) for name in names}
         except RuntimeError as error:
             raise InputError(f"{path}: ExecuTorch cannot load it ({_line(error)}); export it again") from error
@@ -140,9 +152,10 @@ class Subject:
         set_threads(1)
         self.set_threads = set_threads
         hr = tuple(metas["forward"].output_tensor_meta(0).sizes())
-        return {"runtime": "executorch", "lr": list(inputs["forward"][0].shape[-2:]), "hr": list(hr[-2:])}
+        image, *guide = (list(x.shape[-2:]) for x in inputs["forward"])
+        return {"runtime": "executorch", "lr": image, "hr": list(hr[-2:]), "reference": guide[0] if guide else None}
 
-    def _load_continuous(self, path: Path, lr: list[int], scale: float) -> dict[str, Any]:
+    def _load_continuous(self, path: Path, lr: list[int], scale: float, reference: bool) -> dict[str, Any]:
         """A program for any size, in the hands of its driver: one grey image from bytes to bytes."""
         import numpy as np
 
@@ -151,17 +164,20 @@ class Subject:
         from edge_scs.inference.continuous_program import ContinuousPredictor
 
         manifest, hr = read_manifest(path), (round(lr[0] * scale), round(lr[1] * scale))
-        picture = np.random.default_rng(0).integers(0, 256, lr, np.uint8)
+        random = np.random.default_rng(0)
+        picture, guide = random.integers(0, 256, lr, np.uint8), random.integers(0, 256, (*REFERENCE, 3), np.uint8)
         require("executorch.runtime")  # before memory is measured
         self.rss_before = memory_mb()[0]
 
         def set_threads(count: int) -> None:
             predictor = ContinuousPredictor(path, manifest, count)
-            self.run_method = lambda method: predictor.enhance(picture, hr)
+            if reference and not predictor.takes_reference:
+                raise Unavailable("reference-guided: it was exported without its reference branch")
+            self.run_method = lambda method: predictor.enhance(picture, hr, guide if reference else None)
 
         set_threads(1)
         self.set_threads = set_threads
-        return {"runtime": "executorch", "lr": lr, "hr": list(hr)}
+        return {"runtime": "executorch", "lr": lr, "hr": list(hr), "reference": REFERENCE if reference else None}
 
 
 def _executorch(path: Path) -> Any:

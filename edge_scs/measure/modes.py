@@ -34,32 +34,33 @@ def runtime_of(mode: str) -> str:
     return "executorch" if mode in LOWERED else "compiled" if mode == "compile" else "eager"
 
 
-def prepare(mode: str, model: nn.Module, x: Tensor, hr: tuple[int, int]) -> Run:
-    """What to time: one image ``x`` (1, c, h, w) through ``model``, both on their device already.
+def prepare(mode: str, model: nn.Module, x: Tensor, hr: tuple[int, int], reference: Tensor | None = None) -> Run:
+    """What to time: one image ``x`` (1, c, h, w) through ``model``, guided by ``reference`` (1, 3, h', w') or not.
 
-    Raises Unavailable.
+    All are on their device already. Raises Unavailable.
     """
     if mode == "channels_last":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         x = x.contiguous(memory_format=torch.channels_last)
+    given = (x, hr) if reference is None else (x, hr, reference)
     if mode == "compile":
-        return _compiled(model, x, hr)
+        return _compiled(model, given)
     if mode == "graph":
-        return _graph(model, x, hr)
+        return _graph(model, given)
 
     def run() -> object:
         with torch.inference_mode(), torch.autocast(x.device.type, torch.bfloat16, enabled=mode == "bf16"):
-            return model(x, hr)
+            return model(*given)
 
     return run
 
 
-def _compiled(model: nn.Module, x: Tensor, hr: tuple[int, int]) -> Run:
+def _compiled(model: nn.Module, given: tuple[Any, ...]) -> Run:
     compiled = torch.compile(model, dynamic=False)
 
     def run() -> object:
         with torch.inference_mode():
-            return compiled(x, hr)
+            return compiled(*given)
 
     try:
         run()
@@ -68,7 +69,7 @@ def _compiled(model: nn.Module, x: Tensor, hr: tuple[int, int]) -> Run:
     return run
 
 
-def _graph(model: nn.Module, x: Tensor, hr: tuple[int, int]) -> Run:
+def _graph(model: nn.Module, given: tuple[Any, ...]) -> Run:
     """Captured after three runs on a stream of its own, as PyTorch's notes on CUDA graphs want it."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -77,10 +78,10 @@ def _graph(model: nn.Module, x: Tensor, hr: tuple[int, int]) -> Run:
         with torch.inference_mode():
             with torch.cuda.stream(stream):
                 for _ in range(3):
-                    model(x, hr)
+                    model(*given)
             torch.cuda.current_stream().wait_stream(stream)
             with torch.cuda.graph(graph):
-                model(x, hr)
+                model(*given)
     except RuntimeError as error:
         raise Unavailable(f"CUDA graph: {_reason(error)}") from error
     return graph.replay

@@ -11,11 +11,14 @@ from edge_scs.measure.modes import Unavailable
 PRESETS = {"executorch": "xnnpack-fp32", "int8": "xnnpack-int8"}
 
 
-def lower_for_timing(subject: str, mode: str, lr: tuple[int, int], scale: float, folder: Path) -> Path:
+def lower_for_timing(
+    subject: str, mode: str, lr: tuple[int, int], scale: float, folder: Path, reference: bool = False
+) -> Path:
     """A .pte of a network for one size, in ``folder``: the same program that ``edge-scs export`` verifies and ships.
 
-    ``subject`` is a model's name or a checkpoint; ``int8`` takes the shipped quantised weights of that name. Raises
-    Unavailable for a network that cannot be lowered, and InputError for a subject that cannot be loaded.
+    ``subject`` is a model's name or a checkpoint; ``int8`` takes the shipped quantised weights of that name.
+    ``reference``: with an input for one. Raises Unavailable for a network that cannot be lowered, and InputError for a
+    subject that cannot be loaded.
     """
     from edge_scs.artifacts.presets import load_preset
     from edge_scs.lowering.executorch import lower_methods
@@ -23,7 +26,7 @@ def lower_for_timing(subject: str, mode: str, lr: tuple[int, int], scale: float,
     from edge_scs.quantization.quantised_model import load as load_int8
     from edge_scs.weights.loading import load
 
-    preset = load_preset(PRESETS[mode]).replace(lr=list(lr), scale=float(scale))
+    preset = load_preset(PRESETS[mode]).replace(lr=list(lr), scale=float(scale), reference=reference)
     try:
         loaded = (load_int8 if mode == "int8" else load)(subject, allow_untrained=True)
         check(loaded, preset)
@@ -34,7 +37,7 @@ def lower_for_timing(subject: str, mode: str, lr: tuple[int, int], scale: float,
         if mode == "int8":  # no int8 weights, or none for this scale
             raise Unavailable(str(error)) from error
         raise
-    path = folder / f"{Path(subject).stem}_{mode}.pte"
+    path = folder / f"{Path(subject).stem}_{mode}{'_reference' if reference else ''}.pte"
     path.write_bytes(lowered.content)
     return path
 

@@ -24,8 +24,8 @@ from edge_scs.errors import InputError
 from edge_scs.lowering.deploy import deploy
 from edge_scs.lowering.executorch import lower_methods
 from edge_scs.lowering.methods import Method
-from edge_scs.measure.latency import Worker
 from edge_scs.measure.stages import REST, by_stage, costs, stage_of, tensors_in
+from edge_scs.measure.worker import Worker
 from edge_scs.weights.loading import Loaded
 
 

@@ -13,31 +13,31 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def latency_table(measured: dict[str, list[dict[str, Any]]]) -> str:
-    """What ``latency.bench`` returns: a row for each subject, mode and thread count.
+    """What ``latency.bench`` returns: a row for each subject, mode (reference-guided or not) and thread count.
 
     "against" is how many times faster than the first subject: by the clock, the median over turns with its range, and
     by processor time, the ratio of medians.
     """
     results = measured["results"]
-    first = (results[0]["subject"], results[0]["mode"])
-    base_cpu = {r["threads"]: r["cpu_ms"] for r in results if (r["subject"], r["mode"]) == first}
+    first = _subject(results[0])
+    base_cpu = {r["threads"]: r["cpu_ms"] for r in results if _subject(r) == first}
     faster = {
-        (r["subject"], r["mode"], r["threads"]): f"{1 / r['median']:.2f}x ({1 / r['max']:.2f} to {1 / r['min']:.2f})"
+        (*_subject(r), r["threads"]): f"{1 / r['median']:.2f}x ({1 / r['max']:.2f} to {1 / r['min']:.2f})"
         for r in measured["ratios"]
-        if (r["to"], r["to_mode"]) == first
+        if (r["to"], r["to_mode"], bool(r["to_reference"])) == first
     }
     heads = ["subject", "mode", "threads", "median ms", "p90", "min", "runs", f"against {_short(first[0])}"]
     heads += ["CPU ms (against)", "RSS growth (peak), MB", "arena, MB", "remark"]
     rows = [
         [
             _short(r["subject"]),
-            r["mode"],
+            f"{r['mode']}, reference" if r["reference"] else r["mode"],
             r["threads"],
             f"{r['median_ms']:.1f}",
             f"{r['p90_ms']:.1f}",
             f"{r['min_ms']:.1f}",
             r["runs"],
-            faster.get((r["subject"], r["mode"], r["threads"])),
+            faster.get((*_subject(r), r["threads"])),
             None if r["cpu_ms"] is None else f"{r['cpu_ms']:.1f} ({base_cpu[r['threads']] / r['cpu_ms']:.2f}x)",
             f"{r['rss_growth_mb']:.0f} ({r['peak_growth_mb']:.0f})",
             r["arena_mb"],
@@ -47,6 +47,10 @@ def latency_table(measured: dict[str, list[dict[str, Any]]]) -> str:
     ]
     left_out = [f"- {_short(x['subject'])}, {x['mode']}: {x['reason']}" for x in measured["left_out"]]
     return "\n".join([table(heads, rows), *([""] if left_out else []), *left_out])
+
+
+def _subject(row: dict[str, Any]) -> tuple[str, str, bool]:
+    return row["subject"], row["mode"], bool(row["reference"])
 
 
 def stage_table(stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from torch.utils.flop_counter import FlopCounterMode
 
 from edge_scs.errors import InputError
 from edge_scs.measure import latency
@@ -14,8 +15,8 @@ from edge_scs.measure.programs import arena_bytes
 from edge_scs.measure.tables import latency_table
 
 KEYS = {
-    "subject", "mode", "runtime", "device", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms",
-    "spread", "noisy", "cpu_ms", "measured", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb", "arena_mb",
+    "subject", "mode", "runtime", "device", "threads", "lr", "hr", "reference", "warmup", "runs", "median_ms", "p90_ms",
+    "min_ms", "spread", "noisy", "cpu_ms", "measured", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb", "arena_mb",
 }  # fmt: skip
 
 
@@ -39,8 +40,8 @@ class FakeWorker:
 
     log: list[str] = []  # noqa: RUF012
 
-    def __init__(self, subject: str, mode: str):
-        self.subject, self.mode = subject, mode
+    def __init__(self, subject: str, mode: str, guided: bool = False):
+        self.subject, self.mode, self.guided = subject, mode, guided
 
     def send(self, request: dict) -> None:
         FakeWorker.log.append(f"sent to {self.subject}")
@@ -56,11 +57,14 @@ class FakeWorker:
                 raise Unavailable("no compiler")
             lr = [18, 32] if self.subject.endswith("pte") else request["lr"]
             hr = [720, 1280] if "other" not in self.subject else [1, 1]
-            return {"runtime": runtime_of(self.mode), "lr": lr, "hr": hr}
+            if request["reference"] and "sr" in self.subject:
+                raise Unavailable("it has no reference branch")
+            guide = [128, 128] if self.guided else None
+            return {"runtime": runtime_of(self.mode), "lr": lr, "hr": hr, "reference": guide}
         if request["do"] == "threads":
             return {"warmup": 2, "rss_growth_mb": 1.0, "peak_growth_mb": 2.0, "cuda_peak_mb": None}
         FakeWorker.log.append(self.subject)
-        return {"ms": float(len(self.subject)) + (self.mode == "compile"), "cpu_ms": 1.0}
+        return {"ms": float(len(self.subject)) + (self.mode == "compile") + 2 * self.guided, "cpu_ms": 1.0}
 
     def close(self) -> None:
         FakeWorker.log.append(f"closed {self.subject}")
@@ -150,6 +154,36 @@ def test_results_of_training_are_told_apart_by_their_runs(fake):
 def test_a_subject_may_name_its_own_mode(fake):
     result = bench(["a:compile", "b"], runs=1, modes=("bf16",))
     assert [(r["subject"], r["mode"]) for r in result["results"]] == [("a", "compile"), ("b", "bf16")]
+
+
+def test_reference_guided_runs_stand_beside_the_automatic_ones(fake):
+    result = bench(["a", "sr"], runs=1, reference=True)
+    rows = [(r["subject"], r["reference"], r["median_ms"]) for r in result["results"]]
+    assert rows == [("a", None, 1.0), ("a", [128, 128], 3.0), ("sr", None, 2.0)]
+    ratios = [(r["subject"], r["reference"], r["to"], r["to_reference"], r["median"]) for r in result["ratios"]]
+    assert ratios == [("a", [128, 128], "a", None, 3.0), ("sr", None, "a", None, 2.0)]
+    assert result["left_out"] == [{"subject": "sr", "mode": "eager", "reason": "it has no reference branch"}]
+    lines = latency_table(result).splitlines()
+    assert [line.split(" | ")[1:2] + line.split(" | ")[7:8] for line in lines[2:5]] == [
+        ["eager", "-"],
+        ["eager, reference", "0.33x (0.33 to 0.33)"],
+        ["eager", "0.50x (0.50 to 0.50)"],
+    ]
+
+
+def test_a_reference_changes_what_is_run():
+    """The guided run has more to compute: its reference passes the encoder too."""
+    subject = Subject()
+    ran = []
+    for reference in (False, True):
+        answer = subject.load("edge_scs_s", "eager", "cpu", [16, 16], 4, reference)
+        assert answer["reference"] == ([128, 128] if reference else None)
+        with FlopCounterMode(display=False) as counter:
+            subject.run()
+        ran.append(counter.get_total_flops())
+    assert ran[1] > 1.3 * ran[0]
+    with pytest.raises(Unavailable, match="no reference branch"):
+        subject.load("pcarn_m", "eager", "cpu", [16, 16], 4, reference=True)
 
 
 def test_nothing_left_to_time(fake):
@@ -268,8 +302,10 @@ def test_an_artifact(tmp_path: Path):
     edge = exir.to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     path = tmp_path / "toy.pte"
     path.write_bytes(edge.to_executorch().buffer)
-    (row,) = bench([str(path)], threads=(1,), runs=3)["results"]
-    assert (row["runtime"], row["lr"], row["hr"]) == ("executorch", [6, 8], [12, 16])
+    measured = bench([str(path)], threads=(1,), runs=3, reference=True)
+    (row,) = measured["results"]
+    assert (row["runtime"], row["lr"], row["hr"], row["reference"]) == ("executorch", [6, 8], [12, 16], None)
+    assert "as it was exported" in measured["left_out"][0]["reason"]
     assert row["median_ms"] > 0
     # Without a manifest the plan is read from the program: at least the images in and out.
     assert arena_bytes(path) >= 4 * (48 + 3 * 192)

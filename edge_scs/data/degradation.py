@@ -48,10 +48,10 @@ def degrade(hr: Tensor, size: tuple[int, int], kind: str, rngs: Sequence[np.rand
     """uint8 HR (n, c, H, W), c = 1 or 3 -> uint8 LR (n, c, *size).
 
     "clean" is ``pillow_bicubic``. "worn" and "old" are the presets of ``data.wear``: half of the images are reduced by
-    Pillow's bicubic, the others by filters at random, then worn. "bsrgan" is a practical degradation in the manner of
-    BSRGAN (Zhang et al. 2021), with which CiaoSR 5.4 trains: blur, resize, noise and JPEG in a random order, each of a
-    random kind and strength. All is drawn from the image's generator. Grey images get grey degradations, as an old
-    photograph that was scanned.
+    Pillow's bicubic, the others by filters at random, then worn. "bsrgan" is in the manner of BSRGAN (Zhang et al.
+    2021): blur, resize, noise and JPEG in a random order, each of a random kind and strength. CiaoSR 5.4 trains with
+    BSRGAN's and Real-ESRGAN's own degradations, which are not here. All is drawn from the image's generator. Grey
+    images get grey degradations, as an old photograph that was scanned.
     """
     if kind == "clean":
         return pillow_bicubic(hr, size)

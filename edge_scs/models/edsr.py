@@ -18,6 +18,7 @@ from edge_scs.models.blocks import conv3x3
 from edge_scs.models.heads import pixel_shuffle
 from edge_scs.models.pcarn import DIV2K_MEAN
 from edge_scs.models.sr_encoders import EDSRBaseline, Encoder, create_encoder
+from edge_scs.models.swinir import SwinIR, whole_windows
 
 # The shuffles that make up each scale.
 _STEPS = {2: (2,), 3: (3,), 4: (2, 2)}
@@ -114,10 +115,13 @@ class PixelShuffleNetwork(nn.Module):
         scale = self.scale
         if (h * scale, w * scale) != tuple(size):
             raise ValueError(f"this network enlarges {w}x{h} by {scale}, not to {size[1]}x{size[0]}")
-        x = self.encoder(rgb - self.mean)
+        x = rgb - self.mean
+        if isinstance(self.encoder, SwinIR):  # the authors' tail sees the padding as well; only its output is cropped
+            x = whole_windows(x, self.encoder.window)
+        x = self.encoder(x)
         for step, conv in zip(_STEPS[scale], self.upsamplers, strict=True):
             x = pixel_shuffle(conv(x), step)
-        out = self.exit(x) + self.mean
+        out = self.exit(x)[..., : size[0], : size[1]] + self.mean
         return out if self.training else out.clamp(0, 1)
 
 

@@ -182,7 +182,7 @@ class SwinIR(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         h, w = rgb.shape[-2:]
-        shallow = self.entry(_pad(rgb, self.window))
+        shallow = self.entry(whole_windows(rgb, self.window))
         x = self.embed_norm(shallow.permute(0, 2, 3, 1))
         mask = shift_mask((x.shape[1], x.shape[2]), self.window, self.window // 2, x.device)
         for group in self.groups:
@@ -194,7 +194,8 @@ class SwinIR(nn.Module):
         return features[..., :h, :w]
 
 
-def _pad(x: Tensor, multiple: int) -> Tensor:
+def whole_windows(x: Tensor, multiple: int) -> Tensor:
+    """Padded at the bottom and right to multiples: mirrored, or where the image is too small, its border pixels."""
     down, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     mode = "reflect" if down < x.shape[-2] and right < x.shape[-1] else "replicate"
     return F.pad(x, (0, right, 0, down), mode=mode)

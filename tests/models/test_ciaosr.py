@@ -158,7 +158,7 @@ def test_mult_adds_by_hand_and_on_the_meta_device(monkeypatch, reading):
 
 def test_descriptions():
     about = registry.describe("ciaosr_edsr", registry.create("ciaosr_edsr"))
-    assert (about.input, about.scales, about.continuous) == ("rgb", (), (1.0, 12.0))
+    assert (about.input, about.scales, about.continuous) == ("rgb", (), (1.0, 30.0))
     assert (about.variant, about.halo, about.reference) == ("edsr", 36, False)
     assert about.enlarges(12)
     assert about.enlarges(2.5)

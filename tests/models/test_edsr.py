@@ -30,6 +30,16 @@ def test_literally(lively, scale):
     torch.testing.assert_close(model.eval()(rgb, (6 * scale, 5 * scale)), got.clamp(0, 1))
 
 
+def test_swinirs_tail_sees_the_padding_as_its_authors_do(lively):
+    """The output is cropped, not the features: rows beside the lower and right border have padded neighbours."""
+    options = {"channels": 4, "width": 12, "groups": 1, "layers": 2, "heads": 3, "window": 4}
+    model = lively(registry.create("swinir", {"scale": 2, "encoder_options": options}))
+    rgb = torch.rand(1, 3, 6, 7)
+    whole = torch.cat([rgb, rgb[:, :, [4, 3]]], 2)
+    whole = torch.cat([whole, whole[..., [5]]], 3)
+    torch.testing.assert_close(model(rgb, (12, 14)), model(whole, (16, 16))[..., :12, :14])
+
+
 def test_halo_covers_the_receptive_field():
     """The gradient of an HR pixel reaches ``halo`` LR pixels at most, and all but the last rounding up."""
     model = EDSR(EDSRConfig(channels=4, blocks=1)).double().train()

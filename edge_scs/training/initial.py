@@ -6,7 +6,7 @@ number of inputs of a unit. ``initial_scale`` multiplies the weights (1 or 0.1 t
 * "uniform": U(-sqrt(1/F), sqrt(1/F)), what PyTorch has for weights, too: the best row;
 * "he_uniform": U(-sqrt(6/F), sqrt(6/F)); "he_normal": N(0, 2/F) (He et al. 2015).
 
-CiaoSR rests at the bilinear enlargement for long with PyTorch's defaults (docs/log/recipes.md):
+CiaoSR rests at the bilinear enlargement for hundreds of steps with PyTorch's defaults (docs/log/round-12-papers.md):
 
 * "perceptrons": He's normal for implicit networks' perceptrons, biases zero, and the layer that gives RGB times 1e-3,
   so that CiaoSR begins as the bilinear enlargement. Encoders stay as they are. Ours, not the papers'.

@@ -67,9 +67,7 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
 
 def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
     """The image in ``content`` as ``read_rgb`` would give it; ``name`` is what an InputError calls it."""
-    if len(content) > MAX_MEGABYTES << 20:
-        raise InputError(f"{name}: larger than {MAX_MEGABYTES} MB; crop or shrink it first")
-    with _read(Path(name), io.BytesIO(content)) as image:
+    with opened_bytes(content, Path(name)) as image:
         check_sums(image)
         return np.array(_upright(Path(name), image).convert("RGB"))
 
@@ -173,6 +171,15 @@ def opened(path: Path, notes: list[str] | None = None) -> Iterator[Image.Image]:
     except PermissionError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     with file, _read(path, file, notes) as image:
+        yield image
+
+
+@contextmanager
+def opened_bytes(content: bytes, name: Path) -> Iterator[Image.Image]:
+    """``opened`` for a file's content; ``name`` is what an InputError calls it."""
+    if len(content) > MAX_MEGABYTES << 20:
+        raise InputError(f"{name}: larger than {MAX_MEGABYTES} MB; crop or shrink it first")
+    with _read(name, io.BytesIO(content)) as image:
         yield image
 
 

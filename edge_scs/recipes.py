@@ -14,8 +14,9 @@ MAX_BYTES, MAX_WIDTH = 1 << 20, 1024
 LEAST = {
     "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1,
     "colour_side": 32, "ema": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0, "lr_patch": 4,
-    "min_colourfulness": 0, "min_kb": 0, "min_side": 1, "points": 0, "reference_every": 0, "seed": 0, "steps": 0,
-    "validate_every": 1, "validate_pictures": 1, "validate_side": 32, "views": 1, "warmup": 0, "workers": 0,
+    "keep_checkpoints": 0, "min_colourfulness": 0, "min_kb": 0, "min_side": 1, "points": 0, "reference_every": 0,
+    "seed": 0, "steps": 0, "store_mb": 0, "validate_every": 1, "validate_pictures": 1, "validate_side": 32,
+    "views": 1, "warmup": 0, "workers": 0,
 }  # fmt: skip
 
 
@@ -107,8 +108,11 @@ class Recipe:
     precision: Literal["no", "bf16"] = "no"  # autocast
     channels_last: bool = True
     compile: bool = False
+    deterministic: bool = False  # on a GPU: algorithms that give the same bits again, slower ones (docs/gpu.md)
     workers: int = 0
-    cache_mb: int = 4096  # of decoded photographs, in every process
+    cache_mb: int = 4096  # of decoded photographs, in memory, where one process trains and all of them fit
+    store_mb: int = 32768  # else: in a file for all processes of a machine (``data.store``); 0: none
+    verify: bool = True  # decode every photograph once before the first step; false: believe the files' headers
     min_side: int = 64  # photographs with a shorter side are left out
     min_kb: int = 0  # and files that are smaller
     min_colourfulness: float = 0.0  # and photographs with less (metrics.colourfulness)
@@ -116,6 +120,7 @@ class Recipe:
     validate_pictures: int = 24
     validate_side: int = 256  # HR pixels of their centre crops, at least 32; networks that are slow on a CPU want less
     checkpoint_every: int = 500
+    keep_checkpoints: int = 0  # how many of the last also stay, under names of their own
     config: dict[str, Any] = field(default_factory=dict)  # overrides of the registered network's fields
 
 

@@ -24,6 +24,8 @@ def train(
     """Train by a recipe. Many GPUs: accelerate launch -m edge_scs train RECIPE ..."""
     import torch
 
+    from edge_scs.data.agreement import StoppedElsewhere
+    from edge_scs.data.index import cache_folder
     from edge_scs.data.photographs import load_photographs
     from edge_scs.recipes import load_recipe
     from edge_scs.training.loop import train as fit
@@ -34,11 +36,15 @@ def train(
     plan = load_recipe(recipe, set_)
     if not data:
         raise InputError("train: give a folder of photographs with --data")
-    photographs = load_photographs(
-        data, plan.min_side, plan.cache_mb, say, *start_processes(),
-        min_kb=plan.min_kb, min_colourfulness=plan.min_colourfulness,
-    )  # fmt: skip
-    outcome = fit(plan, photographs, out, resume, init, say)
+    try:
+        photographs = load_photographs(
+            data, plan.min_side, plan.cache_mb, say, *start_processes(),
+            min_kb=plan.min_kb, min_colourfulness=plan.min_colourfulness,
+            store_mb=plan.store_mb, cache=cache_folder(), verify=plan.verify,
+        )  # fmt: skip
+        outcome = fit(plan, photographs, out, resume, init, say)
+    except StoppedElsewhere:  # the process that says why speaks for all
+        raise typer.Exit(2) from None
     if outcome.interrupted:
         raise typer.Exit(130)
     if outcome.first:
@@ -52,6 +58,7 @@ def qat(
     data: Annotated[list[Path] | None, typer.Option(help="A folder of photographs; may be given again.")] = None,
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/qat"),
     resume: Annotated[bool, typer.Option(help="Resume the run in --out, exactly.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1. auto: a GPU if there is one.")] = "auto",
     sensitivity: Annotated[bool, typer.Option(help="Only report which parts lose quality in int8, and stop.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a key: steps=0 quantises only.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as torch likes.")] = 0,
@@ -63,7 +70,9 @@ def qat(
     """
     import torch
 
+    from edge_scs import launch
     from edge_scs.data.photographs import load_photographs
+    from edge_scs.inference.choice import choose_device
     from edge_scs.quantization.finetune import finetune
     from edge_scs.quantization.recipe import load_qat_recipe
     from edge_scs.quantization.sensitivity import sensitivities, table
@@ -71,18 +80,23 @@ def qat(
 
     if threads:
         torch.set_num_threads(threads)
+    if launch.processes() > 1:
+        if launch.rank():
+            raise typer.Exit(2)  # the first one says why
+        raise InputError("qat: runs in one process on one device; start it without torchrun or accelerate launch")
+    chosen = torch.device(choose_device(device))
     plan = load_qat_recipe(recipe, set_)
     if not data:
         raise InputError("qat: give a folder of photographs with --data")
     loaded, photographs = load(weights, amount=plan.restoration), load_photographs(data, warn=say)
     if sensitivity:
-        rows = sensitivities(plan, loaded, photographs, say)
+        rows = sensitivities(plan, loaded, photographs, say, chosen)
         if json_:
             emit({"sensitivity": rows})
         else:
             print(table(rows))
         return
-    outcome = finetune(plan, loaded, photographs, out, resume, say)
+    outcome = finetune(plan, loaded, photographs, out, resume, say, chosen)
     if outcome.interrupted:
         raise typer.Exit(130)
     if json_:

@@ -6,6 +6,7 @@ would have seen, without replaying or storing anything. With several processes t
 reads and makes its own part. So two processes train on what one process with the doubled batch would train on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,13 +45,27 @@ class Batch:
     shifts: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        moved: dict[str, Any] = {key: x.to(device) for key, x in vars(self).items() if isinstance(x, Tensor)}
-        return replace(self, **moved)
+        """On its way to a device as it is, uint8 images too, and there as floats: the same ones as ``unit`` makes."""
+        return self._each(lambda x: unit(x.to(device, non_blocking=True)) if x.dtype == torch.uint8 else x.to(device))
+
+    def pin_memory(self) -> "Batch":
+        """In memory that a GPU reads by itself: DataLoader calls this where it is asked to pin."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed: dict[str, Any] = {key: change(x) for key, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **changed)
+
+
+def unit(x: Tensor) -> Tensor:
+    """uint8 -> float in [0, 1]."""
+    return x.float() / 255
 
 
 class StepBatches(Dataset[Batch]):
     """``batches[step]`` is that step's batch for one process: a map-style dataset, for DataLoader workers to share.
 
+    ``as_bytes``: images are uint8 until ``Batch.to``, a quarter of the memory on their way to a device.
     ``colour``: the network's input is RGB, so the batch holds ``rgb`` too. ``heads``: the whole scales that it has
     heads of their own for, which ``whole_scales = 0`` leaves out.
     """
@@ -64,8 +79,10 @@ class StepBatches(Dataset[Batch]):
         processes: int = 1,
         colour: bool = False,
         heads: tuple[int, ...] = WHOLE_SCALES,
+        as_bytes: bool = False,
     ):
         self.photographs, self.data, self.seed = photographs, data, seed
+        self._pixels: Callable[[Tensor], Tensor] = Tensor.contiguous if as_bytes else unit
         self.rank, self.processes, self.colour, self.heads = rank, processes, colour, heads
 
     def __getitem__(self, step: int) -> Batch:
@@ -98,12 +115,13 @@ class StepBatches(Dataset[Batch]):
             count = min(data.points, size[0] * size[1])
             drawn = [r.choice(size[0] * size[1], size=count, replace=False) for r in rngs]
             points = torch.from_numpy(np.stack(drawn))
+        gray = faded(grey(small) if self.colour else small, data.fade, rngs)
         return Batch(
-            gray=faded(grey(small) if self.colour else small, data.fade, rngs).float() / 255,
-            hr=hr.float() / 255,
+            gray=self._pixels(gray) if gray.dtype == torch.uint8 else unit(gray),
+            hr=self._pixels(hr),
             reference=reference,
             chroma_ratio=chroma_ratio,
-            rgb=small.float() / 255 if self.colour else None,
+            rgb=self._pixels(small) if self.colour else None,
             points=points,
             shifts=None if shifts is None else shifts[own.start // 2 : own.stop // 2],
         )
@@ -143,6 +161,11 @@ def draw_sizes(
     if not data.scales and not data.whole_scales and any(size == (lr[0] * n, lr[1] * n) for n in heads):
         size = (size[0] + 1, size[1] + 1)
     return lr, size
+
+
+def few_shapes(data: DataSection) -> bool:
+    """Whether batches come in a handful of sizes: points, or patches at whole or named scales."""
+    return data.own_scales or (data.crop != "picture" and (bool(data.scales) or data.whole_scales >= 1))
 
 
 def draw_scale(data: DataSection, rng: np.random.Generator) -> float:

@@ -1,82 +1,149 @@
-"""A collection of photographs, from folders and tar shards, decoded once and kept as bytes where memory allows."""
+"""A collection of photographs, from folders and tar shards, decoded once and kept as bytes.
 
-import glob
+In this process's memory where they fit ``cache_mb``, else in a file that all processes of a machine map
+(``data.store``); what does not fit there either is decoded whenever it is drawn.
+"""
+
 import hashlib
-from collections.abc import Callable, Iterable
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_scs.data.shards import Member, index_shard, is_shard
+from edge_scs import launch
+from edge_scs.data.agreement import all_or_none, check_same, gathered, of_first
+from edge_scs.data.index import Answer, Index, key_of
+from edge_scs.data.shards import Member
+from edge_scs.data.sources import Source, Sources, find_sources
+from edge_scs.data.store import Store, open_store
 from edge_scs.errors import InputError
-from edge_scs.images import decode_rgb, find_images, pictures_below, read_rgb
+from edge_scs.images import decode_rgb, read_rgb
+from edge_scs.imaging.scans import picture_size, size_in
 from edge_scs.metrics import colourfulness
 
 # One name in this many is held out for validation: the same ones for everybody, whatever the order of folders.
 HOLD_OUT = 50
-
-Source = Path | Member
+BLOCK = 256  # images that are decoded ahead
+SAY_EVERY = 30.0  # seconds
 
 
 @dataclass
 class Photographs:
     """uint8 RGB images by index; ``skipped`` names each file that could not be used, with the reason.
 
-    ``sizes`` are heights and widths where they are known without decoding.
+    ``sizes`` (n, 2) are heights and widths where they are known without decoding. ``cached`` are images in memory, by
+    index, None where one is not; without any, it may be empty. ``store`` holds others, at the places ``stored``.
     """
 
-    paths: list[Source]
-    cached: list[Tensor | None]
+    paths: Sequence[Source]
+    cached: Sequence[Tensor | None] = ()
     skipped: list[tuple[Source, str]] = field(default_factory=list)
-    sizes: list[tuple[int, int]] | None = None
+    sizes: NDArray[np.int32] | None = None
+    store: Store | None = None
+    stored: NDArray[np.int64] | None = None
+    _digest: str = ""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
         """uint8 RGB (3, h, w). Raises InputError if an image that did not fit the cache has gone bad since."""
-        kept = self.cached[index]
-        return kept if kept is not None else _decode(self.paths[index])
+        kept = self.cached[index] if self.cached else None
+        if kept is not None:
+            return kept
+        if self.store is not None and self.stored is not None and self.stored[index] < self.store.count:
+            return self.store[int(self.stored[index])]
+        return _decode(self.paths[index])
 
     def size(self, index: int) -> tuple[int, int]:
         """(h, w) of an image."""
         if self.sizes is not None:
-            return self.sizes[index]
+            return int(self.sizes[index][0]), int(self.sizes[index][1])
         h, w = self[index].shape[1:]
         return h, w
 
     def digest(self) -> str:
-        """SHA-256 of the names and sizes, in order: what a run's batches are drawn from."""
-        drawn_from = [(path.name, *self.size(index)) for index, path in enumerate(self.paths)]
-        return hashlib.sha256(repr(drawn_from).encode()).hexdigest()
+        """SHA-256 of the names and sizes, in order: what a run's batches are drawn from. Computed once."""
+        if not self._digest:
+            digest = hashlib.sha256(b"[")
+            for index, path in enumerate(self.paths):
+                digest.update(f"{', ' * (index > 0)}{(path.name, *self.size(index))!r}".encode())
+            digest.update(b"]")
+            self._digest = digest.hexdigest()
+        return self._digest
 
     def split(self) -> tuple["Photographs", "Photographs"]:
         """(training, validation): every HOLD_OUT-th name is held out, at least one image if there are two.
 
         Files of one name, in several folders, are versions of one image: all of them are held out, or none.
         """
-        names = [Path(path.name).name for path in self.paths]  # a shard's members may lie in folders
+        names = [os.path.basename(path.name) for path in self.paths]  # a shard's members may lie in folders
         kinds = sorted(set(names))
         chosen = set(kinds[::HOLD_OUT]) if len(kinds) > 1 else set()
-        held = {index for index, name in enumerate(names) if name in chosen}
-        parts = ([i for i in range(len(self)) if i not in held], sorted(held) or [0])
-        train, validation = (
-            Photographs(
-                [self.paths[i] for i in part],
-                [self.cached[i] for i in part],
-                sizes=None if self.sizes is None else [self.sizes[i] for i in part],
-            )
-            for part in parts
+        held = [index for index, name in enumerate(names) if name in chosen]
+        others = np.setdiff1d(np.arange(len(self)), np.array(held, np.int64))
+        return self._part(others), self._part(np.array(held or [0]))
+
+    def _part(self, chosen: NDArray[np.int64]) -> "Photographs":
+        chosen_paths = [self.paths[i] for i in chosen.tolist()]
+        return replace(
+            self,
+            paths=Sources(chosen_paths) if isinstance(self.paths, Sources) else chosen_paths,
+            cached=[self.cached[i] for i in chosen] if self.cached else (),
+            skipped=[],
+            sizes=None if self.sizes is None else self.sizes[chosen],
+            stored=None if self.stored is None else self.stored[chosen],
+            _digest="",
         )
-        return train, validation
 
 
 def _decode(source: Source) -> Tensor:
     rgb = decode_rgb(source.read(), str(source)) if isinstance(source, Member) else read_rgb(source)
     return torch.from_numpy(rgb).permute(2, 0, 1).contiguous()
+
+
+def _header_size(source: Source) -> tuple[int, int]:
+    return picture_size(source) if isinstance(source, Path) else size_in(source.read(), Path(str(source)))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a photograph has to have: pixels on its short side, KB in its file, ``metrics.colourfulness``."""
+
+    min_side: int = 64
+    min_kb: int = 0
+    min_colourfulness: float = 0.0
+    verify: bool = True  # decode each image once; else believe its header, where that is enough
+
+    def judge(self, source: Source, bytes_: int) -> tuple[Answer, Tensor | None]:
+        """Its size and itself, uint8 (3, h, w), or why it cannot be used."""
+        try:
+            if bytes_ < self.min_kb << 10:
+                return f"{source}: has {bytes_ >> 10} KB, at least {self.min_kb} are needed", None
+            if not self.verify and not self.min_colourfulness:
+                return self._large_enough(source, *_header_size(source)), None
+            picture = _decode(source)
+        except OSError as error:
+            return f"{source}: cannot be read ({error.strerror})", None
+        except InputError as error:
+            return str(error), None
+        least = self.min_colourfulness
+        if least and (found := colourfulness(picture.permute(1, 2, 0).numpy())) < least:
+            return f"{source}: its colourfulness is {found:.1f}, at least {least:g} is needed", None
+        answer = self._large_enough(source, *picture.shape[1:])
+        return answer, None if isinstance(answer, str) else picture
+
+    def _large_enough(self, source: Source, h: int, w: int) -> Answer:
+        if min(h, w) < self.min_side:
+            return f"{source}: its short side is {min(h, w)} pixels, at least {self.min_side} are needed"
+        return h, w
 
 
 def load_photographs(
@@ -88,100 +155,134 @@ def load_photographs(
     processes: int = 1,
     min_kb: int = 0,
     min_colourfulness: float = 0.0,
+    store_mb: int = 0,
+    cache: Path | None = None,
+    verify: bool = True,
 ) -> Photographs:
-    """Decode every image under ``folders``; keep as many as fit ``cache_mb`` in memory, read the others when needed.
+    """Find the images under ``folders`` and keep them: in memory if all fit ``cache_mb``, else see below.
 
     ``folders`` are folders of images or of tar shards, images, shards, or patterns such as ``shards/*.tar``. Files
     that cannot be decoded, or whose short side is under ``min_side`` pixels, are named through ``warn``, listed in
     ``skipped`` and left out. So are files of fewer than ``min_kb`` KB and images whose colourfulness
     (``metrics.colourfulness``) is under ``min_colourfulness``: SCSNet's selection of ImageNet (its 4.1) names 80 KB and
-    "less color variation", for which it gives no measure. With several ``processes`` (torch.distributed is set up) each
-    tries and keeps its share of the images and learns of the others' from them: all know the same collection, in the
-    same order. Raises InputError when nothing usable remains.
+    "less color variation", for which it gives no measure.
+
+    Every image is decoded once to see whether it can be, unless ``verify`` is False: then its header is believed, and
+    a damaged one stops the run when it is drawn.
+
+    With a ``cache`` folder, what a start learns of each file is kept there, and a file that is as it was is not opened
+    by the next. Images that do not fit ``cache_mb``, and those of several processes, are decoded into one store of up
+    to ``store_mb`` there. Without a store, each process keeps as many of its share as fit ``cache_mb``.
+
+    With several ``processes`` (torch.distributed is set up) each tries its share of the images and learns of the
+    others' from them: all know the same collection, in the same order. Raises InputError, in all of them, when nothing
+    usable remains, or when they do not see the same files.
     """
-    folders = list(folders)
-    sources = find_sources(folders, warn if rank == 0 else lambda text: None)
-    budget = cache_mb << 20
-    kept: dict[int, Tensor] = {}
-    found: dict[int, tuple[int, int] | str] = {}
-
-    def attempt(index: int) -> Tensor | str:
-        source = sources[index]
-        try:
-            size = source.size if isinstance(source, Member) else source.stat().st_size
-            if size < min_kb << 10:
-                return f"{source}: has {size >> 10} KB, at least {min_kb} are needed"
-            picture = _decode(source)
-        except OSError as error:
-            return f"{source}: cannot be read ({error.strerror})"
-        except InputError as error:
-            return str(error)
-        if min_colourfulness and (found := colourfulness(picture.permute(1, 2, 0).numpy())) < min_colourfulness:
-            return f"{source}: its colourfulness is {found:.1f}, at least {min_colourfulness:g} is needed"
-        if min(picture.shape[1:]) < min_side:
-            return (
-                f"{sources[index]}: its short side is {min(picture.shape[1:])} pixels, at least {min_side} are needed"
-            )
-        return picture
-
-    mine = range(rank, len(sources), processes)
-    with ThreadPoolExecutor(2) as pool:
-        for index, picture in zip(mine, pool.map(attempt, mine), strict=True):
-            if isinstance(picture, str):
-                found[index] = picture
-                continue
-            found[index] = (picture.shape[1], picture.shape[2])
-            budget -= picture.numel()
-            if budget >= 0:
-                kept[index] = picture
-    if processes > 1:
-        shares: list[dict[int, tuple[int, int] | str]] = [{}] * processes
-        torch.distributed.all_gather_object(shares, found)
-        found = {index: result for share in shares for index, result in share.items()}
-    photographs, sizes = Photographs([], []), []
-    for index, source in enumerate(sources):
-        result = found[index]
-        if isinstance(result, str):
-            photographs.skipped.append((source, result))
-            continue
-        photographs.paths.append(source)
-        photographs.cached.append(kept.get(index))
-        sizes.append(result)
-    photographs.sizes = sizes
-    if rank == 0:
-        for _, reason in photographs.skipped:
-            warn(f"skipped: {reason}")
-        if photographs.skipped:
-            warn(f"skipped {len(photographs.skipped)} of {len(sources)} files")
-    if not photographs.paths:
+    folders, limits = list(folders), Limits(min_side, min_kb, min_colourfulness, verify)
+    speak = warn if rank == 0 else lambda text: None
+    sources, keys, bytes_ = all_or_none(lambda: _found(folders, speak))
+    known_by = "{} of {} bytes".format
+    check_same(lambda: map(known_by, _names(sources), bytes_), "the photographs", "give every process the same files")
+    what = [sorted(map(os.path.abspath, folders)), limits]
+    index = None if cache is None else Index(cache, what)
+    # Rank 0's index counts: other machines may know more or less, and all have to look at the same files.
+    sizes, why = of_first(lambda: _known(index, keys))
+    total = int((sizes.astype(np.int64).prod(1) * (sizes[:, 0] > 0)).sum()) * 3
+    # What memory holds has to be decoded anyway, which says again whether it can be.
+    again = np.flatnonzero((sizes[:, 0] == 0) | (total <= cache_mb << 20 and not (store_mb and processes > 1)))
+    found, kept = _judged(sources, bytes_, again[rank::processes], limits, cache_mb << 20, processes, speak)
+    for share in gathered(found):
+        for number, answer in share.items():
+            sizes[number] = -1 if isinstance(answer, str) else answer
+            why.pop(number, None)
+            if isinstance(answer, str):
+                why[number] = answer
+    if index is not None and rank == 0 and len(again):
+        index.write(keys, sizes, {int(keys[number]): reason for number, reason in why.items()})
+    usable = np.flatnonzero(sizes[:, 0] > 0)
+    skipped = [(sources[number], reason) for number, reason in sorted(why.items())]
+    for _, reason in skipped:
+        speak(f"skipped: {reason}")
+    if skipped:
+        speak(f"skipped {len(skipped)} of {len(sources)} files")
+    if not len(usable):
         where = ", ".join(map(str, folders))
         raise InputError(f"{where}: no usable photograph; name a folder of PNG, JPEG, WebP or TIFF, or tar shards")
+    paths = sources if len(usable) == len(sources) else Sources(sources[i] for i in usable.tolist())
+    photographs = Photographs(paths, [kept.get(i) for i in usable.tolist()], skipped, sizes[usable])
+    if index is not None and store_mb and (processes > 1 or len(kept) < len(usable)):
+        photographs.store = all_or_none(
+            lambda: open_store(
+                index.path.parent,
+                index.path.stem.rpartition("-")[2],
+                keys[usable],
+                sizes[usable],
+                store_mb << 20,
+                photographs.__getitem__,
+                warn if launch.number("LOCAL_RANK", 0) == 0 else lambda text: None,
+            )
+        )
+    if photographs.store is not None:
+        photographs.stored, photographs.cached = np.arange(len(usable)), ()
+        if left := len(usable) - photographs.store.count:
+            speak(f"{left} of {len(usable)} photographs are decoded whenever they are drawn; raise store_mb")
     return photographs
 
 
-def find_sources(folders: Iterable[Path], warn: Callable[[str], None]) -> list[Source]:
-    """Images and members of shards, in an order that does not depend on that of ``folders``.
+def _judged(
+    sources: Sources,
+    bytes_: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    limits: Limits,
+    keep: int,
+    processes: int,
+    say: Callable[[str], None],
+) -> tuple[dict[int, Answer], dict[int, Tensor]]:
+    """What is found of each of these sources, and the images of the first that fit ``keep`` bytes."""
+    found: dict[int, Answer] = {}
+    kept: dict[int, Tensor] = {}
+    said = time.monotonic()
+    with ThreadPoolExecutor(max(2, min(8, (os.cpu_count() or 1) // processes))) as pool:
+        for start in range(0, len(numbers), BLOCK):
+            block = [int(number) for number in numbers[start : start + BLOCK]]
+            answers = pool.map(lambda number: limits.judge(sources[number], int(bytes_[number])), block)
+            for number, (answer, picture) in zip(block, answers, strict=True):
+                found[number] = answer
+                keep -= 0 if picture is None else picture.numel()
+                if picture is not None and keep >= 0:
+                    kept[number] = picture
+            if time.monotonic() - said > SAY_EVERY:
+                said = time.monotonic()
+                say(f"looked at {start + len(block)} of {len(numbers)} photographs")
+    return found, kept
 
-    Raises InputError like ``images.find_images``, and for a pattern that nothing matches.
-    """
-    shards: set[Path] = set()
-    others: list[Path] = []
-    for path in folders:
-        matches = [path]
-        if not path.exists() and glob.has_magic(str(path)):
-            matches = [Path(name) for name in glob.glob(str(path))]
-            if not matches:
-                raise InputError(f"{path}: nothing matches this pattern; check the path")
-        for match in matches:
-            inside = sorted(match.glob("*.tar")) if match.is_dir() else []
-            alone = is_shard(match) and match.is_file()
-            shards.update([match] if alone else inside)
-            if inside:
-                unlisted: list[tuple[Path, str]] = []
-                others += pictures_below(match, unlisted)
-                for folder, reason in unlisted:
-                    warn(f"skipped: {folder}: {reason}")
-            elif not alone:
-                others.append(match)
-    members = [member for shard in sorted(shards) for member in index_shard(shard, warn)]
-    return [*(find_images(others) if others else []), *members]
+
+def _known(index: Index | None, keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], dict[int, str]]:
+    """What an index has of photographs with these keys: ``Index.sizes_of``, and the reasons by number."""
+    if index is None:
+        return np.zeros((len(keys), 2), np.int32), {}
+    sizes = index.sizes_of(keys)
+    return sizes, {int(i): index.reasons[int(keys[i])] for i in np.flatnonzero(sizes[:, 0] < 0)}
+
+
+def _names(sources: Sources) -> Iterator[str]:
+    return (os.path.basename(source.name) for source in sources)
+
+
+def _found(folders: list[Path], warn: Callable[[str], None]) -> tuple[Sources, NDArray[np.int64], NDArray[np.int64]]:
+    """The sources, their keys, and how many bytes each has; 0 for one that is gone."""
+    found = find_sources(folders, warn)
+    keys, bytes_ = np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
+    of_shards: dict[Path, os.stat_result] = {}
+    for number, source in enumerate(found):
+        if isinstance(source, Member):
+            stat = of_shards.get(source.shard) or of_shards.setdefault(source.shard, os.stat(source.shard))
+            bytes_[number] = source.size
+        else:
+            try:
+                stat = os.stat(source)
+            except OSError:
+                continue
+            bytes_[number] = stat.st_size
+        keys[number] = key_of(source, stat)
+    return Sources(found), keys, bytes_

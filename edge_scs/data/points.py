@@ -40,14 +40,14 @@ class PointBatches(StepBatches):
         made = [self._make(plans[i], count, np.random.default_rng([self.seed, step, 1 + i])) for i in own]
         small, coordinates, targets = (torch.stack(column) for column in zip(*made, strict=True))
         return PointBatch(
-            gray=(grey(small) if self.colour else small).float() / 255,
+            gray=self._pixels(grey(small) if self.colour else small),
             hr=torch.empty(len(own), 3, 0, 0),
             reference=None,
             chroma_ratio=1.0,
-            rgb=small.float() / 255 if self.colour else None,
+            rgb=self._pixels(small) if self.colour else None,
             sizes=torch.tensor([plans[i][1] for i in own], dtype=torch.float32),
             coordinates=coordinates,
-            targets=targets,
+            targets=self._pixels(targets),
         )
 
     def _draw(self, rng: np.random.Generator) -> Plan:
@@ -62,4 +62,4 @@ class PointBatches(StepBatches):
         points = torch.from_numpy(rng.choice(height * width, size=count, replace=False))
         rows, cols = points // width, points % width
         coordinates = torch.stack([(2 * rows + 1) / height - 1, (2 * cols + 1) / width - 1], dim=-1)
-        return small, coordinates.float(), hr.flatten(1)[:, points].T.float() / 255
+        return small, coordinates.float(), hr.flatten(1)[:, points].T

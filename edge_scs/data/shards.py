@@ -14,7 +14,7 @@ from edge_scs.errors import InputError
 from edge_scs.images import SUFFIXES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """One image in a shard: where its bytes stand."""
 

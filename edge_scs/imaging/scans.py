@@ -13,7 +13,7 @@ from PIL import Image
 
 from edge_scs import tiff
 from edge_scs.errors import InputError
-from edge_scs.images import check_sums, opened, raw_mode, sixteen_bits, to_eight_bits, turned
+from edge_scs.images import check_sums, opened, opened_bytes, raw_mode, sixteen_bits, to_eight_bits, turned
 from edge_scs.imaging.arrays import Picture, as_grey
 from edge_scs.imaging.icc import described
 from edge_scs.imaging.metadata import ORIENTATION, Metadata, orientation_of, read_metadata
@@ -47,6 +47,12 @@ class Scan:
 def picture_size(path: Path) -> tuple[int, int]:
     """(h, w) as it will stand upright, from the header alone. Raises InputError like ``read_scan``."""
     with opened(path) as image:
+        return _upright(image)
+
+
+def size_in(content: bytes, name: Path) -> tuple[int, int]:
+    """``picture_size`` of a file's content; ``name`` is what an InputError calls it."""
+    with opened_bytes(content, name) as image:
         return _upright(image)
 
 

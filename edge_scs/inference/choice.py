@@ -1,5 +1,6 @@
 """The choice of an engine: eager torch, or an exported program of one size or of any."""
 
+import multiprocessing
 from pathlib import Path
 
 import torch
@@ -60,12 +61,23 @@ def make_predictor(
 
 
 def choose_device(device: str) -> str:
-    """ "auto" as the GPU of this process (torchrun and accelerate number them by LOCAL_RANK), else the CPU."""
+    """ "auto" as the GPU of this process, else the CPU.
+
+    torchrun and accelerate number processes by LOCAL_RANK; without, ``--jobs`` workers take GPUs in turn.
+    """
     if device == "auto":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        return f"cuda:{launch.number('LOCAL_RANK', 0) % count}" if count else "cpu"
+        return f"cuda:{launch.number('LOCAL_RANK', _worker()) % count}" if count else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {device}: not usable here; choose cpu, or leave it out") from error
     return device
+
+
+def _worker() -> int:
+    """Which of its parent's processes this is, from 0; 0 for one that nobody here has started."""
+    if multiprocessing.parent_process() is None:
+        return 0
+    number = multiprocessing.current_process().name.rpartition("-")[2]  # "SpawnProcess-3"
+    return int(number) - 1 if number.isdecimal() else 0

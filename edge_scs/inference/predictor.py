@@ -34,6 +34,7 @@ from edge_scs.weights.loading import Loaded
 
 # HR pixels that the continuous head maps at a time: it is 16 channels wide there. More cost memory and gain no time.
 BAND_PIXELS = 1 << 16
+GPU_BAND_PIXELS = 1 << 21  # where launching a kernel takes longer than the work of so few
 # LR pixels that become floats at a time on their way to the colour grid.
 GRID_PIXELS = 1 << 22
 # Tiles computed together on a GPU. On a CPU one tile fills the caches already.
@@ -69,6 +70,9 @@ class Predictor(Engine):
         self.device = torch.device(device)
         self.batch = batch or (GPU_BATCH if self.device.type == "cuda" else 1)
         self.model = loaded.model.to(self.device).eval()
+        if self.device.type == "cuda":
+            # An image must not depend on its tiles: TF32 rounds to 10 bits, in other places for other shapes.
+            torch.backends.cudnn.allow_tf32 = False
 
     @cached_property
     def identity(self) -> str:
@@ -238,7 +242,8 @@ def _bands(
     convolutions.
     """
     at_cols = lr_coordinates(cols.stop - cols.start, ratios[1], cols.start, base.device) - cols.low
-    step = max(1, BAND_PIXELS // (cols.stop - cols.start))
+    pixels = BAND_PIXELS if base.device.type == "cpu" else GPU_BAND_PIXELS
+    step = max(1, pixels // (cols.stop - cols.start))
     for start in range(rows.start, rows.stop, step):
         stop = min(start + step, rows.stop)
         band = span_of(start, stop, rows.high, ratios[0], halo=1)

@@ -50,8 +50,11 @@ def finetune(
     out: Path,
     resume: bool = False,
     say: Callable[[str], None] = print,
+    device: torch.device | None = None,
 ) -> Outcome:
     """Make ``out``/int8.safetensors (``quantization.quantised_model``) of a float network; metrics.csv lies beside it.
+
+    ``device``: where the network learns; None: a GPU if there is one. A run may resume on another device.
 
     Raises InputError when ``out`` holds another run, or one of other weights, when the network cannot be prepared, or
     when the recipe asks for a variant that it does not have.
@@ -69,7 +72,7 @@ def finetune(
     if state is not None:
         check_same_photographs(state, photographs, out, say)
     torch.manual_seed(recipe.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, validation = photographs.split()
     family = Family(recipe, loaded, device)
     sweep(out)

@@ -39,6 +39,8 @@ def prepare(module: nn.Module, example: Sequence[Tensor], keep_float: Sequence[s
     quantiser = xnnpack.XNNPACKQuantizer().set_global(config)
     # No deployed network has a batch norm, and building the patterns that look for one takes seconds.
     quantiser.SUPPORTED_PATTERNS = [pattern for pattern in quantiser.SUPPORTED_PATTERNS if not pattern.is_qat]
+    annotate = quantiser.transform_for_annotation
+    quantiser.transform_for_annotation = lambda graph: _scalars_moved(annotate(graph), example[0].device)
     try:
         with quiet():
             graph: fx.GraphModule = torch.export.export(module, tuple(example), strict=False).module()  # type: ignore[assignment]
@@ -51,6 +53,19 @@ def prepare(module: nn.Module, example: Sequence[Tensor], keep_float: Sequence[s
     except Exception as error:
         reason = "".join(str(error).strip().splitlines()[:1])
         raise InputError(f"{type(module).__name__}: cannot be prepared for quantisation ({reason})") from error
+
+
+def _scalars_moved(graph: fx.GraphModule, device: torch.device) -> fx.GraphModule:
+    """The constants that ExecuTorch made of a graph's scalars, on the CPU, where everything else is.
+
+    torchao refuses to prepare a graph whose tensors lie on two devices.
+    """
+    for node in graph.graph.nodes:
+        if node.op == "get_attr" and str(node.target).startswith("_tensor_constant_"):
+            moved = _attribute(graph, node.target).to(device)
+            graph.register_buffer(node.target, moved)
+            node.meta["val"] = node.meta["val"].fake_mode.from_tensor(moved, static_shapes=True)
+    return graph
 
 
 def convert(prepared: fx.GraphModule) -> fx.GraphModule:

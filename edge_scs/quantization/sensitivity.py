@@ -19,7 +19,11 @@ PICTURES = 8
 
 @torch.no_grad()
 def sensitivities(
-    recipe: QATRecipe, loaded: Loaded, photographs: Photographs, say: Callable[[str], None] = print
+    recipe: QATRecipe,
+    loaded: Loaded,
+    photographs: Photographs,
+    say: Callable[[str], None] = print,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - immutable
 ) -> list[dict[str, Any]]:
     """One row per part of the recipe's first variant: {"part", "alone_db", "without_db"}, the worst first.
 
@@ -27,7 +31,7 @@ def sensitivities(
     everything in int8 but this part. The part "all" is everything in int8. A part is a module of the deployed network,
     its weights and the activations that it takes; ``keep_float`` of the recipe is ignored.
     """
-    family = Family(recipe, loaded, torch.device("cpu"), variants=recipe.variants[:1], keep_float=())
+    family = Family(recipe, loaded, device, variants=recipe.variants[:1], keep_float=())
     name = family.names[0]
     training, validation = photographs.split()
     family.calibrate(name, training)

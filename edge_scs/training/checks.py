@@ -130,7 +130,7 @@ def check_same_run(
             eased = replace(old, learning_rate=new.learning_rate, clip=new.clip)
             saved = replace(saved, stage=saved.stage | {name: eased})
     if _whole_batches(saved, before) != _whole_batches(recipe, processes):
-        if saved != recipe:
+        if _whole_batches(saved, 1) != _whole_batches(recipe, 1):
             raise InputError(
                 f"{out}: was started with another recipe or other --set values; use those, or another --out"
             )
@@ -174,4 +174,5 @@ def _whole_batches(recipe: Recipe, processes: int) -> Recipe:
         for name, stage in recipe.stage.items()
         if name in recipe.stages  # the others are not run
     }
-    return replace(recipe, stage=stages)
+    # Where batches come from and what is written beside the weights may change: the steps stay what they were.
+    return replace(recipe, stage=stages, workers=0, cache_mb=0, store_mb=0, verify=True, keep_checkpoints=0)

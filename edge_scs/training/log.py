@@ -14,6 +14,7 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.files import write_atomically
 from edge_scs.training.validation import crop_pair
 
+SPEED_EVERY = 50  # steps
 HEADER = ("stage_number", "stage", "step", "name", "value")
 
 
@@ -58,6 +59,23 @@ class MetricsLog:
         if self.writer is not None:
             for _, stage, step, name, value in rows:
                 self.writer.add_scalar(f"{stage}/{name}", float(value), step)
+
+
+class Speed:
+    """``images_per_second`` and ``data_wait``, the share of time spent waiting for batches, over SPEED_EVERY steps."""
+
+    def __init__(self) -> None:
+        self.steps, self.images, self.seconds, self.waited = 0, 0, 0.0, 0.0
+
+    def advance(self, images: int, seconds: float, waited: float) -> dict[str, float]:
+        """One step done; ``waited`` are the seconds for batches since the beginning. Figures when they are due."""
+        self.steps, self.images, self.seconds = self.steps + 1, self.images + images, self.seconds + seconds
+        if self.steps % SPEED_EVERY:
+            return {}
+        share = (waited - self.waited) / self.seconds
+        figures = {"images_per_second": self.images / self.seconds, "data_wait": share}
+        self.images, self.seconds, self.waited = 0, 0.0, waited
+        return figures
 
 
 class Progress:

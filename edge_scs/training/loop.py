@@ -4,16 +4,22 @@ Everything that influences a step is either in the checkpoint (weights, EMA, opt
 function of the step itself (batch, learning rate), so a killed run resumes as if nothing had happened.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
+from torch import nn
+
+from edge_scs.data.agreement import all_or_none, check_same, of_first, unless_others_end
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.files import sweep
 from edge_scs.interrupts import stop_on_signals
 from edge_scs.recipes import Recipe
-from edge_scs.training.checkpoints import holds_run, load_checkpoint, save_checkpoint
+from edge_scs.training.checkpoints import check_first_is_ahead, holds_run, load_checkpoint, save_checkpoint
 from edge_scs.training.checks import (
     check_colours,
     check_same_photographs,
@@ -55,6 +61,9 @@ def train(
     when ``out`` holds a run and ``resume`` is False, when the run there followed another recipe, when a stage names
     what does not exist, or when a loss is not finite any more.
     """
+    if recipe.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+        torch.use_deterministic_algorithms(True, warn_only=True)  # some have none, and say so
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs, set_seed
 
@@ -63,33 +72,46 @@ def train(
     accelerator = Accelerator(cpu=without_accelerator(), mixed_precision=recipe.precision, kwargs_handlers=[ddp])
     first, processes = accelerator.is_main_process, accelerator.num_processes
     say = say if first else _silent
+    check_same(lambda: recipe_lines(asdict(recipe)), "the recipes", "give every process the same file and --set values")
     if first:
         for folder in (out, out / "sheets"):
             sweep(folder)  # what a killed run left unfinished
-    state = load_checkpoint(out, say) if resume else None
-    if not resume and holds_run(out):
-        raise InputError(f"{out}: holds a run already; add --resume to continue it, or choose another --out")
-    if state is not None:
-        check_same_run(state, recipe, processes, out, say)
-        check_same_photographs(state, photographs, out, say)
+    if resume:
+        check_first_is_ahead(out)
 
-    set_seed(recipe.seed)
-    model = loading.create(recipe.model, recipe.config, "recipe")
-    initialise(model, recipe)
-    if state is not None:
-        model.load_state_dict(state["ema"])
-    elif init is not None:
-        loading.load_state(model, loading.read_safetensors(init)[0], init)
-    check_stages(recipe, model)
-    warn_of_emulation(recipe, accelerator.device, say)
-    training, validation = photographs.split()
-    check_colours(recipe, training)
+    def beginning() -> dict[str, Any] | None:
+        if not resume and holds_run(out):
+            raise InputError(f"{out}: holds a run already; add --resume to continue it, or choose another --out")
+        state = load_checkpoint(out, say) if resume else None
+        if state is not None:
+            check_same_run(state, recipe, processes, out, say)
+            check_same_photographs(state, photographs, out, say)
+        return state
+
+    state = of_first(beginning)  # the others may see another disk
+
+    def prepared() -> tuple[nn.Module, Photographs, Photographs]:
+        set_seed(recipe.seed)
+        model = loading.create(recipe.model, recipe.config, "recipe")
+        initialise(model, recipe)
+        if state is not None:
+            model.load_state_dict(state["ema"])
+        elif init is not None:
+            loading.load_state(model, loading.read_safetensors(init)[0], init)
+        check_stages(recipe, model)
+        warn_of_emulation(recipe, accelerator.device, say)
+        training, validation = photographs.split()
+        check_colours(recipe, training)
+        return model, training, validation
+
+    model, training, validation = all_or_none(prepared)
     log = MetricsLog(out, enabled=first)
     position = {"stage": 0, "step": 0} if state is None else state["position"]
     # Also without a checkpoint: a run killed before its first one has left rows too.
     log.truncate(position["stage"], position["step"])
 
-    with stop_on_signals() as stop_requested:
+    lost = f"Once that is put right, resume with --resume --out {out}"
+    with stop_on_signals() as stop_requested, unless_others_end(lost):
         for number in range(position["stage"], len(recipe.stages)):
             name = recipe.stages[number]
             start = position["step"] if state is not None and number == position["stage"] else 0
@@ -119,6 +141,7 @@ def train(
                             "position": position,
                         }
                         | run.state(),
+                        recipe.keep_checkpoints,
                     )
             if run.stopped:
                 say(f"interrupted in stage {name}; resume with --resume --out {out}")
@@ -128,6 +151,15 @@ def train(
     if first:
         loading.save(path, recipe.model, model, {"stages": ",".join(recipe.stages), "seed": str(recipe.seed)})
     return Outcome(path, interrupted=False, first=first)
+
+
+def recipe_lines(table: dict[str, Any], before: str = "") -> list[str]:
+    """A recipe's keys and values, "stage.l1.steps = 100"."""
+    lines = []
+    for key, value in table.items():
+        inner = isinstance(value, dict)
+        lines += recipe_lines(value, f"{before}{key}.") if inner else [f"{before}{key} = {value}"]
+    return lines
 
 
 def _silent(text: str) -> None:

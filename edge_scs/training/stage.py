@@ -3,14 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from edge_scs.data.pairs import StepBatches
+from edge_scs.data.pairs import StepBatches, few_shapes
 from edge_scs.data.photographs import Photographs
 from edge_scs.data.points import PointBatches
 from edge_scs.models import registry
@@ -18,8 +18,8 @@ from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
 from edge_scs.training.divergence import Guard, next_batch
-from edge_scs.training.log import MetricsLog, Progress
-from edge_scs.training.optimizers import from_groups, optimizer, set_rate
+from edge_scs.training.log import MetricsLog, Progress, Speed
+from edge_scs.training.optimizers import from_groups, load, optimizer, set_rate
 from edge_scs.training.tasks import TASKS
 from edge_scs.training.validation import held_out_loss
 
@@ -63,7 +63,10 @@ class StageRun:
         self.seed = recipe.seed + 1000 * number
         rank, processes = accelerator.process_index, accelerator.num_processes
         kind = PointBatches if stage.data.own_scales else StepBatches
-        self.batches = kind(photographs, stage.data, self.seed, rank, processes, self.colour, self.heads)
+        self.batches = kind(photographs, stage.data, self.seed, rank, processes, self.colour, self.heads, True)
+        self.on_gpu = accelerator.device.type == "cuda"
+        # The first call of every shape tries all algorithms: that pays where the shapes of a stage are few.
+        torch.backends.cudnn.benchmark = few_shapes(stage.data) and not recipe.deterministic
         for part, source in stage.init_from.items():  # resumed in the middle, what it has become is restored
             self.model.get_submodule(part).load_state_dict(self.model.get_submodule(source).state_dict())
         self.plain = TASKS[stage.task](self.model, stage, photographs).to(accelerator.device)
@@ -84,6 +87,7 @@ class StageRun:
         self.ema = [p.detach().clone() for p in self.parameters]
         self.guard = Guard(name)
         self.stopped = False
+        self.waited = 0.0  # seconds for batches
 
     def steps(self, start: int, say: Any, log: MetricsLog, requested: Callable[[], bool]) -> Iterator[int]:
         """Take the steps, yielding how many are done after each; when a stop is ``requested`` it sets ``stopped``."""
@@ -95,13 +99,16 @@ class StageRun:
                 sampler=range(start * self.stage.accumulate, self.stage.steps * self.stage.accumulate),
                 num_workers=workers,
                 prefetch_factor=4 if workers else None,
+                pin_memory=self.on_gpu,
             )
         )
+        speed = Speed()
         with Progress(self.name, start, self.stage.steps, say) as progress:
             for step in range(start, self.stage.steps):
                 begun = time.perf_counter()
                 losses, pictures = self.step(loader, step)
                 losses, self.stopped = self._agree(losses, requested())
+                losses |= speed.advance(pictures, time.perf_counter() - begun, self.waited)
                 if "skipped" in losses:
                     say(f"{self.name} {step}: no finite gradient, step skipped, {self.guard.skipped} so far")
                 log.write(self.number, self.name, step, losses | {"learning_rate": learning_rate(self.stage, step)})
@@ -115,25 +122,32 @@ class StageRun:
         set_rate(self.optimizer, learning_rate(self.stage, step))
         # What a network draws in training (SwinIR's drop path) is a function of the step, as batches are.
         torch.manual_seed((1_000_003 * self.seed + step) * 4096 + self.accelerator.process_index)
-        pictures, means, pairs = 0, dict[str, float](), []
+        pictures, pairs, found = 0, [], list[dict[str, Tensor]]()
         if self.adversary is not None:
             self.adversary.discriminator.requires_grad_(False)
-        for _ in range(self.stage.accumulate):
-            batch = next_batch(loader).to(self.accelerator.device)
-            with self.accelerator.autocast():
-                losses = self.task(batch)
-            if self.adversary is not None:
-                pairs.append((losses.pop("real"), losses.pop("fake")))
-            self.accelerator.backward(losses["loss"] / self.stage.accumulate)
-            for key, value in losses.items():
-                means[key] = means.get(key, 0.0) + float(value.detach()) / self.stage.accumulate
+        for turn in range(self.stage.accumulate):
+            begun = time.perf_counter()
+            batch = next_batch(loader)
+            self.waited += time.perf_counter() - begun
+            batch = batch.to(self.accelerator.device)
+            last = turn + 1 == self.stage.accumulate  # the only one after which processes exchange gradients
+            with nullcontext() if last else self.accelerator.no_sync(self.task):
+                with self.accelerator.autocast():
+                    losses = self.task(batch)
+                if self.adversary is not None:
+                    pairs.append((losses.pop("real"), losses.pop("fake")))
+                self.accelerator.backward(losses["loss"] / self.stage.accumulate)
+            found.append({key: value.detach() for key, value in losses.items()})
             pictures += len(batch.gray) * self.accelerator.num_processes
-        good = self.guard.passes(self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip))
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip)
+        means, length = _read(found, norm)
+        good = self.guard.passes(length)
         if good:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if not good:  # nor is the discriminator shown what came of it
             return means | {"skipped": float(self.guard.skipped)}, pictures
+        means["gradient_norm"] = length
         if self.adversary is not None:
             means["discriminator"] = self.adversary.step(pairs, learning_rate(self.stage, step))
         torch._foreach_lerp_(self.ema, self.parameters, 1 - kept(self.stage, step))
@@ -174,6 +188,7 @@ class StageRun:
         """The stage's result is the average."""
         self._put(self.ema)
         self.model.eval()
+        self.accelerator.free_memory()  # it remembers every optimizer that it has prepared
 
     def _train(self, mode: bool) -> None:
         self.model.train(mode)
@@ -200,7 +215,7 @@ class StageRun:
     def restore(self, state: dict[str, Any]) -> None:
         """Resume in the middle of this stage."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load(self.optimizer, state["optimizer"])
         for own, saved in zip(self.ema, state["ema_list"], strict=True):
             own.copy_(saved)
         if self.adversary is not None:
@@ -225,22 +240,23 @@ class _Adversary:
         """One step on (real, fake) images; returns the mean loss before it."""
         set_rate(self.optimizer, rate)
         self.discriminator.requires_grad_(True)
-        mean = 0.0
-        for real, fake in pairs:
-            with self.accelerator.autocast():
-                loss = self.task(real, fake)
-            self.accelerator.backward(loss / len(pairs))
-            mean += float(loss.detach()) / len(pairs)
+        losses: list[Tensor] = []
+        for turn, (real, fake) in enumerate(pairs, 1):
+            with nullcontext() if turn == len(pairs) else self.accelerator.no_sync(self.task):
+                with self.accelerator.autocast():
+                    loss = self.task(real, fake)
+                self.accelerator.backward(loss / len(pairs))
+            losses.append(loss.detach())
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return mean
+        return sum(value / len(pairs) for value in torch.stack(losses).cpu().tolist())
 
     def state(self) -> dict[str, Any]:
         return {"discriminator": self.discriminator.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.discriminator.load_state_dict(state["discriminator"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load(self.optimizer, state["optimizer"])
 
 
 class _DiscriminatorTask(nn.Module):
@@ -250,6 +266,16 @@ class _DiscriminatorTask(nn.Module):
 
     def forward(self, real: Tensor, fake: Tensor) -> Tensor:
         return self.loss.discriminator(self.discriminator(real), self.discriminator(fake))
+
+
+def _read(found: list[dict[str, Tensor]], norm: Tensor) -> tuple[dict[str, float], float]:
+    """The means of a step's losses over its batches, and its gradient's norm, by one transfer from the device."""
+    values = [value for losses in found for value in losses.values()]
+    *numbers, length = torch.stack([value.float() for value in (*values, norm)]).cpu().tolist()
+    means: dict[str, float] = {}
+    for (key, _), number in zip([item for losses in found for item in losses.items()], numbers, strict=True):
+        means[key] = means.get(key, 0.0) + number / len(found)
+    return means, length
 
 
 def _maybe_compiled(task: nn.Module, recipe: Recipe) -> Any:

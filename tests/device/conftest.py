@@ -1,0 +1,5 @@
+"""Photographs to train on."""
+
+from tests.training.conftest import folder
+
+__all__ = ["folder"]

@@ -102,7 +102,7 @@ def _refused() -> list[Document]:
         cases.append(_case(f"without {key}", good, key, [key]))
     for key, value in [
         ("target", "tflite"), ("sha256", "abc"), ("sha256", 5), ("artifact", None), ("methods", []), ("model", 3),
-        ("halo", -1), ("min_psnr_db", "80"),
+        ("halo", -1), ("min_psnr_db", "80"), ("manifest_version", 3),
     ]:  # fmt: skip
         cases.append(_case(f"{key} is {value!r}", good, key, [key], value))
     for name, where, value in [

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from edge_scs.demo import JOBS, restore_old, row_of, sheet
+from edge_scs.demo import JOBS, TIMED, restore_old, row_of, sheet
 from edge_scs.samples import photograph, restore
 
 
@@ -50,9 +50,13 @@ def test_the_demo_leaves_what_it_prints(tmp_path):
     assert run.returncode == 0, run.stderr
     print(f"{time.monotonic() - begun:.0f} seconds")
     manifests = [json.loads(path.read_text()) for path in sorted((tmp_path / "artifacts").glob("*.json"))]
-    parity = {m["target"]: m["parity"] for m in manifests}
-    assert parity["executorch"]["psnr_db"] >= 80
-    assert parity["coreml"]["psnr_db"] >= 50
+    parity = {(m["model"], m["preset"]): m["parity"] for m in manifests}
+    assert {*TIMED, ("edge_scs_m", "coreml-fp16")} == set(parity)
+    assert parity["edge_scs_m", "xnnpack-fp32"]["psnr_db"] >= 80
+    assert parity["edge_scs_m", "coreml-fp16"]["psnr_db"] >= 50
+    rows = json.loads((tmp_path / "report" / "report.json").read_text())["rows"]
+    assert {row["runtime"] for row in rows} == {"executorch"}
+    assert all(row["faster"]["1"] > 1 for row in rows if row["model"] != "pcarn_m")
     assert all((tmp_path / "artifacts" / m["artifact"]).exists() for m in manifests)
     assert {p.suffix for p in (tmp_path / "report").iterdir()} >= {".md", ".json", ".html"}
     assert (tmp_path / "sheet.png").stat().st_size > 100_000

@@ -48,6 +48,7 @@ def run(check: Check, tools: Path) -> None:
                 check("android: golden pairs of the prepared models pass the self-test", android.test_prepared)
         if check("android: the app compiles against signatures without a warning", android.compile_app):
             check("android: a planted type error is noticed", android.plant)
+            check("android: the Kotlin of docs/drive-it-yourself.md compiles", android.compile_snippets)
             check("android: the app compiles against ExecuTorch's own older classes", android.compile_app_on_classes)
 
 
@@ -125,6 +126,7 @@ class Android:
         if not measured:
             raise Failed(f"nothing was compared\n{said}")
         pictures = [f"{name}: {tiles} tiles, {db} dB" for name, tiles, db in measured]
+        pictures += re.findall(r"continuous x\S+: \S+ dB", said)
         return ", ".join([*pictures, *re.findall(r"own colours kept: \S+ dB", said)])
 
     def test_golden(self) -> str:
@@ -219,6 +221,19 @@ class Android:
     def compile_app(self) -> str:
         self.kotlinc(self.work / "app.jar", APP / "kotlin", *self.app_classpath(), self.stubs(), jdk=False)
         return f"executorch-android {self.versions['executorch']}, API 23 and later signatures"
+
+    def compile_snippets(self) -> str:
+        """The Kotlin of docs/drive-it-yourself.md, as it stands there."""
+        page = (APPS.parent / "docs" / "drive-it-yourself.md").read_text(encoding="utf-8")
+        sources = self.work / "snippets"
+        sources.mkdir(exist_ok=True)
+        found = re.findall(r'```kotlin title="(\w+\.kt)"\n(.*?)```', page, re.DOTALL)
+        for name, text in found:
+            (sources / name).write_text(text, encoding="utf-8")
+        if len(found) < 2:
+            raise Failed("the page has no Kotlin")
+        self.kotlinc(self.work / "snippets.jar", sources, self.core, self.stubs())
+        return ", ".join(name for name, _ in found)
 
     def plant(self) -> None:
         sources = self.work / "planted"

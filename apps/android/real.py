@@ -7,15 +7,20 @@ import skimage.data
 from PIL import Image
 
 from edge_scs.artifacts.presets import load_preset
+from edge_scs.inference.choice import make_predictor
 from edge_scs.inference.fixed_program import FixedPredictor
 from edge_scs.lowering.pipeline import export_model
 from edge_scs.weights.loading import load
 
 MODEL = "edge_scs_s"  # the small one: seconds to export
+SCALES = (1.3, 2.0, 2.7)  # of the continuous program
 
 
 def prepare(folder: Path) -> None:
-    """``folder``/models/<name>/ as `edge-scs apps prepare` lays it, and beside it <name>.in.png, .out.png, .ref.png."""
+    """``folder``/models/<name>/ as `edge-scs apps prepare` lays it, and beside it <name>.in.png, .out.png, .ref.png.
+
+    Of the continuous one <name>.x<scale>.png in place of .out.png.
+    """
     preset = load_preset("xnnpack-fp32").replace(lr=[48, 64], scale=2.0)
     loaded = load(MODEL, None)
     grey = Image.fromarray(skimage.data.chelsea()).convert("L").resize((150, 100))
@@ -34,3 +39,12 @@ def prepare(folder: Path) -> None:
         Image.fromarray(answer).save(folder / f"{name}.out.png")
         if guide is not None:
             reference.save(folder / f"{name}.ref.png")
+    # Wide enough for two tiles.
+    artifact = export_model(loaded, load_preset("xnnpack-continuous"), folder / "models" / "any").path
+    assert artifact is not None
+    wide = Image.fromarray(skimage.data.chelsea()).resize((300, 120))
+    wide.save(folder / "any.in.png")
+    predictor = make_predictor(MODEL, runtime="executorch", artifact=artifact)
+    for scale in SCALES:
+        answer = predictor.enhance(np.array(wide), (round(120 * scale), round(300 * scale)))
+        Image.fromarray(answer).save(folder / f"any.x{scale}.png")

@@ -116,12 +116,20 @@ modules() {
         done' sh $stubs ExecuTorch
 }
 typecheck() {
-    inside sh -c 'cd /src/ios && exec nice -n 10 swiftc -swift-version 5 -strict-concurrency=complete \
+    inside sh -c 'cd /src/ios && exec nice -n 10 swiftc -swift-version 6 \
         -warnings-as-errors -typecheck -parse-as-library -module-name EdgeSCSApp -I /src/modules '"$1"' App/Sources/*/*.swift'
 }
 check "signatures of Apple's modules and of ExecuTorch compile" modules
 check "the app's types, Core ML only" typecheck ""
 check "the app's types, with ExecuTorch" typecheck "-I /src/modules/executorch"
+# The Swift of docs/drive-it-yourself.md, as it stands there.
+snippet() {
+    awk '/^```swift title="Drive.swift"/{on=1;next} /^```/{on=0} on' "$apps/../docs/drive-it-yourself.md" \
+        >"$root/src/ios/Drive.swift"
+    [ -s "$root/src/ios/Drive.swift" ] && inside sh -c 'cd /src/ios && exec nice -n 10 swiftc -swift-version 5 \
+        -warnings-as-errors -typecheck -parse-as-library -I /src/modules Drive.swift'
+}
+check "the Swift of docs/drive-it-yourself.md" snippet
 plant() {
     sed "$2" "$here/App/Sources/$1" >"$root/src/ios/App/Sources/$1"
     cmp -s "$here/App/Sources/$1" "$root/src/ios/App/Sources/$1" && echo "FAIL  ios: nothing was planted in $1" && failed=1

@@ -1,8 +1,8 @@
 // Runs a .pte for other languages' tests: `runner PROGRAM` answers requests on standard input until it ends.
 //
-// A request is a method's name and its input tensors, an answer the first output tensor. All numbers are of 32 bits,
+// A request is a method's name and its input tensors, an answer all output tensors. All numbers are of 32 bits,
 // little-endian. Request: length of the name, the name, number of tensors, tensors. Tensor: number of sides, sides,
-// float32 values. Answer: 0 and a tensor; or an error number (ExecuTorch's own, or 1) and nothing, and the program ends.
+// float32 values. Answer: 0, the number of tensors and the tensors; or an error number (ExecuTorch's own, or 1) and nothing, and the program ends.
 //
 // Linked against the _portable_lib of ExecuTorch's Python wheel, which exports the runtime with XNNPACK (build.sh).
 #include <cstdint>
@@ -19,6 +19,7 @@
 #include <executorch/runtime/core/data_loader.h>
 #include <executorch/runtime/core/evalue.h>
 #include <executorch/runtime/core/exec_aten/exec_aten.h>
+#include <executorch/runtime/core/exec_aten/util/tensor_util.h>
 #include <executorch/runtime/executor/memory_manager.h>
 #include <executorch/runtime/executor/method.h>
 #include <executorch/runtime/executor/program.h>
@@ -96,17 +97,20 @@ struct Loaded {
     method = std::make_unique<Method>(checked(program.load_method(name, memory.get()), "the method does not load"));
   }
 
-  // Fill the method's own input tensor: its shape must be the one given.
+  // Fill the method's own input tensor: its shape must be the one given, or one that it can be resized to.
   void fill(size_t index) {
     if (index >= method->inputs_size()) fail(1, "too many inputs");
     EValue input = method->get_input(index);
     Tensor tensor = input.toTensor();
     size_t sides = read_number(), count = 1;
     if (sides != size_t(tensor.dim())) fail(1, "an input has another number of sides");
+    std::vector<int32_t> sizes(sides);
     for (size_t i = 0; i < sides; i++) {
-      uint32_t side = read_number();
-      if (side != uint32_t(tensor.sizes()[i])) fail(1, "an input has another shape");
-      count *= side;
+      sizes[i] = int32_t(read_number());
+      count *= size_t(sizes[i]);
+    }
+    if (Error error = resize_tensor(tensor, {sizes.data(), sides}); error != Error::Ok) {
+      fail(uint32_t(error), "an input has another shape");
     }
     values.resize(count);
     if (!read(values.data(), count * sizeof(float))) fail(1, "the request ends too early");
@@ -118,9 +122,8 @@ struct Loaded {
 };
 
 void answer(const Tensor& out) {
-  uint32_t ok = 0, sides = uint32_t(out.dim());
+  uint32_t sides = uint32_t(out.dim());
   size_t count = 1;
-  write(&ok, sizeof ok);
   write(&sides, sizeof sides);
   for (size_t i = 0; i < sides; i++) {
     uint32_t side = uint32_t(out.sizes()[i]);
@@ -128,7 +131,6 @@ void answer(const Tensor& out) {
     count *= side;
   }
   write(out.const_data_ptr<float>(), count * sizeof(float));
-  std::fflush(stdout);
 }
 
 }  // namespace
@@ -152,7 +154,10 @@ int main(int argc, char** argv) {
     for (size_t i = 0; i < inputs; i++) loaded->fill(i);
     if (inputs != loaded->method->inputs_size()) fail(1, "too few inputs");
     if (Error error = loaded->method->execute(); error != Error::Ok) fail(uint32_t(error), "execution failed");
-    answer(loaded->method->get_output(0).toTensor());
+    uint32_t head[] = {0, uint32_t(loaded->method->outputs_size())};
+    write(head, sizeof head);
+    for (size_t i = 0; i < head[1]; i++) answer(loaded->method->get_output(i).toTensor());
+    std::fflush(stdout);
   }
   return 0;
 }

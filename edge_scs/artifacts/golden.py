@@ -1,7 +1,8 @@
 """Golden pairs: an input and the network's answer to it beside every artifact: for a check on a phone or a Mac.
 
 ``<artifact>.golden/<method>/``: ``input.png`` (and ``reference.png``), ``expected.png``, and ``golden.npz`` with the
-same as float32: the inputs by name, and ``rgb`` (1, 3, H, W) in [0, 1], rounded to 1/65536 (107 dB), which compresses.
+same as float32: the inputs by name, and ``rgb`` (1, 3, H, W) in [0, 1], not rounded: an artifact is as far from its
+golden pair as the manifest's parity says of that photograph.
 """
 
 from collections.abc import Mapping
@@ -13,8 +14,6 @@ from torch import Tensor
 
 from edge_scs.errors import InputError
 from edge_scs.images import write_image
-
-STEPS = 65536
 
 
 def golden_path(artifact: Path) -> Path:
@@ -29,8 +28,7 @@ def write_golden(folder: Path, inputs: Mapping[str, Tensor], expected: Tensor) -
             write_image(folder / ("reference.png" if name == "reference" else "input.png"), _pixels(x))
     write_image(folder / "expected.png", _pixels(expected))
     arrays = {name: x.numpy() for name, x in inputs.items()}
-    rgb = (expected * STEPS).round() / STEPS
-    np.savez_compressed(folder / "golden.npz", allow_pickle=False, **arrays, rgb=rgb.numpy())
+    np.savez_compressed(folder / "golden.npz", allow_pickle=False, **arrays, rgb=expected.numpy())
 
 
 def read_golden(folder: Path) -> tuple[dict[str, Tensor], Tensor]:

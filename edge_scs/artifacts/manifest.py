@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from edge_scs.artifacts.ports import VALUES
 from edge_scs.errors import InputError
 from edge_scs.files import write_atomically
 from edge_scs.schemas import parse, violation
@@ -19,6 +20,8 @@ from edge_scs.schemas import parse, violation
 MAX_PSNR_DB = 200.0
 MAX_BYTES = 1 << 20  # of a manifest
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
+# Raised when a key changes its meaning or goes, not when one is added. 1 had no number, no ``values``, no meanings.
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,19 @@ class Parity:
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output: shape (n, c, h, w), of a matrix (rows, columns), values in [0, 1].
-
-    "image" is a pixel buffer, values 0 to 255.
+    """One input or output: shape (n, c, h, w), of a matrix (rows, columns). "image" is a pixel buffer.
 
     ``least``: where the shape is chosen at run time, the smallest one; ``shape`` is the largest then. None for an
-    output: it follows from the inputs.
+    output: it follows from the inputs. ``meaning`` and ``range``, the least and the largest value (None: unbounded),
+    are those of ``artifacts.ports``.
     """
 
     name: str
     shape: list[int]
     dtype: str
     least: list[int] | None = None
+    meaning: str = ""
+    range: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,9 @@ class Manifest:
     ``float32_ops``: operations kept in float32. ``golden``: the folder of golden pairs beside the artifact. ``halo``:
     the receptive field's radius in LR pixels, by which tiles have to overlap (None: not recorded). ``path``: where
     the artifact lies now, which the file does not record. ``restoration``: 0 is the clean, 1 the restoring end of the
-    weights. ``vividness``: how a caller makes colours quieter or stronger. ``manifest.schema.json`` describes the file.
+    weights. ``vividness``: how a caller makes colours quieter or stronger. ``values``: what holds for the values of all
+    ports (``artifacts.ports``). ``manifest_version``: of the file's format, VERSION. ``manifest.schema.json``
+    describes the file.
     """
 
     artifact: str
@@ -136,6 +142,8 @@ class Manifest:
     restoration: float = 0.0
     vividness: dict[str, Any] = field(default_factory=lambda: dict(VIVIDNESS))
     licence: str = "Apache-2.0"
+    values: dict[str, str] = field(default_factory=lambda: dict(VALUES))
+    manifest_version: int = VERSION
     path: Path | None = field(default=None, compare=False)
 
     def summary(self) -> str:
@@ -153,6 +161,7 @@ class Manifest:
         """JSON-safe, spec order; a whole scale is an integer."""
         table = dataclasses.asdict(self)
         del table["path"]
+        table = {"manifest_version": table.pop("manifest_version"), **table}
         table["scale"] = int(self.scale) if self.scale == int(self.scale) else self.scale
         return table
 
@@ -178,10 +187,16 @@ def read_manifest(artifact: Path) -> Manifest:
         raise InputError(f"{path}: cannot be read ({error.strerror}); keep the manifest beside its artifact") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); export again") from error
+    version = table.get("manifest_version", 1) if isinstance(table, dict) else 1
+    if type(version) is not int or version > VERSION:
+        raise InputError(
+            f"{path}: has manifest_version {version!r:.20}, this edge_scs reads up to {VERSION}; update it"
+        )
     table = _renamed(table)
     if (wrong := violation(table, SCHEMA)) is not None:
         raise InputError(f"{path}: not a manifest of ours ({wrong}); export again")
     known = {f.name for f in dataclasses.fields(Manifest)} - {"path"}
+    table = {"manifest_version": version, "values": {}} | table
     table = {key: value for key, value in table.items() if key in known}
     ports = {key: [Port(**port) for port in table[key]] for key in ("inputs", "outputs")}
     methods = [

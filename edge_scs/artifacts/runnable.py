@@ -43,12 +43,14 @@ def open_artifact(artifact: Path, manifest: Manifest) -> Opened:
     """Raises InputError when it cannot be loaded, or nothing here can run or evaluate it."""
     if manifest.target == "coreml":
         return _coreml(artifact, manifest)
+    if manifest.target == "onnx":
+        return _onnx(artifact)
     if manifest.target == "executorch":
         backend = manifest.backend or "xnnpack"
         opener = {"xnnpack": _xnnpack, "vulkan": _vulkan, "coreml": _coreml_delegate}.get(backend)
         if opener is not None:
             return opener(artifact, manifest)
-    raise InputError(f"{artifact}: its manifest names the target {manifest.target!r}; known: executorch, coreml")
+    raise InputError(f"{artifact}: its manifest names the target {manifest.target!r}; known: executorch, coreml, onnx")
 
 
 def _xnnpack(artifact: Path, manifest: Manifest) -> Opened:
@@ -61,6 +63,27 @@ def _xnnpack(artifact: Path, manifest: Manifest) -> Opened:
 
     continuous = None if manifest.continuous is None else ContinuousProgram(program, manifest.continuous["halo"])
     return Opened(of, "executed by ExecuTorch on this machine's CPU", continuous=continuous)
+
+
+def _onnx(artifact: Path) -> Opened:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(f"{artifact}: onnxruntime is not installed; run: pip install 'edge-scs[onnx]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(artifact.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common type but Exception
+        why = str(error).strip().splitlines()[:1]
+        raise InputError(f"{artifact}: onnxruntime cannot load it ({''.join(why)}); export it again") from error
+
+    def call(inputs: Inputs, exact: bool) -> Tensor:
+        return torch.from_numpy(session.run(None, {name: x.numpy() for name, x in inputs.items()})[0])
+
+    proof = f"executed by onnxruntime {onnxruntime.__version__} on this machine's CPU"
+    return Opened(lambda method: Run(call, rounds=False), proof)
 
 
 def _coreml(artifact: Path, manifest: Manifest) -> Opened:

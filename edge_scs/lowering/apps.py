@@ -32,11 +32,12 @@ FOLDER = Path(__file__).parents[2] / "apps"
 RESOURCES = {"android": "android/app/src/main/assets/models", "ios": "ios/App/Resources/Models"}
 GUIDED = ":reference"  # after a preset's name: with the second input
 # What each app shows when nobody chooses. Android: the fast one, the exact one, three magnifications in one file, one
-# that takes a reference. Not vulkan-fp16: the default AAR has no such delegate, its self-test would only fail.
-# iOS: pixel buffers first, exact tensors, int8 (does the Neural Engine gain by it?), a reference, and several sizes,
-# which the app leaves out before iOS 18. A .pte needs the ExecuTorch package, added by hand, so none is in that list.
+# that takes a reference, one for any size and magnification. Not vulkan-fp16: the default AAR has no such delegate, its
+# self-test would only fail. iOS: pixel buffers first, exact tensors, int8 (does the Neural Engine gain by it?), a
+# reference, and several sizes, which the app leaves out before iOS 18. A .pte needs the ExecuTorch package, added by
+# hand, so none is in that list.
 CHOICE = {
-    "android": ("xnnpack-int8", "xnnpack-fp32", "xnnpack-sizes", "xnnpack-fp32" + GUIDED),
+    "android": ("xnnpack-int8", "xnnpack-fp32", "xnnpack-sizes", "xnnpack-fp32" + GUIDED, "xnnpack-continuous"),
     "ios": ("coreml-image", "coreml-fp16", "coreml-w8a8", "coreml-image" + GUIDED, "coreml-sizes"),
 }
 # What an app can run at all: (target, backend).
@@ -117,8 +118,10 @@ def _preset(spec: str, app: str) -> Preset:
     if (preset.target, preset.backend) not in RUNS[app]:
         kinds = " or ".join(sorted(f"{backend} ({target})" for target, backend in RUNS[app]))
         raise InputError(f"preset {name}: the {app} app runs {kinds}, not {preset.backend}; choose another preset")
-    if preset.continuous:
-        raise InputError(f"preset {name}: the apps run artifacts of fixed sizes; choose another preset")
+    if preset.continuous and app != "android":
+        raise InputError(f"preset {name}: the {app} app runs artifacts of fixed sizes; choose another preset")
+    if preset.continuous and guided:
+        raise InputError(f"preset {name}: the apps drive it without a reference; drop {GUIDED}")
     return preset
 
 

@@ -34,6 +34,12 @@ def build(methods: Mapping[str, Method], artifact: Path, loaded: Loaded, preset:
     """
     if preset.target == "coreml":
         return _build_coreml(methods, artifact, loaded, preset)
+    if preset.target == "onnx":
+        from edge_scs.lowering import onnx_file
+
+        (method,) = methods.values()
+        onnx_file.convert(method, artifact)
+        return Built(None, [], None)
     from edge_scs.lowering import executorch
 
     options = {} if preset.backend == "xnnpack" else {"precision": preset.precision}

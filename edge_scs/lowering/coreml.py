@@ -87,6 +87,7 @@ def convert(
                 module = join_moves(copy.deepcopy(module))
             whole = Levels(module) if images else module
             exported = torch.export.export(whole, inputs, strict=False).run_decompositions({})
+            shuffle_pixels(exported.graph_module)
             package = ct.convert(
                 exported,
                 inputs=[_input(ct, name, x, dtype, images) for name, x in example.items()],
@@ -134,7 +135,42 @@ def _is_move(node: fx.Node) -> bool:
         "reshape",
         "transpose",
         "view",
+        "_unsafe_view",
     )
+
+
+def shuffle_pixels(graph: fx.GraphModule) -> int:
+    """Reshape, permute, reshape (``heads.pixel_shuffle``) as Core ML's own pixel shuffle; returns how many there were.
+
+    As they stand they become a transpose of five axes over the whole image, which the Neural Engine is known to leave
+    to others. int8 graphs keep theirs: there the rounding stands between the moves.
+    """
+    found = 0
+    for node in list(graph.graph.nodes):
+        if not _is_move(node) or "permute" not in str(node.target) or node.args[1] != [0, 1, 4, 2, 5, 3]:
+            continue
+        first, last = node.args[0], _only_user(node)
+        if not isinstance(first, fx.Node):
+            continue
+        if last is not None and "clone" in str(last.target):
+            last = _only_user(last)
+        if not (_is_move(first) and len(first.users) == 1 and last is not None and _is_move(last)):
+            continue
+        n, c, s, t, h, w = first.meta["val"].shape
+        if s != t or tuple(last.meta["val"].shape) != (n, c, h * s, w * s):
+            continue
+        with graph.graph.inserting_before(last):
+            shuffled = graph.graph.call_function(torch.ops.aten.pixel_shuffle.default, (first.args[0], int(s)))
+        shuffled.meta = dict(last.meta)
+        last.replace_all_uses_with(shuffled)
+        found += 1
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return found
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
 
 
 def convert_functions(methods: Mapping[str, Method], path: Path, description: str, options: Options) -> None:

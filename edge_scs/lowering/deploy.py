@@ -107,8 +107,26 @@ class DeployedEdgeSCS(nn.Module):
         self.head = fold_head(model, lr, size)
 
     def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        chroma, positive = (enlarge_chroma(x, self.lr) for x in self.colour(gray, reference))
+        coarse, coarse_positive = self.colour(gray, reference)
+        chroma = enlarge_chroma(coarse, self.lr)
+        positive = chroma if coarse_positive is None else enlarge_chroma(coarse_positive, self.lr)
         return self.head(self.texture(gray, chroma), torch.cat([gray, positive], dim=1)).clamp(0, 1)
+
+
+def share_chroma(deployed: nn.Module) -> nn.Module:
+    """For float: the residual takes the texture branch's chroma, with one mean over the classes and one enlargement.
+
+    Only int8 wants the residual's chroma in a range of its own (``AnnealedMean``). Changes the module and returns it;
+    what is no DeployedEdgeSCS is left as it is. It can no longer be given to ``absorb``.
+    """
+    if isinstance(deployed, DeployedEdgeSCS):
+        deployed.colour.mean.positive = None
+        head = deployed.head
+        shuffle = head if isinstance(head, FoldedShuffleHead) else head.finest
+        assert isinstance(shuffle, FoldedShuffleHead)
+        assert shuffle.base.bias is not None
+        shuffle.base.bias.zero_()  # nothing has been added that would have to be taken off
+    return deployed
 
 
 class DeployedTexture(nn.Module):
@@ -164,7 +182,7 @@ class DeployedColour(nn.Module):
             colour.cross8 = colour.cross16 = colour.split = colour.votes = None
         self.branch = colour
 
-    def forward(self, gray: Tensor, reference: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, gray: Tensor, reference: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         return self.mean(self.branch.logits(gray, reference))
 
 
@@ -176,7 +194,7 @@ class AnnealedMean(nn.Module):
 
     Shapes: logits (n, classes, h, w) -> chroma (n, 2, h, w) in [-0.5, 0.5], and the same plus 0.5: in [0, 1] it can be
     joined to the luma without costing the luma any of int8's 256 steps. The shares sum to 1, so 0.5 on every class
-    centre is 0.5 on their mean.
+    centre is 0.5 on their mean. None in its place once ``share_chroma`` has taken it away.
     """
 
     def __init__(self, centres: Tensor):
@@ -184,14 +202,16 @@ class AnnealedMean(nn.Module):
         self.register_buffer("centres", centres.clone())  # (2, classes)
         self.register_buffer("positive", centres + 0.5)
         self.centres: Tensor
-        self.positive: Tensor
+        self.positive: Tensor | None
 
-    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor | None]:
         n, classes, h, w = logits.shape
         logits = logits.reshape(n, classes, h * w).transpose(1, 2)
         shares = torch.softmax(logits, dim=-1)
-        chroma, positive = (F.linear(shares, x).transpose(1, 2) for x in (self.centres, self.positive))
-        return chroma.reshape(n, 2, h, w), positive.reshape(n, 2, h, w)
+        chroma = F.linear(shares, self.centres).transpose(1, 2).reshape(n, 2, h, w)
+        if self.positive is None:
+            return chroma, None
+        return chroma, F.linear(shares, self.positive).transpose(1, 2).reshape(n, 2, h, w)
 
 
 def fold_head(model: EdgeSCS, lr: tuple[int, int], size: tuple[int, int]) -> nn.Module:

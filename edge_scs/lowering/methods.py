@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from edge_scs.artifacts.presets import Preset, Shape
 from edge_scs.artifacts.quantised_network import QuantisedNetwork
 from edge_scs.errors import InputError
-from edge_scs.lowering.deploy import deploy
+from edge_scs.lowering.deploy import deploy, share_chroma
 from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.models.registry import Description
 from edge_scs.weights.loading import Loaded
@@ -69,7 +69,7 @@ def fixed_methods(loaded: Loaded, preset: Preset) -> dict[str, Method]:
         if isinstance(loaded.model, QuantisedNetwork):
             made = loaded.model.lowered(list(inputs.values()), shape.size)
         else:
-            made = deploy(loaded.model, shape.lr, shape.size, preset.reference)
+            made = share_chroma(deploy(loaded.model, shape.lr, shape.size, preset.reference))
         methods[shape.method] = Method(made, inputs)
     return methods
 

@@ -26,6 +26,7 @@ from edge_scs.artifacts.manifest import (
     artifact_sha256,
     weights_sha256,
 )
+from edge_scs.artifacts.ports import words
 from edge_scs.artifacts.presets import Preset
 from edge_scs.artifacts.runnable import open_artifact
 from edge_scs.artifacts.verify import CONTINUOUS_LR, check_parity, embedded_photographs, prepare
@@ -38,10 +39,15 @@ from edge_scs.models.colour import COLOUR_SIDE
 from edge_scs.models.edge_scs import SHUFFLE_SCALES, EdgeSCS
 from edge_scs.weights.loading import Loaded
 
-SUFFIXES = {"executorch": ".pte", "coreml": ".mlpackage"}
+SUFFIXES = {"executorch": ".pte", "coreml": ".mlpackage", "onnx": ".onnx"}
 # Photographs at export for what cannot be run here: evaluating takes seconds for each. ``verify`` takes all.
 EVALUATED = 3
-PACKAGES = {"executorch": ("torch", "executorch", "torchao"), "coreml": ("torch", "coremltools")}
+EXECUTED = ("xnnpack", "onnxruntime")  # backends that run here
+PACKAGES = {
+    "executorch": ("torch", "executorch", "torchao"),
+    "coreml": ("torch", "coremltools"),
+    "onnx": ("torch", "onnx", "onnxscript", "onnxruntime"),
+}
 
 
 def export_model(
@@ -79,7 +85,7 @@ def export_model(
         say(f"verifying {final.name}")
         manifest = _manifest(artifact, methods, built, loaded, preset)
         opened = open_artifact(artifact, manifest)
-        photographs = embedded_photographs()[: None if preset.backend == "xnnpack" else EVALUATED]
+        photographs = embedded_photographs()[: None if preset.backend in EXECUTED else EVALUATED]
         parity = check_parity(opened, manifest, loaded, photographs, progress=say)
         if not parity.passed:
             got = "NaN or infinity" if parity.psnr_db is None else f"{parity.psnr_db} dB"
@@ -107,11 +113,17 @@ def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loade
     sizes = {shape.method: shape for shape in preset.shapes}
     for name, method in methods.items():
         inputs = [
-            Port(key, method.limit(key), dtype, method.limit(key, least=True) if key in method.varying else None)
+            Port(
+                key,
+                method.limit(key),
+                dtype,
+                method.limit(key, least=True) if key in method.varying else None,
+                **words(name, key, preset.images),
+            )
             for key in method.inputs
         ]
         shapes = {"rgb": [1, 3, *sizes[name].size]} if not preset.continuous else continuous.output_shapes(name, method)
-        outputs = [Port(key, shape, dtype) for key, shape in shapes.items()]
+        outputs = [Port(key, shape, dtype, **words(name, key, preset.images)) for key, shape in shapes.items()]
         scale = sizes[name].scale if name in sizes and not preset.continuous else None
         ports.append(MethodPorts(name, inputs, outputs, scale, built.shares.get(name)))
     example = example_inputs(loaded.description, preset)

@@ -38,7 +38,9 @@ class Timing:
     ``artifacts``: .pte files with their manifests, ExecuTorch; those of the baseline's network come first. What is for
     Core ML or Vulkan cannot be timed here: its manifest says what a device result was measured on. ``threads``: one,
     and all cores, by default. ``quick`` means few runs: a look, not a measurement. With a ``cache`` every subject is
-    timed beside its baseline alone, and what was timed before is not timed again.
+    timed beside its baseline alone, and what was timed before is not timed again. Without ``eager`` the artifacts alone
+    are timed, which is like with like: one of the first model must be among them. ``max_seconds``: for each thread
+    count of each measurement.
     """
 
     models: Sequence[str] = MODELS
@@ -46,6 +48,8 @@ class Timing:
     threads: Sequence[int] | None = None
     quick: bool = False
     cache: Cache | None = None
+    eager: bool = True
+    max_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -87,21 +91,22 @@ def make_report(
     by_sha256 = {manifest["sha256"]: manifest for _, manifest in manifests}
     devices = [with_manifest(read_device_result(path), by_sha256, str(path)) for path in findings.device_results]
     say("counting MultAdds")
-    rows = [eager_row(load(name, allow_untrained=True)) for name in models]
-    subjects = list(models)
+    rows = [eager_row(load(name, allow_untrained=True)) for name in models if timing.eager]
+    subjects = list(models) if timing.eager else []
     for path, manifest in manifests:
         row = timed_row(path, manifest)
         if row is not None:
             rows.append(row)
             subjects.append(str(path))
-    threads, effort = timing.threads or all_threads(), QUICK if timing.quick else EFFORT
+    threads = timing.threads or all_threads()
+    effort = (QUICK if timing.quick else EFFORT) | {"max_seconds": timing.max_seconds}
     slow = [i for i, row in enumerate(rows) if i and row.runtime == "eager" and row.mult_adds_720p > SLOW_MULT_ADDS]
     others = [i for i in range(len(rows)) if i not in slow]
     _measure([rows[i] for i in others], [subjects[i] for i in others], "cpu", threads, effort, say, cache)
     for i in slow:  # one by one: what an interrupt loses takes minutes
         baseline = replace(rows[0], latency=[])  # takes part, but its own row has had better measurements
         _measure([baseline, rows[i]], [models[0], subjects[i]], "cpu", threads[:1], SLOW, say, cache)
-    if machine["cuda"]:
+    if machine["cuda"] and timing.eager:
         _measure(rows[: len(models)], list(models), "cuda", (1,), effort, say, cache)
     quality = [q for q in findings.quality if q["scale"] == SCALE]
     found = {(q["model"], q["weights"], q.get("precision", "fp32")): q["psnr_grey"] for q in quality}
@@ -110,6 +115,7 @@ def make_report(
     report = Report(
         rows, machine, rows[0].model, devices, quality,
         list(findings.stages), findings.machine_peak, findings.command, list(findings.networks),
+        [manifest for _, manifest in manifests],
     )  # fmt: skip
     write_report(report, out, findings.comparisons)
     return report

@@ -1,6 +1,7 @@
 """The page: one HTML file, nothing fetched, light and dark by the reader's preference; works without its script."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,20 @@ from edge_scs.report.markdown import device_cells
 from edge_scs.report.plot import STAGE_COLOURS, Point, quality_scatter, roofline, scatter, styles
 from edge_scs.report.published import published
 from edge_scs.report.result import Report, quality_words
-from edge_scs.report.rows import HR, LR, SCALE
+from edge_scs.report.rows import HR, LR, SCALE, Row
 
+# (target, backend) of a manifest -> what it is for, and the oldest system where the manifest does not say.
+TARGETS = {
+    ("executorch", "xnnpack"): ("Android and iOS, CPU", "Android 8 (sample app), iOS 17"),
+    ("executorch", ""): ("Android and iOS, CPU", "Android 8 (sample app), iOS 17"),
+    ("executorch", "vulkan"): ("Android, GPU", "Android 8 (sample app)"),
+    ("coreml", "mlprogram"): ("iOS and macOS, Core ML", ""),
+    ("executorch", "coreml"): ("iOS and macOS, Core ML in ExecuTorch", ""),
+}
+SHIP_WORDS = (
+    "Android: the int8 .pte, on the CPU; float32 where every decibel counts. iOS: the Core ML package, which may use "
+    "the Neural Engine; no Mac or phone has run it yet. int8 is compared with its own int8 graph in PyTorch."
+)
 _FOLDER = Path(__file__).with_name("html")
 
 
@@ -29,6 +42,10 @@ def render_html(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
     bicubic = next((q["bicubic"]["psnr_grey"] for q in report.quality if q.get("bicubic")), None)
     return environment.get_template("page.html.j2").render(
         report=report,
+        rows=best_first(report),
+        shown=columns(report),
+        ship=shipped(report),
+        ship_words=SHIP_WORDS,
         lr=LR,
         hr=HR,
         scale=SCALE,
@@ -47,6 +64,54 @@ def render_html(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
         device_rows=[device_cells(result) for result in report.device_results],
         warm=[r for r in report.device_results if r["thermal_after"] in HOT],
         published=published(),
+    )
+
+
+def best_first(report: Report) -> list[Row]:
+    """The rows by their median on the CPU at the fewest threads; what was not timed comes last, as measured."""
+
+    def median(row: Row) -> float:
+        time = row.latency_at(report.fewest)
+        return math.inf if time is None else float(time["median_ms"])
+
+    return sorted(report.rows, key=median)
+
+
+def columns(report: Report) -> dict[str, bool]:
+    """Which optional columns of the table have anything in them: an empty one says nothing."""
+    rows = report.rows
+    return {
+        "gpu": any(row.latency_at(1, "cuda") for row in rows),
+        "phone": any(row.sha256 in phones(report) for row in rows),
+        "faster": any(row.faster for row in rows),
+        "memory": any(row.rss_growth_mb is not None for row in rows),
+        "quality": any(row.psnr_grey is not None for row in rows),
+        "parity": any(row.parity_db is not None for row in rows),
+    }
+
+
+def shipped(report: Report) -> list[dict[str, Any]]:
+    """The artifacts of trained networks but the baseline, what each is for and what it costs, in TARGETS' order."""
+    times = {row.sha256: time for row in report.rows if row.sha256 and (time := row.latency_at(report.fewest))}
+    lines = []
+    for artifact in report.artifacts:
+        if artifact["weights"] == "untrained" or artifact["model"] == report.baseline:
+            continue
+        target, system = TARGETS.get((artifact["target"], artifact["backend"]), (artifact["target"], ""))
+        lines.append(
+            {
+                "target": target,
+                "artifact": artifact["artifact"],
+                "precision": artifact["precision"],
+                "system": artifact["minimum_target"] or system,
+                "bytes": artifact["bytes"],
+                "ms": times[artifact["sha256"]]["median_ms"] if artifact["sha256"] in times else None,
+                "parity_db": (artifact["parity"] or {}).get("psnr_db"),
+            }
+        )
+    order = [target for target, _ in TARGETS.values()]
+    return sorted(
+        lines, key=lambda line: (order.index(line["target"]) if line["target"] in order else 99, line["bytes"])
     )
 
 

@@ -14,7 +14,8 @@ class Report:
 
     ``quality`` has results of ``evaluate`` with their "precision"; ``stages`` and ``machine_peak`` what
     ``stage_times.measure_stages`` and ``roofline.machine_peak`` say. ``command`` made all of it.
-    ``networks``: ``mult_adds.models_table``, what every network costs on paper.
+    ``networks``: ``mult_adds.models_table``, what every network costs on paper. ``artifacts``: manifests of what was
+    exported, timed here or not.
     """
 
     rows: list[Row]
@@ -26,10 +27,11 @@ class Report:
     machine_peak: dict[str, Any] | None = None
     command: str = ""
     networks: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """{"rows", "environment", "baseline", "device_results", "quality", "stages", "machine_peak", "command",
-        "networks"}."""
+        "networks", "artifacts"}."""
         table = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return table | {"rows": [asdict(row) for row in self.rows]}
 

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import re
 import tomllib
 import xml.etree.ElementTree as ElementTree
@@ -44,6 +45,75 @@ def test_versions_are_those_of_the_package() -> None:
 def test_gradle_takes_every_version_from_the_one_place() -> None:
     for path in ANDROID.rglob("*.gradle.kts"):
         assert not re.search(r'"[\w.:-]*\d+\.\d+[\w.-]*"', path.read_text()), path
+
+
+def test_gradle_properties_serve_what_the_aar_depends_on() -> None:
+    """Without AndroidX a build with an AAR that depends on androidx stops at checkDebugAarMetadata."""
+    noted = tomllib.loads((ANDROID / "gradle" / "executorch-android.toml").read_text())
+    versions = tomllib.loads((ANDROID / "gradle" / "libs.versions.toml").read_text())["versions"]
+    assert noted["version"] == versions["executorch"]
+    lines = (ANDROID / "gradle.properties").read_text().splitlines()
+    properties = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    androidx = [name for name in noted["dependencies"] if name.startswith("androidx.")]
+    assert androidx
+    assert properties["android.useAndroidX"] == "true"
+
+
+def test_the_noted_dependencies_are_those_of_the_pom() -> None:
+    """Where Gradle has fetched the AAR: elsewhere its POM cannot be had."""
+    noted = tomllib.loads((ANDROID / "gradle" / "executorch-android.toml").read_text())
+    name = f"executorch-android-{noted['version']}.pom"
+    home = Path(os.environ.get("GRADLE_USER_HOME") or Path.home() / ".gradle")
+    pom = next(home.glob(f"caches/modules-2/files-2.1/org.pytorch/executorch-android/*/*/{name}"), None)
+    if pom is None:
+        pytest.skip(f"no {name} in Gradle's cache")
+    found = [
+        f"{node.findtext('{*}groupId')}:{node.findtext('{*}artifactId')}"
+        for node in ElementTree.parse(pom).getroot().iterfind("{*}dependencies/{*}dependency")
+    ]
+    assert sorted(found) == sorted(noted["dependencies"])
+
+
+def test_what_is_measured_is_not_debuggable() -> None:
+    gradle = (ANDROID / "app" / "build.gradle.kts").read_text()
+    benchmark = re.search(r'create\("benchmark"\) \{(.*?)\}', gradle, re.DOTALL)
+    assert benchmark
+    assert 'initWith(getByName("release"))' in benchmark[1]
+    assert "isDebuggable" not in gradle
+
+
+def test_saving_truncates_and_keeps_others_out() -> None:
+    body = re.search(r"fun writeTo\(.*?\n    \}\n", text("MainActivity.kt"), re.DOTALL)
+    assert body
+    assert 'openOutputStream(uri, "wt")' in body[0]
+    assert body[0].index("busy(true)") < body[0].index("app.work") < body[0].index("busy(false)")
+
+
+def test_a_second_language_says_everything() -> None:
+    """The same names, and the same places for values in each text."""
+    said = {}
+    for folder in ("values", "values-de"):
+        root = ElementTree.parse(MAIN / "res" / folder / "strings.xml").getroot()
+        said[folder] = {
+            f"{node.get('name')} {node.tag} {item.get('quantity', '')}": sorted(
+                re.findall(r"%[\d$.]*\w", item.text or "")
+            )
+            for node in root
+            if node.get("translatable") != "false"
+            for item in (node if node.tag == "plurals" else [node])
+        }
+    assert said["values"] == said["values-de"]
+
+
+def test_the_bundled_sample_is_the_packages() -> None:
+    sample = (ROOT / "edge_scs" / "lincoln.jpg").read_bytes()
+    assert (MAIN / "assets" / "sample.jpg").read_bytes() == sample
+
+
+def test_the_portrait_layout_scrolls_and_the_slider_has_a_range() -> None:
+    root = ElementTree.parse(MAIN / "res" / "layout" / "main.xml").getroot()
+    assert (root.tag, root.get(f"{SYSTEM}fillViewport")) == ("ScrollView", "true")
+    assert "RangeInfo.obtain(" in text("BeforeAfterView.kt")
 
 
 def test_files_stay_readable() -> None:

@@ -124,6 +124,43 @@ def test_property_lists_and_catalogues_parse() -> None:
             assert (path.parent / image["filename"]).is_file()
 
 
+def test_saving_an_image_has_its_reason() -> None:
+    """iOS ends an app that adds to the photo library without it: "Save Image" of the share sheet does."""
+    info = plistlib.loads((IOS / "App/Info.plist").read_bytes())
+    assert info["NSPhotoLibraryAddUsageDescription"]
+
+
+def test_a_second_language_says_everything_that_the_views_do(objects: dict[str, dict[str, Any]]) -> None:
+    catalogue = json.loads((IOS / "App/Sources/Localizable.xcstrings").read_text(encoding="utf-8"))
+    german = {key: item["localizations"]["de"]["stringUnit"]["value"] for key, item in catalogue["strings"].items()}
+    views = "\n".join(path.read_text(encoding="utf-8") for path in (IOS / "App/Sources/Views").glob("*.swift"))
+    calls = "Text|Label|Button|Picker|Toggle|Section|LabeledContent|ContentUnavailableView|caption"
+    labels = r"(?:accessibilityLabel|navigationTitle)"
+    said = set(re.findall(rf'(?:{calls}|{labels})\(\s*"((?:[^"\\]|\\.)*)"', views))
+    plain = {text for text in said if "\\(" not in text} - {"Edge-SCS"}
+    assert len(plain) > 20
+    assert plain <= set(german)
+    assert all(german.values())
+    (project,) = (item for item in objects.values() if item["isa"] == "PBXProject")
+    assert "de" in project["knownRegions"]
+
+
+def test_the_bundled_sample_is_the_packages() -> None:
+    sample = IOS / "App/Resources/Assets.xcassets/Sample.dataset"
+    (entry,) = json.loads((sample / "Contents.json").read_text())["data"]
+    assert (sample / entry["filename"]).read_bytes() == (ROOT / "edge_scs" / "lincoln.jpg").read_bytes()
+
+
+def test_both_apps_begin_with_the_same_longest_side() -> None:
+    studio = (IOS / "App/Sources/State/Studio.swift").read_text(encoding="utf-8")
+    workshop = (ROOT / "apps/android/core/src/main/kotlin/org/edgescs/core/Workshop.kt").read_text(encoding="utf-8")
+    ours = re.search(r"var side = (\d+)", studio)
+    theirs = re.search(r"MAX_SIDE = (\d+)", workshop)
+    assert ours
+    assert theirs
+    assert ours[1] == theirs[1]
+
+
 def test_swift_files_stay_readable() -> None:
     assert len(SOURCES) > 30
     for path in SOURCES:

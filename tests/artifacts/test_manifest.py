@@ -50,6 +50,22 @@ def test_keys_of_later_versions_are_ignored(tmp_path: Path, manifest: Manifest) 
     assert read_manifest(tmp_path / "a.pte") == manifest
 
 
+def test_versions(tmp_path: Path, manifest: Manifest) -> None:
+    table = manifest.to_dict()
+    assert next(iter(table)) == "manifest_version"
+    for key in ("manifest_version", "values"):
+        del table[key]
+    for port in (*table["inputs"], *table["outputs"]):
+        del port["meaning"], port["range"]
+    (tmp_path / "a.pte.json").write_text(json.dumps(table))  # as version 1 wrote it
+    old = read_manifest(tmp_path / "a.pte")
+    assert (old.manifest_version, old.values, old.inputs[0].meaning) == (1, {}, "")
+    for version in (3, "2", None, True):
+        (tmp_path / "a.pte.json").write_text(json.dumps(manifest.to_dict() | {"manifest_version": version}))
+        with pytest.raises(InputError, match=r"a\.pte\.json: has manifest_version .* update"):
+            read_manifest(tmp_path / "a.pte")
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", "{", '{"inputs": [1], "outputs": []}', "null", "\xff", '{"bytes": NaN}', "[" * 100_000]
 )

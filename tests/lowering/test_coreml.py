@@ -13,6 +13,7 @@ from edge_scs.artifacts.mil import MilProgram
 from edge_scs.errors import InputError
 from edge_scs.lowering import coreml
 from edge_scs.lowering.methods import Method
+from edge_scs.models.heads import pixel_shuffle
 
 
 class Widen(nn.Module):
@@ -102,3 +103,38 @@ def test_what_float16_ruins_stays_in_float32(tmp_path: Path) -> None:
     assert coreml.find_float32_ops(mended, lambda exact: 0.0, 0.01) == []
     with pytest.raises(InputError, match="use precision fp32"):
         coreml.find_float32_ops(path, lambda exact: 1.0, 0.01)
+
+
+class Shuffled(nn.Module):
+    """A convolution and a pixel shuffle in view form, as every head of ours ends."""
+
+    def __init__(self, scale: int):
+        super().__init__()
+        self.conv, self.scale = nn.Conv2d(1, 3 * scale**2, 3, padding=1), scale
+
+    def forward(self, gray: Tensor) -> Tensor:
+        return pixel_shuffle(self.conv(gray), self.scale).clamp(0, 1)
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_pixel_shuffle_is_one_operation(tmp_path: Path, scale: int) -> None:
+    model, path = Shuffled(scale).eval().requires_grad_(False), tmp_path / "a.mlpackage"
+    coreml.convert(model, {"gray": GRAY}, path, "test", precision="fp32")
+    program = MilProgram(path)
+    assert "pixel_shuffle" in program.operations
+    assert not {"transpose", "reshape"} & set(program.operations)
+    torch.testing.assert_close(program.run({"gray": GRAY})["rgb"], model(GRAY), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 4, 2, 5, 3), (0, 1, 4, 3, 5, 2), (0, 2, 1, 3, 4, 5)])
+def test_only_a_pixel_shuffle_is_taken_for_one(order: tuple[int, ...]) -> None:
+    """The same shapes with another order of axes are other images."""
+
+    class Moved(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.reshape(1, 3, 2, 2, 4, 4).permute(order).reshape(1, 3, 8, 8) + 0.0
+
+    x = torch.rand(1, 12, 4, 4)
+    graph = torch.export.export(Moved(), (x,), strict=False).graph_module
+    assert coreml.shuffle_pixels(graph) == (order == (0, 1, 4, 2, 5, 3))
+    torch.testing.assert_close(graph(x)[0], Moved()(x))

@@ -10,7 +10,7 @@ from torch import nn
 
 from edge_scs.artifacts.manifest import weights_sha256
 from edge_scs.errors import InputError
-from edge_scs.lowering.deploy import DeployedEdgeSCS, FoldedContinuousHead, deploy
+from edge_scs.lowering.deploy import DeployedEdgeSCS, FoldedContinuousHead, deploy, share_chroma
 from edge_scs.lowering.targets import export_targets
 from edge_scs.models import registry
 from edge_scs.models.edge_scs import EdgeSCS, EdgeSCSConfig
@@ -39,6 +39,8 @@ def test_equals_the_eager_network(model: EdgeSCS, size: tuple[int, int], referen
     with torch.no_grad():
         expected = precise(inputs[0], size, *inputs[1:])
         answer = deploy(precise, LR, size, reference)(*inputs)
+        shared = share_chroma(deploy(precise, LR, size, reference))(*inputs)
+    torch.testing.assert_close(shared, expected, rtol=0, atol=1e-9)
     assert expected.std() > 0.05
     assert expected[:, 0].sub(expected[:, 2]).abs().mean() > 0.05
     torch.testing.assert_close(answer, expected, rtol=0, atol=1e-9)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-SECONDS = 60
+SECONDS = 240  # a busy machine takes its time over axe
 
 
 def find_chromium() -> str | None:
@@ -90,8 +90,8 @@ class Chromium:
             self.events.append(self._read())
 
     def evaluate(self, script: str) -> Any:
-        """The value of a JavaScript expression on the page."""
-        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of a JavaScript expression on the page, awaited if it is a promise."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in result:
             raise RuntimeError(str(result["exceptionDetails"]))
         return result["result"].get("value")

@@ -84,7 +84,22 @@ def test_rows_and_files(tmp_path, measured):
     assert table == json.loads(json.dumps(report.to_dict()))
     assert set(table) >= {"rows", "environment", "device_results", "stages", "machine_peak", "quality"}
     assert "no device measured yet" in (tmp_path / "out" / "report.md").read_text()
-    assert "No device measured yet" in (tmp_path / "out" / "report.html").read_text()
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "no device measured yet" in html
+    assert 'id="phones"' not in html
+
+
+def test_artifacts_alone_are_like_with_like(tmp_path, measured):
+    artifacts = [artifact(tmp_path, "edge_scs_s"), artifact(tmp_path, "pcarn_m")]
+    for_ios = artifact(tmp_path, "edge_scs_m", target="coreml", backend="mlprogram")
+    report = written(tmp_path / "out", models=("pcarn_m",), artifacts=[*artifacts, for_ios], eager=False)
+    assert [(row.model, row.runtime) for row in report.rows] == [
+        ("pcarn_m", "executorch"),
+        ("edge_scs_s", "executorch"),
+    ]
+    assert report.baseline == "pcarn_m"
+    assert [row.faster for row in report.rows] == [{}, {"1": 0.5, "2": 0.5}]
+    assert len(report.artifacts) == 3
 
 
 def test_what_takes_minutes_runs_once_after_the_others(tmp_path, measured, monkeypatch):
@@ -186,7 +201,7 @@ def test_phones_stand_beside_the_artifact_that_they_ran(tmp_path, measured):
     report = written(tmp_path / "out", device_results=[phone(tmp_path)], models=("pcarn_m",), artifacts=[path])
     assert report.device_results[0]["artifact"]["mult_adds"] == 5_000_000_000
     html = (tmp_path / "out" / "report.html").read_text()
-    assert "No device measured yet" not in html
+    assert "no device measured yet" not in html
     assert html.count("Phone &lt;one&gt;") >= 2  # in the row of the artifact, and in the phones' own table
     assert "4.19 <small>(5.50)" in html
     markdown = (tmp_path / "out" / "report.md").read_text()
@@ -224,8 +239,9 @@ def test_the_page_stands_alone():
     assert "prefers-color-scheme: dark" in html
     assert html.count("<svg") == 1
     assert "32.48 G" in html
-    for section in ("table", "costs", "stages", "phones", "published", "environment"):
-        assert f'<section id="{section}">' in html
+    sections = re.findall(r'<section id="(\w+)">', html)
+    assert sections == ["table", "costs", "published", "environment"]  # nothing that is empty
+    assert set(re.findall(r'<a href="#(\w+)"', html)) == set(sections)
 
 
 def test_names_are_escaped():

@@ -16,6 +16,15 @@ android {
         ndk { abiFilters += listOf("arm64-v8a", "x86_64") } // what the AAR has
     }
 
+    buildTypes {
+        // What is measured: compiled as for the store, not debuggable, signed with the debug key so that it installs.
+        create("benchmark") {
+            initWith(getByName("release"))
+            signingConfig = signingConfigs.getByName("debug")
+            matchingFallbacks += "release"
+        }
+    }
+
     buildFeatures { buildConfig = true }
 
     compileOptions {

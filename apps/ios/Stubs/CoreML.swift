@@ -64,7 +64,18 @@ public final class MLModel {
     }
     public var modelDescription: MLModelDescription { fatalError() }
     public func prediction(from input: MLFeatureProvider) throws -> MLFeatureProvider { fatalError() }
+    public func prediction(from input: MLFeatureProvider, options: MLPredictionOptions) throws -> MLFeatureProvider {
+        fatalError()
+    }
     public func prediction(from input: MLFeatureProvider) async throws -> MLFeatureProvider { fatalError() }
+}
+
+public final class MLPredictionOptions {
+    public init() { fatalError() }
+    public var outputBackings: [String: Any] {
+        get { fatalError() }
+        set { fatalError() }
+    }
 }
 
 public final class MLCPUComputeDevice {}

@@ -16,9 +16,17 @@ public let kCVPixelFormatType_OneComponent8: OSType = 1
 public let kCVPixelFormatType_32BGRA: OSType = 2
 public let kCVPixelFormatType_32ARGB: OSType = 3
 public let kCVPixelFormatType_32RGBA: OSType = 4
-public func CVPixelBufferCreate(
-    _ allocator: CFAllocator?, _ width: Int, _ height: Int, _ format: OSType, _ attributes: CFDictionary?,
-    _ buffer: UnsafeMutablePointer<CVPixelBuffer?>
+public final class CVPixelBufferPool {}
+public var kCVPixelBufferWidthKey: CFString { fatalError() }
+public var kCVPixelBufferHeightKey: CFString { fatalError() }
+public var kCVPixelBufferPixelFormatTypeKey: CFString { fatalError() }
+public var kCVPixelBufferIOSurfacePropertiesKey: CFString { fatalError() }
+public func CVPixelBufferPoolCreate(
+    _ allocator: CFAllocator?, _ attributes: CFDictionary?, _ buffers: CFDictionary?,
+    _ pool: UnsafeMutablePointer<CVPixelBufferPool?>
+) -> CVReturn { fatalError() }
+public func CVPixelBufferPoolCreatePixelBuffer(
+    _ allocator: CFAllocator?, _ pool: CVPixelBufferPool, _ buffer: UnsafeMutablePointer<CVPixelBuffer?>
 ) -> CVReturn { fatalError() }
 @discardableResult
 public func CVPixelBufferLockBaseAddress(_ b: CVPixelBuffer, _ flags: CVPixelBufferLockFlags) -> CVReturn {

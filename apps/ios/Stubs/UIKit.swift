@@ -7,6 +7,19 @@
     public var systemVersion: String { fatalError() }
 }
 
+@MainActor public final class UIApplication {
+    public static var shared: UIApplication { fatalError() }
+    public var isIdleTimerDisabled: Bool {
+        get { fatalError() }
+        set { fatalError() }
+    }
+}
+
+public final class NSDataAsset {
+    public init?(name: String) { fatalError() }
+    public var data: Data { fatalError() }
+}
+
 extension ProcessInfo {
     public enum ThermalState: Int, Sendable { case nominal, fair, serious, critical }
     public var thermalState: ThermalState { fatalError() }

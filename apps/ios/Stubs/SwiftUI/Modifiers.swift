@@ -62,6 +62,16 @@ public struct DragGesture: Gesture {
     public init(minimumDistance: CGFloat) { fatalError() }
     public func onChanged(_ action: @escaping @MainActor (Value) -> Void) -> some Gesture { self }
 }
+public struct UnitPoint { public static var center: UnitPoint { fatalError() } }
+public struct MagnifyGesture: Gesture {
+    public struct Value {
+        public let magnification: CGFloat
+        public let startAnchor: UnitPoint
+    }
+    public init() { fatalError() }
+    public func onChanged(_ action: @escaping @MainActor (Value) -> Void) -> MagnifyGesture { self }
+    public func onEnded(_ action: @escaping @MainActor (Value) -> Void) -> MagnifyGesture { self }
+}
 
 extension View {
     public func aspectRatio(contentMode: ContentMode) -> some View { self }
@@ -73,6 +83,8 @@ extension View {
     public func contentShape<S: Shape>(_ shape: S) -> some View { self }
     public func clipShape<S: Shape>(_ shape: S) -> some View { self }
     public func gesture<G: Gesture>(_ gesture: G) -> some View { self }
+    public func simultaneousGesture<G: Gesture>(_ gesture: G) -> some View { self }
+    public func scaleEffect(_ s: CGFloat, anchor: UnitPoint = .center) -> some View { self }
     public func accessibilityElement() -> some View { self }
     public func accessibilityLabel(_ key: LocalizedStringKey) -> some View { self }
     @_disfavoredOverload public func accessibilityLabel<S: StringProtocol>(_ text: S) -> some View { self }

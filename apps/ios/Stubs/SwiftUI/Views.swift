@@ -139,6 +139,11 @@ public struct Toggle: View {
     public init(_ title: LocalizedStringKey, isOn: Binding<Bool>) { fatalError() }
 }
 
+public struct Slider: View {
+    public var body: Never { fatalError() }
+    public init(value: Binding<Double>, in bounds: ClosedRange<Double>) { fatalError() }
+}
+
 public struct ProgressView: View {
     public var body: Never { fatalError() }
     public init(value: Double?) { fatalError() }
@@ -147,6 +152,7 @@ public struct ProgressView: View {
 public struct LabeledContent: View {
     public var body: Never { fatalError() }
     @_disfavoredOverload public init<S1: StringProtocol, S2: StringProtocol>(_ title: S1, value: S2) { fatalError() }
+    public init<C: View>(_ title: LocalizedStringKey, @ViewBuilder content: () -> C) { fatalError() }
 }
 
 public struct ContentUnavailableView: View {

@@ -14,6 +14,7 @@ final class CoreMLEngine: Engine, @unchecked Sendable {
     private let artifact: Artifact
     private let choice: Choice
     private let units: ComputeUnits
+    private var pools: [String: PixelBufferPool] = [:]
 
     /// Load an artifact, compiling it if that was not done before; `fresh` compiles in any case.
     static func open(
@@ -47,16 +48,27 @@ final class CoreMLEngine: Engine, @unchecked Sendable {
         var features: [String: Any] = [:]
         for (name, tensor) in zip(choice.inputs, inputs) { features[name] = try feature(tensor, name: name) }
         let provider = try MLDictionaryFeatureProvider(dictionary: features)
+        let options = MLPredictionOptions()
+        if choice.images {  // Core ML writes into our buffer; it would make one for every call
+            options.outputBackings = [choice.output: try pool(choice.output, choice.hr, grey: false).buffer()]
+        }
         let start = Clock.milliseconds()
         let output: MLFeatureProvider
         do {
-            output = try model.prediction(from: provider)
+            output = try model.prediction(from: provider, options: options)
         } catch {
             throw ArtifactError(
                 "\(artifact.id): Core ML refused (\(error.localizedDescription)); try other compute units")
         }
         let inferenceMs = Clock.milliseconds() - start
         return Answer(tensor: try tensor(output), inferenceMs: inferenceMs)
+    }
+
+    private func pool(_ port: String, _ size: Size, grey: Bool) throws -> PixelBufferPool {
+        if let made = pools[port] { return made }
+        let made = try PixelBufferPool(size: size, grey: grey)
+        pools[port] = made
+        return made
     }
 
     /// Ask Core ML which device it prefers for each operation. Nil before iOS 17.4, and where it does not tell.
@@ -98,17 +110,35 @@ final class CoreMLEngine: Engine, @unchecked Sendable {
     }
 
     private static func compiledPlace(_ artifact: Artifact) throws -> URL {
+        try compiledFolder().appendingPathComponent(artifact.manifest.sha256 + ".mlmodelc", isDirectory: true)
+    }
+
+    private static func compiledFolder() throws -> URL {
         let caches = try FileManager.default.url(
             for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
         let folder = caches.appendingPathComponent("compiled", isDirectory: true)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        return folder.appendingPathComponent(artifact.manifest.sha256 + ".mlmodelc", isDirectory: true)
+        return folder
+    }
+
+    /// Remove what was compiled of packages that the app no longer has: tens of megabytes each.
+    static func purge(keeping digests: Set<String>) {
+        guard let folder = try? compiledFolder() else { return }
+        let found = (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
+        for place in found where !digests.contains(place.deletingPathExtension().lastPathComponent) {
+            try? FileManager.default.removeItem(at: place)
+        }
     }
 }
 
 extension CoreMLEngine {
     private func feature(_ tensor: Tensor, name: String) throws -> MLFeatureValue {
-        if choice.images { return MLFeatureValue(pixelBuffer: try PixelBuffer.make(tensor)) }
+        if choice.images {
+            let size = Size(height: tensor.shape[2], width: tensor.shape[3])
+            let buffer = try pool(name, size, grey: tensor.shape[1] == 1).buffer()
+            PixelBuffer.fill(buffer, with: tensor)
+            return MLFeatureValue(pixelBuffer: buffer)
+        }
         let wanted = model.modelDescription.inputDescriptionsByName[name]?.multiArrayConstraint?.dataType ?? .float32
         let shape = tensor.shape.map { NSNumber(value: $0) }
         let array = try MLMultiArray(shape: shape, dataType: wanted)

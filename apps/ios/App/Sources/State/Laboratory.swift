@@ -1,6 +1,7 @@
 import EdgeSCSCore
 import Foundation
 import Observation
+import UIKit
 
 /// The self-test and benchmark screens.
 @MainActor @Observable
@@ -53,6 +54,9 @@ final class Laboratory {
         let plan = TimingPlan(warmup: 10, runs: runs)
         let device = DeviceInfo.current
         start {
+            // A screen that goes dark slows the phone down.
+            UIApplication.shared.isIdleTimerDisabled = true
+            defer { UIApplication.shared.isIdleTimerDisabled = false }
             let made = try await runner.measure(setup, plan: plan, device: device) { part in
                 Task { @MainActor [weak self] in self?.advance(to: part) }
             }

@@ -15,6 +15,7 @@ final class Library {
             Artifact.all(in: $0, system: DeviceInfo.systemMajor, executorch: ExecuTorchEngine.isLinked)
         }
         artifacts = found?.usable ?? []
+        CoreMLEngine.purge(keeping: Set(artifacts.map(\.manifest.sha256)))
         refused = found?.refused ?? []
         let first = artifacts.first { $0.manifest.preset == "coreml-image" } ?? artifacts.first
         setup = first.flatMap { artifact in
@@ -43,6 +44,7 @@ final class Library {
     /// "coreml-fp16", with a word for what else tells two models apart.
     func title(_ artifact: Artifact) -> String {
         let led = artifact.choices.contains { $0.reference != nil }
-        return artifact.manifest.preset + (led ? ", with reference" : "")
+        let restores = artifact.manifest.restoration > 0
+        return artifact.manifest.preset + (led ? ", with reference" : "") + (restores ? ", restoring" : "")
     }
 }

@@ -30,8 +30,49 @@ struct Enlarged: Sendable {
 actor Runner {
     private var loaded: (setup: Setup, engine: Engine)?
     private var checked: Set<URL> = []
+    private var last: Task<Void, Never>?
 
     func enlarge(
+        _ picture: Picture, reference: Picture?, keepColours: Bool, setup: Setup,
+        progress: @escaping @Sendable (Double) -> Void
+    ) async throws -> Enlarged {
+        try await alone {
+            try await self.enlargeNow(
+                picture, reference: reference, keepColours: keepColours, setup: setup, progress: progress)
+        }
+    }
+
+    func selfTest(_ setup: Setup) async throws -> SelfTest {
+        try await alone { try await self.selfTestNow(setup) }
+    }
+
+    /// Load freshly (cold, then once more), time, and ask Core ML for its plan.
+    func measure(
+        _ setup: Setup, plan timing: TimingPlan, device: Device, progress: @escaping @Sendable (Double) -> Void
+    ) async throws -> Measurement {
+        try await alone { try await self.measureNow(setup, plan: timing, device: device, progress: progress) }
+    }
+
+    /// One after the other. An actor alone does not see to that: wherever it awaits, the next call comes in, and two
+    /// screens would compile, load and replace the one engine under each other.
+    private func alone<T: Sendable>(_ work: @escaping @Sendable () async throws -> T) async throws -> T {
+        let before = last
+        let task = Task {
+            await before?.value
+            try Task.checkCancellation()
+            return try await work()
+        }
+        last = Task { _ = try? await task.value }
+        return try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            task.cancel()
+        }
+    }
+}
+
+extension Runner {
+    private func enlargeNow(
         _ picture: Picture, reference: Picture?, keepColours: Bool, setup: Setup,
         progress: @escaping @Sendable (Double) -> Void
     ) async throws -> Enlarged {
@@ -47,7 +88,7 @@ actor Runner {
             picture: large, totalMs: Clock.milliseconds() - start, inferenceMs: engine.totalMs, tiles: engine.calls)
     }
 
-    func selfTest(_ setup: Setup) async throws -> SelfTest {
+    private func selfTestNow(_ setup: Setup) async throws -> SelfTest {
         guard let golden = setup.artifact.golden(setup.choice) else {
             throw ArtifactError("\(setup.artifact.id): has no golden pair; run edge-scs apps prepare again")
         }
@@ -60,8 +101,7 @@ actor Runner {
             reference: reference, expected: expected)
     }
 
-    /// Load freshly (cold, then once more), time, and ask Core ML for its plan.
-    func measure(
+    private func measureNow(
         _ setup: Setup, plan timing: TimingPlan, device: Device, progress: @escaping @Sendable (Double) -> Void
     ) async throws -> Measurement {
         try check(setup.artifact)

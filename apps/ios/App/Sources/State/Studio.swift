@@ -2,6 +2,7 @@ import CoreGraphics
 import EdgeSCSCore
 import Foundation
 import Observation
+import UIKit
 
 /// The enhance screen: a photograph in, the enlarged one out.
 @MainActor @Observable
@@ -11,6 +12,8 @@ final class Studio {
 
     var side = 640 { didSet { reread() } }
     var keepColours = false { didSet { show(original) } }
+    /// How strong the colours of the result are shown and shared: 0 (grey) to 1.5; 1 as the network gives them.
+    var vividness = 1.0 { didSet { Task { await showVivid() } } }
     private(set) var original: Picture?
     private(set) var reference: Picture?
     private(set) var result: Enlarged?
@@ -32,6 +35,11 @@ final class Studio {
         let sizes = "\(original.size) to \(result.picture.size)"
         let times = String(format: "%.2f s, of which %.2f s model", result.totalMs / 1000, result.inferenceMs / 1000)
         return "\(sizes) in \(times), \(result.tiles) \(result.tiles == 1 ? "tile" : "tiles")"
+    }
+
+    /// The photograph that comes with the app.
+    func takeSample() {
+        if let sample = NSDataAsset(name: "Sample") { take(photograph: sample.data) }
     }
 
     func take(photograph data: Data) {
@@ -81,8 +89,7 @@ final class Studio {
                     original, reference: guide, keepColours: keep, setup: setup, progress: show)
                 if Task.isCancelled { return }
                 result = made
-                after = PictureFile.image(made.picture)
-                share = try PictureFile.write(made.picture, named: "edge-scs.png")
+                await showVivid()
             } catch is CancellationError {
                 return
             } catch {
@@ -115,6 +122,25 @@ final class Studio {
         forget()
         original = picture
         before = picture.flatMap { PictureFile.image(keepColours ? $0 : $0.withoutColour) }
+    }
+
+    /// The result with its vividness, on the screen and as the file to share.
+    private func showVivid() async {
+        guard let picture = result?.picture else { return }
+        let strength = vividness
+        do {
+            let (image, url) = try await encode(picture, strength)
+            if Task.isCancelled || strength != vividness || result?.picture != picture { return }
+            (after, share) = (image, url)
+        } catch {
+            refuse(error)
+        }
+    }
+
+    /// A PNG of some megapixels takes seconds: away from the screen.
+    private nonisolated func encode(_ picture: Picture, _ vividness: Double) async throws -> (CGImage?, URL) {
+        let vivid = picture.vivid(Float(vividness))
+        return (PictureFile.image(vivid), try PictureFile.write(vivid, named: "edge-scs.png"))
     }
 
     /// Decoding and resizing take a moment: away from the screen.

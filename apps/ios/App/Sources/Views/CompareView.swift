@@ -6,17 +6,21 @@ struct CompareView: View {
     let after: CGImage
 
     @State private var position = 0.5
+    @State private var zoom = 1.0
+    @State private var settled = 1.0
+    @State private var anchor = UnitPoint.center
 
     var body: some View {
         Image(decorative: after, scale: 1)
             .resizable()
+            .interpolation(zoom > 1 ? .none : .high)
             .aspectRatio(contentMode: .fit)
             .overlay {
                 GeometryReader { proxy in
                     ZStack(alignment: .leading) {
                         Image(decorative: before, scale: 1)
                             .resizable()
-                            .interpolation(.high)
+                            .interpolation(zoom > 1 ? .none : .high)
                             .mask(alignment: .leading) { Rectangle().frame(width: proxy.size.width * position) }
                         handle
                             .position(x: proxy.size.width * position, y: proxy.size.height / 2)
@@ -25,9 +29,18 @@ struct CompareView: View {
                     .gesture(
                         DragGesture(minimumDistance: 4).onChanged { drag in
                             position = min(max(drag.location.x / proxy.size.width, 0), 1)
-                        })
+                        }
+                    )
+                    .simultaneousGesture(
+                        MagnifyGesture()
+                            .onChanged { pinch in
+                                if settled == 1 { anchor = pinch.startAnchor }
+                                zoom = min(max(settled * pinch.magnification, 1), Self.maxZoom)
+                            }
+                            .onEnded { _ in settled = zoom })
                 }
             }
+            .scaleEffect(zoom, anchor: anchor)
             .overlay(alignment: .topLeading) { caption("Before") }
             .overlay(alignment: .topTrailing) { caption("After") }
             .clipShape(RoundedRectangle(cornerRadius: 12))
@@ -42,6 +55,8 @@ struct CompareView: View {
                 }
             }
     }
+
+    private static let maxZoom = 8.0
 
     private var handle: some View {
         ZStack {

@@ -11,18 +11,9 @@ struct EnhanceView: View {
 
     var body: some View {
         NavigationStack {
-            Form {
-                pictureSection
-                if library.choice?.reference != nil { referenceSection }
-                ModelSection()
-                Section {
-                    Picker("Longer side at most", selection: $studio.side) {
-                        ForEach(Studio.sides, id: \.self) { Text("\($0) pixels").tag($0) }
-                    }
-                    Toggle("Keep its own colours", isOn: $studio.keepColours)
-                } footer: {
-                    Text("The photograph is made this small first. Automatic colours are plausible, not true.")
-                }
+            VStack {
+                picture
+                form
             }
             .navigationTitle("Edge-SCS")
             .toolbar {
@@ -36,22 +27,43 @@ struct EnhanceView: View {
         .onChange(of: library.setup) { studio.forget() }
     }
 
+    /// Above the form, not in it: a form takes drags for scrolling.
+    @ViewBuilder private var picture: some View {
+        if let before = studio.before {
+            if let after = studio.after {
+                CompareView(before: before, after: after).frame(maxHeight: 320).padding(.horizontal, 16)
+            } else {
+                Image(decorative: before, scale: 1)
+                    .resizable()
+                    .aspectRatio(contentMode: .fit)
+                    .frame(maxHeight: 320)
+            }
+        }
+    }
+
+    private var form: some View {
+        Form {
+            pictureSection
+            if library.choice?.reference != nil { referenceSection }
+            ModelSection()
+            Section {
+                Picker("Longer side at most", selection: $studio.side) {
+                    ForEach(Studio.sides, id: \.self) { Text("\($0) pixels").tag($0) }
+                }
+                Toggle("Keep its own colours", isOn: $studio.keepColours)
+                LabeledContent("Vividness") { Slider(value: $studio.vividness, in: 0...1.5) }
+            } footer: {
+                Text("The photograph is made this small first. Automatic colours are plausible, not true.")
+            }
+        }
+    }
+
     private var pictureSection: some View {
         Section {
-            if let before = studio.before {
-                if let after = studio.after {
-                    CompareView(before: before, after: after)
-                        .listRowInsets(EdgeInsets())
-                } else {
-                    Image(decorative: before, scale: 1)
-                        .resizable()
-                        .aspectRatio(contentMode: .fit)
-                        .listRowInsets(EdgeInsets())
-                }
-            }
             PhotosPicker(selection: $photograph, matching: .images) {
                 Label(studio.original == nil ? "Choose a photograph" : "Choose another one", systemImage: "photo")
             }
+            Button("Use the sample", systemImage: "person.crop.square") { studio.takeSample() }
             if let setup = library.setup, studio.original != nil {
                 action(setup)
             }

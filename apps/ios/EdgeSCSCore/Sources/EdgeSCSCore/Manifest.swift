@@ -31,7 +31,12 @@ public struct Manifest: Equatable, Sendable {
     public let parityDb: Double?
     public let verdict: String?
 
+    /// 0 is the clean, 1 the restoring end of the weights.
+    public let restoration: Double
+
     public static let maxBytes = 1 << 20
+    /// Of the format; a later one may mean something else by the same keys.
+    public static let version = 2
 
     /// Read a manifest; `name` is what messages call it. Throws `ArtifactError` naming the key that is wrong.
     public static func read(_ data: Data, name: String) throws -> Manifest {
@@ -99,6 +104,8 @@ public struct Manifest: Equatable, Sendable {
 extension Manifest: Decodable {
     private enum Key: String, CodingKey {
         case artifact, target, backend, preset, precision, model, sha256, golden, halo, continuous, methods, parity
+        case restoration
+        case manifestVersion = "manifest_version"
         case minPsnrDb = "min_psnr_db"
         case minimumTarget = "minimum_target"
         case psnrDb = "psnr_db"
@@ -109,6 +116,10 @@ extension Manifest: Decodable {
 
     public init(from decoder: Decoder) throws {
         let table = try decoder.container(keyedBy: Key.self)
+        let version = try table.decodeIfPresent(Int.self, forKey: .manifestVersion) ?? 1
+        if !(1...Manifest.version).contains(version) {
+            throw ArtifactError("manifest_version is \(version), known is \(Manifest.version)")
+        }
         artifact = try table.decode(String.self, forKey: .artifact)
         target = try table.decode(String.self, forKey: .target)
         backend = try table.decode(String.self, forKey: .backend)
@@ -121,6 +132,7 @@ extension Manifest: Decodable {
         golden = try table.decodeIfPresent(String.self, forKey: .golden)
         halo = try table.decodeIfPresent(Int.self, forKey: .halo)
         continuous = try table.decodeIfPresent(Anything.self, forKey: .continuous) != nil
+        restoration = try table.decodeIfPresent(Double.self, forKey: .restoration) ?? 0
         methods = try table.decode([Method].self, forKey: .methods)
         if table.contains(.parity), try !table.decodeNil(forKey: .parity) {
             let parity = try table.nestedContainer(keyedBy: Key.self, forKey: .parity)

@@ -9,6 +9,7 @@ import android.os.Bundle
 import android.util.AttributeSet
 import android.view.KeyEvent
 import android.view.MotionEvent
+import android.view.ScaleGestureDetector
 import android.view.View
 import android.view.accessibility.AccessibilityEvent
 import android.view.accessibility.AccessibilityNodeInfo
@@ -29,6 +30,26 @@ class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: At
     private val line = Paint(Paint.ANTI_ALIAS_FLAG).apply { strokeWidth = resources.getDimension(R.dimen.divider) }
     private val knob = resources.getDimension(R.dimen.knob)
     private val frame = RectF()
+    private var touched = false // by more than one finger since the first came down
+    private val pinch = ScaleGestureDetector(context, object : ScaleGestureDetector.SimpleOnScaleGestureListener() {
+        private var x = 0f
+        private var y = 0f
+
+        override fun onScaleBegin(detector: ScaleGestureDetector): Boolean {
+            x = detector.focusX
+            y = detector.focusY
+            return true
+        }
+
+        override fun onScale(detector: ScaleGestureDetector): Boolean {
+            comparison?.pan(detector.focusX - x, detector.focusY - y)
+            comparison?.magnify(detector.scaleFactor, detector.focusX, detector.focusY)
+            x = detector.focusX
+            y = detector.focusY
+            invalidate()
+            return true
+        }
+    })
 
     init {
         describe()
@@ -51,7 +72,7 @@ class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: At
     private fun fit() {
         val shown = after ?: before
         comparison = shown?.takeIf { width > 0 && height > 0 }
-            ?.let { Comparison(Size(height, width), Size(it.height, it.width)) }
+            ?.let { Comparison(Size(height, width), Size(it.height, it.width)) } // not magnified any more
     }
 
     private fun describe() {
@@ -68,6 +89,7 @@ class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: At
     override fun onDraw(canvas: Canvas) {
         val comparison = comparison ?: return
         comparison.frame.run { frame.set(left, top, right, bottom) }
+        filter.isFilterBitmap = comparison.zoom <= 1f // magnified: the pixels themselves
         val x = if (after == null) frame.right else comparison.x(divider)
         after?.let { canvas.drawBitmap(it, null, frame, filter) }
         canvas.save()
@@ -76,7 +98,7 @@ class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: At
         canvas.restore()
         if (after == null) return
         canvas.drawLine(x, frame.top, x, frame.bottom, line)
-        canvas.drawCircle(x, frame.centerY(), knob, line)
+        canvas.drawCircle(x, comparison.seen.run { (top + bottom) / 2 }, knob, line)
     }
 
     private fun move(to: Float) {
@@ -88,12 +110,13 @@ class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: At
 
     override fun onTouchEvent(event: MotionEvent): Boolean {
         val comparison = comparison ?: return false
-        if (after == null) return false
+        parent.requestDisallowInterceptTouchEvent(true)
+        pinch.onTouchEvent(event)
+        if (event.actionMasked == MotionEvent.ACTION_DOWN) touched = false
+        if (event.pointerCount > 1) touched = true // two fingers magnify and move, one drags the divider
         when (event.actionMasked) {
-            MotionEvent.ACTION_DOWN, MotionEvent.ACTION_MOVE -> {
-                parent.requestDisallowInterceptTouchEvent(true)
-                move(comparison.divider(event.x))
-            }
+            MotionEvent.ACTION_DOWN, MotionEvent.ACTION_MOVE ->
+                if (!touched && after != null) move(comparison.divider(event.x))
             MotionEvent.ACTION_UP -> performClick()
         }
         return true
@@ -117,6 +140,9 @@ class BeforeAfterView @JvmOverloads constructor(context: Context, attributes: At
     override fun onInitializeAccessibilityNodeInfo(info: AccessibilityNodeInfo) {
         super.onInitializeAccessibilityNodeInfo(info)
         if (after == null) return
+        val percent = Comparison.percent(divider).toFloat()
+        val range = AccessibilityNodeInfo.RangeInfo.RANGE_TYPE_PERCENT
+        info.rangeInfo = AccessibilityNodeInfo.RangeInfo.obtain(range, 0f, 100f, percent)
         info.addAction(AccessibilityNodeInfo.AccessibilityAction.ACTION_SCROLL_FORWARD)
         info.addAction(AccessibilityNodeInfo.AccessibilityAction.ACTION_SCROLL_BACKWARD)
     }

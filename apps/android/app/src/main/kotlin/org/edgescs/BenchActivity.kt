@@ -8,7 +8,6 @@ import android.widget.ProgressBar
 import android.widget.TextView
 import java.io.File
 import java.util.Date
-import org.edgescs.core.AtomicFiles
 import org.edgescs.core.ArtifactException
 import org.edgescs.core.CancelledException
 import org.edgescs.core.LatencyReport
@@ -32,6 +31,7 @@ class BenchActivity : Activity() {
 
     @Volatile
     private var stopped = false
+    private var run = 0
 
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
@@ -48,7 +48,7 @@ class BenchActivity : Activity() {
     }
 
     private fun start() {
-        for (name in listOf(RESULT, ERROR)) File(filesDir, name).delete()
+        run = app.runs.begin()
         status.setText(R.string.measuring)
         app.work(::measure, ::failed, ::done)
     }
@@ -59,6 +59,9 @@ class BenchActivity : Activity() {
         val method = intent.getStringExtra(METHOD)
         val choice = artifact.choices.firstOrNull { method == null || it.method == method }
             ?: throw ArtifactException("${artifact.file.name}: has no method $method")
+        if (choice.magnification != null) {
+            throw ArtifactException("${artifact.file.name}: is a continuous program; measure one of a fixed size")
+        }
         val device = DeviceInfo(this)
         app.workshop.close() // a model that is open already would have loaded for nothing
         ExecuTorchEngine.open(artifact, plan.threads).use { engine ->
@@ -72,8 +75,9 @@ class BenchActivity : Activity() {
                 ExecuTorchEngine.VERSION, engine.backends(choice.method), plan, before, device.thermal,
                 engine.loadMs, timings,
             )
-            AtomicFiles.write(File(filesDir, RESULT), report.json())
-            return report.json()
+            val json = report.json()
+            app.runs.write(run, RESULT, json)
+            return json
         }
     }
 
@@ -97,7 +101,7 @@ class BenchActivity : Activity() {
 
     private fun failed(message: String?) {
         val line = message ?: getString(R.string.cancelled)
-        AtomicFiles.write(File(filesDir, ERROR), line + "\n")
+        app.runs.write(run, ERROR, line + "\n") // nothing where a newer run has begun
         progress.visibility = View.INVISIBLE
         status.text = line
     }

@@ -9,6 +9,7 @@ import org.edgescs.core.Artifact
 import org.edgescs.core.ArtifactException
 import org.edgescs.core.CancelledException
 import org.edgescs.core.Picture
+import org.edgescs.core.RunFiles
 import org.edgescs.core.Workshop
 
 /** What outlives a turned screen: one thread for all work on models, and what the main screen shows. */
@@ -16,6 +17,7 @@ class EdgeScsApp : Application() {
     val workshop = Workshop(ExecuTorchEngine)
     val models by lazy { Models(this) }
     val session = Session()
+    val runs by lazy { RunFiles(filesDir, BenchActivity.RESULT, BenchActivity.ERROR) }
 
     private val thread = Executors.newSingleThreadExecutor()
     private val main = Handler(Looper.getMainLooper())
@@ -71,6 +73,22 @@ class Session {
     val before get() = if (keeps) photograph else grey
     var reference: Picture? = null
     var answer: Answer? = null
+        set(value) {
+            field = value
+            vivid = null
+        }
+    private var vivid: Picture? = null
+
+    /** How strong the answer's colours are shown, saved and shared: 0 (grey) to 1.5; 1 as the network gives them. */
+    var vividness = 1f
+        set(value) {
+            field = value
+            vivid = null
+        }
+
+    /** The answer with its vividness. */
+    val shown: Picture?
+        get() = vivid ?: answer?.picture?.let { Workshop.vivid(it, vividness) }.also { vivid = it }
     var busy = false
     var message: String? = null
 

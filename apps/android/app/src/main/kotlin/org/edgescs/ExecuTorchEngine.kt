@@ -6,6 +6,7 @@ import org.edgescs.core.Engine
 import org.edgescs.core.EngineFactory
 import org.edgescs.core.Stopwatch
 import org.edgescs.core.Tensor
+import org.edgescs.core.closingOnFailure
 import org.pytorch.executorch.EValue
 import org.pytorch.executorch.ExecuTorchRuntime
 import org.pytorch.executorch.ExecutorchRuntimeException
@@ -20,13 +21,17 @@ class ExecuTorchEngine private constructor(
     override fun backends(method: String): List<String> =
         guarded(name) { module.getMethodMetadata(method).backends.toList() }
 
-    override fun run(method: String, inputs: List<Tensor>): Tensor = guarded(name) {
+    override fun run(method: String, inputs: List<Tensor>): Tensor = runAll(method, inputs)[0]
+
+    override fun runAll(method: String, inputs: List<Tensor>): List<Tensor> = guarded(name) {
         val given = inputs.map { EValue.from(org.pytorch.executorch.Tensor.fromBlob(it.values, longs(it.shape))) }
         // A destroyed module answers with nothing.
-        val answer = module.execute(method, *given.toTypedArray()).firstOrNull()
-            ?: throw ArtifactException("$name: $method gave no answer; open the model again")
-        val tensor = answer.toTensor()
-        Tensor(tensor.shape().map { it.toInt() }, tensor.dataAsFloatArray)
+        val answers = module.execute(method, *given.toTypedArray())
+        if (answers.isEmpty()) throw ArtifactException("$name: $method gave no answer; open the model again")
+        answers.map {
+            val tensor = it.toTensor()
+            Tensor(tensor.shape().map(Long::toInt), tensor.dataAsFloatArray)
+        }
     }
 
     override fun close() = module.destroy()
@@ -39,8 +44,10 @@ class ExecuTorchEngine private constructor(
             val start = System.nanoTime()
             // 0 lets ExecuTorch choose. All methods are loaded here, so that no first picture pays for it.
             val module = Module.load(artifact.file.path, Module.LOAD_MODE_FILE, threads ?: 0)
-            artifact.choices.forEach { module.loadMethod(it.method) }
-            ExecuTorchEngine(module, artifact.file.name, Stopwatch.milliseconds(System.nanoTime() - start))
+            closingOnFailure(module::destroy) {
+                artifact.manifest.methods.forEach { module.loadMethod(it.name) }
+                ExecuTorchEngine(module, artifact.file.name, Stopwatch.milliseconds(System.nanoTime() - start))
+            }
         }
 
         private fun longs(shape: List<Int>) = LongArray(shape.size) { shape[it].toLong() }

@@ -12,6 +12,7 @@ import android.widget.Button
 import android.widget.CheckBox
 import android.widget.ImageView
 import android.widget.ProgressBar
+import android.widget.SeekBar
 import android.widget.Spinner
 import android.widget.TextView
 import android.widget.Toast
@@ -33,6 +34,7 @@ class MainActivity : Activity() {
     private val colour by lazy { view<Button>(R.id.colour) }
     private val reference by lazy { view<View>(R.id.reference) }
     private val keepColours by lazy { view<CheckBox>(R.id.keep_colours) }
+    private val vividness by lazy { view<SeekBar>(R.id.vividness) }
     private val thumbnail by lazy { view<ImageView>(R.id.reference_thumbnail) }
 
     override fun onCreate(state: Bundle?) {
@@ -47,6 +49,19 @@ class MainActivity : Activity() {
             session.answer = null
             show()
         }
+        vividness.max = VIVID_STEPS
+        vividness.progress = (session.vividness * VIVID_STEP).toInt()
+        vividness.setOnSeekBarChangeListener(object : SeekBar.OnSeekBarChangeListener {
+            override fun onProgressChanged(bar: SeekBar, value: Int, byUser: Boolean) = Unit
+
+            override fun onStartTrackingTouch(bar: SeekBar) = Unit
+
+            override fun onStopTrackingTouch(bar: SeekBar) {
+                session.vividness = bar.progress.toFloat() / VIVID_STEP
+                show()
+            }
+        })
+        view<View>(R.id.sample).setOnClickListener { readSample() }
         view<View>(R.id.save).setOnClickListener { save() }
         view<View>(R.id.share).setOnClickListener { share() }
         view<View>(R.id.measure).setOnClickListener { measure() }
@@ -100,10 +115,13 @@ class MainActivity : Activity() {
 
     private fun label(artifact: Artifact): String {
         val led = if (artifact.choices.any { it.reference != null }) getString(R.string.with_reference) else ""
-        return getString(R.string.model_label, artifact.manifest.model, artifact.manifest.preset, led)
+        val restores = if (artifact.manifest.restoration > 0) getString(R.string.restoring) else ""
+        return getString(R.string.model_label, artifact.manifest.model, artifact.manifest.preset, led + restores)
     }
 
-    private fun label(choice: Choice) = getString(R.string.scale_label, choice.scale, choice.lr.toString())
+    private fun label(choice: Choice) =
+        if (choice.magnification != null) getString(R.string.any_scale_label, choice.scale)
+        else getString(R.string.scale_label, choice.scale, choice.lr.toString())
 
     private fun threadsLabel(count: Int?) =
         if (count == null) getString(R.string.threads_automatic)
@@ -117,7 +135,7 @@ class MainActivity : Activity() {
         val chosen = session.chosen
         val guided = chosen != null && (chosen.reference == null || session.reference != null)
         val ready = session.photograph != null && guided
-        comparison.show(session.before, session.answer?.picture)
+        comparison.show(session.before, session.shown)
         keepColours.isChecked = session.keepColours
         keepColours.visibility = if (chosen?.reference == null) View.VISIBLE else View.GONE
         view<View>(R.id.hint).visibility = if (session.photograph == null) View.VISIBLE else View.GONE
@@ -126,7 +144,9 @@ class MainActivity : Activity() {
         thumbnail.visibility = if (chosen?.reference == null || session.reference == null) View.GONE else View.VISIBLE
         colour.isEnabled = ready || session.busy
         colour.setText(if (session.busy) R.string.cancel else R.string.colour)
-        val inputs = listOf(R.id.choose, R.id.model, R.id.scale, R.id.threads, R.id.reference, R.id.keep_colours)
+        val sources = listOf(R.id.choose, R.id.sample, R.id.reference)
+        val inputs = sources + listOf(R.id.model, R.id.scale, R.id.threads, R.id.keep_colours)
+        vividness.isEnabled = session.answer != null && !session.busy
         for (id in inputs + R.id.self_test) view<View>(id).isEnabled = !session.busy
         view<View>(R.id.measure).isEnabled = chosen != null && !session.busy
         for (id in listOf(R.id.save, R.id.share)) {
@@ -228,15 +248,28 @@ class MainActivity : Activity() {
         }
     }
 
+    private fun readSample() {
+        busy(true)
+        app.work({ assets.open(SAMPLE).use { Photographs.read(it, Workshop.MAX_SIDE) } }, ::failed) { picture ->
+            session.photograph = picture
+            session.answer = null
+            busy(false)
+        }
+    }
+
     private fun writeTo(uri: Uri) {
-        val picture = session.answer?.picture ?: return
-        app.work({ contentResolver.openOutputStream(uri)!!.use { Photographs.write(picture, it) } }, ::failed) {
+        val picture = session.shown ?: return
+        busy(true)
+        status.setText(R.string.saving)
+        // "wt": a file that exists and is longer would keep its end.
+        app.work({ contentResolver.openOutputStream(uri, "wt")!!.use { Photographs.write(picture, it) } }, ::failed) {
+            busy(false)
             Toast.makeText(this, R.string.saved, Toast.LENGTH_SHORT).show()
         }
     }
 
     private fun share() {
-        val picture = session.answer?.picture ?: return
+        val picture = session.shown ?: return
         val write = { file: File -> file.outputStream().use { Photographs.write(picture, it) } }
         app.work({ SharedFiles.put(this, FILE, write) }, ::failed) { SharedFiles.share(this, FILE, "image/png") }
     }
@@ -254,5 +287,8 @@ class MainActivity : Activity() {
         const val REFERENCE = 2
         const val SAVE = 3
         const val FILE = "edge-scs.png"
+        const val SAMPLE = "sample.jpg"
+        const val VIVID_STEP = 20 // of the slider, for a vividness of 1
+        const val VIVID_STEPS = 30 // 1.5
     }
 }

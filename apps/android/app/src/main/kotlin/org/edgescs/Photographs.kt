@@ -3,12 +3,12 @@ package org.edgescs
 import android.content.ContentResolver
 import android.graphics.Bitmap
 import android.graphics.BitmapFactory
-import android.graphics.Matrix
 import android.media.ExifInterface
 import android.net.Uri
 import java.io.File
 import java.io.IOException
 import org.edgescs.core.ArtifactException
+import org.edgescs.core.Orientation
 import org.edgescs.core.Picture
 import org.edgescs.core.Shrinking
 
@@ -23,14 +23,18 @@ object Photographs {
             val options = BitmapFactory.Options().apply { inSampleSize = smaller }
             val bitmap = resolver.openInputStream(uri)?.use { BitmapFactory.decodeStream(it, null, options) }
                 ?: throw ArtifactException("this file is no picture that Android can read; choose another one")
-            val degrees = resolver.openInputStream(uri)?.use(::orientation) ?: 0
-            return Shrinking.fit(picture(turned(bitmap, degrees)), side)
+            val orientation = resolver.openInputStream(uri)?.use(::orientation) ?: 1
+            return Orientation.upright(Shrinking.fit(picture(bitmap), side), orientation)
         } catch (error: IOException) {
             throw ArtifactException("the picture cannot be read (${error.message}); choose another one")
         } catch (error: SecurityException) {
             throw ArtifactException("the picture may not be read (${error.message}); choose it again")
         }
     }
+
+    /** A picture of the app's own, at most [side] pixels long. */
+    fun read(stream: java.io.InputStream, side: Int): Picture =
+        Shrinking.fit(picture(BitmapFactory.decodeStream(stream) ?: throw IOException("no picture")), side)
 
     /** A PNG of a golden pair, every pixel as it is. */
     fun read(file: File): Picture {
@@ -46,7 +50,7 @@ object Photographs {
     fun picture(bitmap: Bitmap): Picture {
         val argb = IntArray(bitmap.width * bitmap.height)
         bitmap.getPixels(argb, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
-        return Picture(bitmap.height, bitmap.width, argb)
+        return Picture.decoded(bitmap.height, bitmap.width, argb)
     }
 
     fun bitmap(picture: Picture): Bitmap =
@@ -59,16 +63,5 @@ object Photographs {
     }
 
     private fun orientation(stream: java.io.InputStream): Int =
-        when (ExifInterface(stream).getAttributeInt(ExifInterface.TAG_ORIENTATION, ExifInterface.ORIENTATION_NORMAL)) {
-            ExifInterface.ORIENTATION_ROTATE_90 -> 90
-            ExifInterface.ORIENTATION_ROTATE_180 -> 180
-            ExifInterface.ORIENTATION_ROTATE_270 -> 270
-            else -> 0
-        }
-
-    private fun turned(bitmap: Bitmap, degrees: Int): Bitmap {
-        if (degrees == 0) return bitmap
-        val matrix = Matrix().apply { postRotate(degrees.toFloat()) }
-        return Bitmap.createBitmap(bitmap, 0, 0, bitmap.width, bitmap.height, matrix, true)
-    }
+        ExifInterface(stream).getAttributeInt(ExifInterface.TAG_ORIENTATION, ExifInterface.ORIENTATION_NORMAL)
 }

@@ -6,10 +6,14 @@ import java.security.MessageDigest
 
 /**
  * One way to use an artifact: pictures of [lr] become RGB pictures of [hr]. [channels] is 1 for grey; [reference] is
- * the size of the picture whose colours to use, or null.
+ * the size of the picture whose colours to use, or null. [magnification]: of a continuous program, which takes any
+ * size and is driven by [Continuous]; null for a method of one size.
  */
-class Choice(val method: String, val channels: Int, val lr: Size, val hr: Size, val reference: Size?) {
-    val scale: Double get() = hr.height.toDouble() / lr.height
+class Choice(
+    val method: String, val channels: Int, val lr: Size, val hr: Size, val reference: Size?,
+    val magnification: Double? = null,
+) {
+    val scale: Double get() = magnification ?: (hr.height.toDouble() / lr.height)
 }
 
 /** An artifact in a folder with its manifest, as `edge-scs apps prepare` lays it there. */
@@ -71,10 +75,17 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
                 manifest.target != "executorch" -> "is a Core ML artifact; give one exported for executorch"
                 manifest.backend !in RUNNABLE ->
                     "was lowered for ${manifest.backend}, which Android lacks; give an xnnpack one"
-                manifest.continuous -> "is a continuous program; this app takes fixed sizes, like xnnpack-fp32"
+                manifest.facts != null -> return MAGNIFICATIONS.map { continuous(it, manifest.facts) }
                 else -> return manifest.methods.map { choice(it, name) }
             }
             throw ArtifactException("$name: $why")
+        }
+
+        /** Named as the folder of its golden pair. */
+        private fun continuous(by: Double, facts: ContinuousFacts): Choice {
+            val name = "x" + by.toString().removeSuffix(".0")
+            val side = Math.rint(facts.tile * by).toInt()
+            return Choice(name, 1, Size(facts.tile, facts.tile), Size(side, side), null, by)
         }
 
         private fun choice(method: Method, name: String): Choice {
@@ -88,6 +99,9 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
             }
             return Choice(method.name, input.channels, input.size, output.size, guide?.size)
         }
+
+        /** What is offered of a continuous program, which does any from 1 to 8. */
+        val MAGNIFICATIONS = listOf(2.0, 1.0, 1.5, 2.7, 3.0, 4.0, 6.0, 8.0)
 
         private val RUNNABLE = listOf("xnnpack", "vulkan")
 

@@ -13,7 +13,19 @@ interface Engine : AutoCloseable {
 
     /** Throws [ArtifactException] where the runtime fails, with advice where the reason is known. */
     fun run(method: String, inputs: List<Tensor>): Tensor
+
+    /** Every output of a method; engines that run continuous programs have more than one. Throws like [run]. */
+    fun runAll(method: String, inputs: List<Tensor>): List<Tensor> = listOf(run(method, inputs))
 }
+
+/** What [run] gives; what was opened before it is closed where it fails. */
+inline fun <T> closingOnFailure(close: () -> Unit, run: () -> T): T =
+    try {
+        run()
+    } catch (error: Throwable) {
+        close()
+        throw error
+    }
 
 /** An [Engine] for an artifact's file. [threads] null leaves the number to the runtime. */
 fun interface EngineFactory {

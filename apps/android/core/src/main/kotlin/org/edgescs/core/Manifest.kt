@@ -35,11 +35,17 @@ data class Manifest(
     val halo: Int?,
     val parityDb: Double?,
     val verdict: String?,
-    val continuous: Boolean,
+    val facts: ContinuousFacts?,
+    val restoration: Double,
     val methods: List<Method>,
 ) {
+    val continuous get() = facts != null
+
     companion object {
         const val MAX_BYTES = 1 shl 20
+
+        /** Of the manifest's format; a later one may mean something else by the same keys. */
+        const val VERSION = 2
 
         /** Throws [ArtifactException], which names the file [name] and the key that is wrong. */
         fun read(text: String, name: String): Manifest {
@@ -62,6 +68,8 @@ private class ManifestReader(private val file: String) {
     fun manifest(value: Any?): Manifest {
         val table = value as? Map<*, *>
             ?: throw ArtifactException("$file: is no manifest of ours; export the model again")
+        val version = optional(table, "manifest_version") ?: 1L
+        if (whole(version)?.let { it in 1..Manifest.VERSION } != true) wrong("manifest_version", version)
         val parity = optional(table, "parity") as? Map<*, *>
         return Manifest(
             artifact = text(table, "artifact"),
@@ -76,8 +84,19 @@ private class ManifestReader(private val file: String) {
             halo = optional(table, "halo")?.let { whole(it)?.takeIf { n -> n >= 0 } ?: wrong("halo", it) },
             parityDb = parity?.let { optional(it, "psnr_db") as? Number }?.toDouble(),
             verdict = parity?.let { optional(it, "verdict") as? String },
-            continuous = optional(table, "continuous") != null,
+            facts = optional(table, "continuous")?.let { facts(it as? Map<*, *> ?: wrong("continuous", it)) },
+            restoration = if (optional(table, "restoration") == null) 0.0 else number(table, "restoration"),
             methods = list(table, "methods").map(::method),
+        )
+    }
+
+    private fun facts(table: Map<*, *>): ContinuousFacts {
+        val count = { key: String -> whole(required(table, key))?.takeIf { it >= 0 } ?: wrong(key, table[key]) }
+        val all = { key: String -> list(table, key).map { whole(it)?.takeIf { n -> n > 0 } ?: wrong(key, table[key]) } }
+        val sides = all("colour_grid_sides")
+        return ContinuousFacts(
+            count("halo"), count("tile"), count("chunk"), count("colour_side"), sides.first()..sides.last(),
+            all("shuffle_scales"),
         )
     }
 

@@ -6,6 +6,14 @@ class Picture(val height: Int, val width: Int, val argb: IntArray) {
         val whole = height > 0 && width > 0 && argb.size == height * width
         require(whole) { "a picture of ${width}x$height has no ${argb.size} pixels" }
     }
+
+    companion object {
+        /** What a decoder gave: what shines through becomes white, in place. */
+        fun decoded(height: Int, width: Int, argb: IntArray): Picture {
+            for (i in argb.indices) argb[i] = Pixels.onWhite(argb[i])
+            return Picture(height, width, argb)
+        }
+    }
 }
 
 /** Pixels to the tensors that networks see, and back; tensors are planar (n, c, h, w), values in [0, 1]. */
@@ -30,6 +38,30 @@ object Pixels {
         val argb = IntArray(picture.argb.size) { grey(picture.argb[it]).let { y -> argb(y, y, y) } }
         return Picture(picture.height, picture.width, argb)
     }
+
+    /** What shines through is white, as in the package; afterwards every pixel is opaque. */
+    fun onWhite(argb: Int): Int {
+        val alpha = argb ushr 24
+        if (alpha == 0xff) return argb
+        val mixed = { level: Int -> (level * alpha + 255 * (255 - alpha) + 127) / 255 }
+        return argb(mixed(red(argb)), mixed(green(argb)), mixed(blue(argb)))
+    }
+
+    /** Every colour's distance from its grey times [vividness]: the manifest's formula. 1 changes nothing. */
+    fun vivid(picture: Picture, vividness: Float): Picture {
+        if (vividness == 1f) return picture
+        return Picture(picture.height, picture.width, IntArray(picture.argb.size) {
+            val pixel = picture.argb[it]
+            val luma = 0.299f * red(pixel) + 0.587f * green(pixel) + 0.114f * blue(pixel)
+            argb(
+                vivid(red(pixel), luma, vividness), vivid(green(pixel), luma, vividness),
+                vivid(blue(pixel), luma, vividness),
+            )
+        })
+    }
+
+    private fun vivid(value: Int, luma: Float, vividness: Float) =
+        Math.rint((luma + vividness * (value - luma)).toDouble()).toInt().coerceIn(0, 255)
 
     /** (1, 1, h, w) luma. */
     fun greyTensor(picture: Picture): FloatArray = FloatArray(picture.argb.size) { grey(picture.argb[it]) / 255f }

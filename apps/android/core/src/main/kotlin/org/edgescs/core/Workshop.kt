@@ -33,10 +33,23 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
         val timed = Timed(engine(artifact, threads))
         val halo = artifact.manifest.halo ?: DEFAULT_HALO
         val start = nanos()
-        val enlarger = Enlarger(timed, choice, halo, artifact.file.name)
-        val result = enlarger.enlarge(picture, reference, keepColours, progress)
+        val result = enlarge(timed, artifact, choice, halo, picture, reference, keepColours, progress)
         val total = Stopwatch.milliseconds(nanos() - start)
         return Answer(result, timed.runs, Stopwatch.milliseconds(timed.nanos), total, timed.backends(choice.method))
+    }
+
+    private fun enlarge(
+        engine: Engine, artifact: Artifact, choice: Choice, halo: Int, picture: Picture, reference: Picture?,
+        keepColours: Boolean, progress: (Int, Int) -> Unit,
+    ): Picture {
+        val facts = artifact.manifest.facts
+        val by = choice.magnification
+        if (facts == null || by == null) {
+            return Enlarger(engine, choice, halo, artifact.file.name).enlarge(picture, reference, keepColours, progress)
+        }
+        val large = Continuous(engine, facts, artifact.file.name).enlarge(picture, by, progress)
+        if (!keepColours) return large
+        return Pixels.withChroma(large, Shrinking.resize(picture, large.height, large.width))
     }
 
     override fun close() {
@@ -48,9 +61,14 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
         var runs = 0
         var nanos = 0L
 
-        override fun run(method: String, inputs: List<Tensor>): Tensor {
+        override fun run(method: String, inputs: List<Tensor>): Tensor = timed { engine.run(method, inputs) }
+
+        override fun runAll(method: String, inputs: List<Tensor>): List<Tensor> =
+            timed { engine.runAll(method, inputs) }
+
+        private fun <T> timed(run: () -> T): T {
             val start = this@Workshop.nanos()
-            return engine.run(method, inputs).also {
+            return run().also {
                 nanos += this@Workshop.nanos() - start
                 runs++
             }
@@ -63,6 +81,9 @@ class Workshop(private val engines: EngineFactory, private val nanos: () -> Long
 
         /** What a network is given to see of a photograph. */
         fun withoutColours(picture: Picture): Picture = Pixels.grey(picture)
+
+        /** The picture with its colours quieter or stronger: 0 (grey) to 1.5; 1 changes nothing. */
+        fun vivid(picture: Picture, vividness: Float): Picture = Pixels.vivid(picture, vividness)
 
         /** For manifests that do not tell: edge_scs_m's. */
         const val DEFAULT_HALO = 22

@@ -42,12 +42,15 @@ class ArtifactTest {
         assertEquals(listOf("forward" to 4.0, "x2_640x360" to 2.0), sizes.map { it.method to it.scale })
         val led = Artifact.open(model("led", text("with a reference"))).choices.single()
         assertEquals(Size(128, 128), led.reference)
+        val any = Artifact.open(model("any", text("continuous")))
+        assertTrue(any.manifest.continuous)
+        assertEquals(listOf("x2", "x1", "x1.5", "x2.7", "x3", "x4", "x6", "x8"), any.choices.map { it.method })
+        assertEquals(2.7, any.choices[3].scale, 0.0)
     }
 
     @Test
     fun whatCannotRunIsRefused() {
         assertTrue("Core ML" in refusal(model("coreml", text("Core ML"))))
-        assertTrue("continuous" in refusal(model("continuous", text("continuous"))))
         val two = text("one size").replace("[1, 3, 720, 1280]", "[1, 2, 720, 1280]")
         assertTrue("RGB picture" in refusal(model("two", two)))
         val lowered = text("one size").replace("\"backend\": \"xnnpack\"", "\"backend\": \"coreml\"")

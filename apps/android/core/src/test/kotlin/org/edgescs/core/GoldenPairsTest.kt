@@ -18,7 +18,7 @@ class GoldenPairsTest {
         assertTrue("no models", found.isNotEmpty())
         for (artifact in found) {
             RunnerEngine(File(System.getProperty("edgescs.runner")), artifact.file).use { engine ->
-                artifact.choices.forEach { test(artifact, engine, it) }
+                artifact.choices.filter { artifact.golden(it) != null }.forEach { test(artifact, engine, it) }
             }
         }
     }

@@ -73,7 +73,7 @@ class LatencyTest {
         val app = Vectors(measured["app"] as Map<*, *>)
         val manifest = Manifest(
             model.text("file"), "executorch", "xnnpack", "xnnpack-fp32", "fp32", model.text("name"),
-            model.text("sha256"), 80.0, null, null, null, null, false, emptyList(),
+            model.text("sha256"), 80.0, null, null, null, null, null, 0.0, emptyList(),
         )
         val utc = SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'Z'").apply { timeZone = TimeZone.getTimeZone("UTC") }
         val emulated = measured["emulated"] as Boolean

@@ -19,7 +19,9 @@ class RunnerEngine(folder: File, program: File) : Engine {
 
     override fun backends(method: String) = listOf("XnnpackBackend")
 
-    override fun run(method: String, inputs: List<Tensor>): Tensor {
+    override fun run(method: String, inputs: List<Tensor>): Tensor = runAll(method, inputs)[0]
+
+    override fun runAll(method: String, inputs: List<Tensor>): List<Tensor> {
         number(method.length)
         requests.writeBytes(method)
         number(inputs.size)
@@ -33,6 +35,10 @@ class RunnerEngine(folder: File, program: File) : Engine {
         requests.flush()
         val code = number()
         if (code != 0) throw ArtifactException("the runner failed with error 0x${code.toString(16)}")
+        return List(number()) { tensor() }
+    }
+
+    private fun tensor(): Tensor {
         val shape = List(number()) { number() }
         val bytes = buffer(4 * shape.reduce(Int::times))
         answers.readFully(bytes.array())

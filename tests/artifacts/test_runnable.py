@@ -38,7 +38,7 @@ def test_rounding_can_be_switched_off_where_there_is_any() -> None:
     assert calls == [False, True]
 
 
-@pytest.mark.parametrize("more", [{"target": "onnx"}, {"backend": "qnn"}])
+@pytest.mark.parametrize("more", [{"target": "tflite"}, {"backend": "qnn"}])
 def test_unknown_targets_are_refused(more: dict) -> None:
     with pytest.raises(InputError, match=r"a: its manifest names the target .*; known: executorch, coreml"):
         open_artifact(Path("a"), manifest(**more))

@@ -140,6 +140,8 @@ def enhance_files(
     unlisted: list[tuple[Path, str]] = []
     passed: list[Path] = []
     pairs = plan(inputs, out, run.suffix, run.overwrite_sources, unlisted, passed)
+    if options.hints and len(pairs) > 1:
+        raise InputError(f"hints: are points of one image, and these are {len(pairs)}; give one image")
     guide = None if reference is None else read_reference(Path(reference))
     if guide is not None and is_monochrome(guide):
         say(f"{reference}: {NO_COLOUR}")

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from edge_scs.artifacts.pte import PteProgram
 from edge_scs.errors import InputError
-from edge_scs.models.colour import COLOUR_SIDE, to_colour_grid
+from edge_scs.models.colour import COLOUR_SIDE, answer_size, to_colour_grid
 from edge_scs.models.edge_scs import shuffle_scale
 from edge_scs.models.heads import FINEST, ContinuousHead, lr_coordinates, sample_bilinear
 
@@ -49,9 +49,9 @@ def climbing(side: int, cell: int) -> Tensor:
 class ContinuousProgram:
     """The driver: what an app does with the methods. ``halo`` is the network's, from the manifest."""
 
-    def __init__(self, program: PteProgram, halo: int):
+    def __init__(self, program: PteProgram, halo: int, takes_hints: bool = False):
         """Raises InputError when the program lacks a method."""
-        self.program, self.halo = program, halo
+        self.program, self.halo, self.takes_hints = program, halo, takes_hints
         missing = {"colour", "encode", "finest", "decode"} - set(program.methods)
         if missing:
             raise InputError(f"{program.path}: lacks the method {min(missing)}; export the continuous preset")
@@ -60,9 +60,10 @@ class ContinuousProgram:
     def takes_reference(self) -> bool:
         return "colour_led" in self.program.methods
 
-    def chroma(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+    def chroma(self, gray: Tensor, reference: Tensor | None = None, hints: Tensor | None = None) -> Tensor:
         """gray (1, 1, h, w), reference (1, 3, 128, 128) or None -> coarse chroma of the whole image.
 
+        ``hints``: planes (1, 3, hc, wc) on the grid of ``models.colour.answer_size``, None for no hints.
         Raises InputError for an image that is too long and thin for the program.
         """
         grid = to_colour_grid(gray, COLOUR_SIDE)
@@ -70,9 +71,12 @@ class ContinuousProgram:
             h, w = gray.shape[-2:]
             raise InputError(f"image {w}x{h}: too long and thin for {self.program.path}; cut it in two")
         inputs = [grid, *(climbing(side, cell) for side in grid.shape[-2:] for cell in COLOUR_CELLS)]
+        told = []
+        if self.takes_hints:
+            told = [torch.zeros(1, 3, *answer_size(gray.shape[-2:])) if hints is None else hints]
         if reference is None:
-            return self.program.run(inputs, "colour")[0]
-        return self.program.run([*inputs, reference], "colour_led")[0]
+            return self.program.run([*inputs, *told], "colour")[0]
+        return self.program.run([*inputs, reference, *told], "colour_led")[0]
 
     def render(self, gray: Tensor, chroma: Tensor, size: tuple[int, int]) -> Tensor:
         """``pieces`` put together: RGB (1, 3, H, W) in [0, 1]."""

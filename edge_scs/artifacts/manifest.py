@@ -206,6 +206,11 @@ def read_manifest(artifact: Path) -> Manifest:
     return Manifest(**table | ports | {"methods": methods, "parity": Parity(**table["parity"])}, path=artifact)
 
 
+def takes_hints(manifest: Manifest) -> bool:
+    """Whether the artifact has a port for colour hints."""
+    return any(port.name == "hints" for method in manifest.methods for port in method.inputs)
+
+
 def check_scales(manifest: Manifest) -> None:
     """Raise InputError where a magnification is not the one between its method's ports: the manifest was edited."""
     if manifest.continuous is not None:

@@ -62,6 +62,7 @@ class Preset:
     max_fp16_cost_db: float = 0.2  # of image quality; above it, operations stay in float32 (Core ML, fp16)
     reference: bool = False  # a second input: the RGB image whose colours to use
     reference_side: int = 128  # its rows and columns
+    hints: bool = False  # a further input: colour hints, as planes on the grid of the coarse chroma
     min_delegated_share: float = 0.95
     minimum_target: str = "iOS17"  # oldest system that a Core ML package shall run on
 

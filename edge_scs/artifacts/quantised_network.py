@@ -1,6 +1,6 @@
 """What exporters and parity checks need to know of a quantised network, wherever it comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -12,5 +12,5 @@ class QuantisedNetwork(Protocol):
 
     network: nn.Module
 
-    def lowered(self, example: Sequence[Tensor], size: tuple[int, int]) -> nn.Module:
+    def lowered(self, example: Mapping[str, Tensor], size: tuple[int, int]) -> nn.Module:
         """The int8 graph for inputs of these shapes, to be lowered in place of a deployed network."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from edge_scs.artifacts.driver import ContinuousProgram
-from edge_scs.artifacts.manifest import Manifest
+from edge_scs.artifacts.manifest import Manifest, takes_hints
 from edge_scs.errors import InputError
 
 Inputs = Mapping[str, Tensor]
@@ -61,7 +61,11 @@ def _xnnpack(artifact: Path, manifest: Manifest) -> Opened:
     def of(method: str) -> Run:
         return Run(lambda inputs, exact: program.run(list(inputs.values()), method)[0], rounds=False)
 
-    continuous = None if manifest.continuous is None else ContinuousProgram(program, manifest.continuous["halo"])
+    continuous = (
+        None
+        if manifest.continuous is None
+        else ContinuousProgram(program, manifest.continuous["halo"], takes_hints(manifest))
+    )
     return Opened(of, "executed by ExecuTorch on this machine's CPU", continuous=continuous)
 
 

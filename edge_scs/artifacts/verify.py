@@ -29,8 +29,11 @@ from edge_scs.artifacts.manifest import (
 from edge_scs.artifacts.presets import LEAST_PSNR_DB, known, load_preset
 from edge_scs.artifacts.quantised_network import QuantisedNetwork
 from edge_scs.artifacts.runnable import Opened, open_artifact
+from edge_scs.color import rgb_to_ycc
 from edge_scs.errors import InputError
 from edge_scs.images import read_rgb
+from edge_scs.models.colour import answer_size
+from edge_scs.models.hints import POINT_RADIUS, hint_cells, hint_planes
 from edge_scs.weights.loading import Loaded, load
 
 REFERENCE = "eager PyTorch, float32"
@@ -48,6 +51,7 @@ Run = Callable[[Mapping[str, Tensor]], Tensor]
 # Magnifications at which a continuous program is compared, on images of this size (LR rows, columns).
 CONTINUOUS_SCALES = (1.0, 1.3, 2.0, 2.7, 3.0, 4.0, 5.5, 8.0)
 CONTINUOUS_LR = (72, 96)
+HINTED = ((0.2, 0.3), (0.5, 0.7), (0.8, 0.5))  # rows and columns of a photograph's hints, as shares of it
 FEW = 2  # photographs for the second and later sizes of one artifact
 
 
@@ -141,9 +145,12 @@ def _compare_continuous(
             size = (round(h * scale), round(w * scale))
 
             def run(inputs: Mapping[str, Tensor], size: tuple[int, int] = size) -> Tensor:
-                return program.render(inputs["gray"], program.chroma(inputs["gray"]), size)
+                return program.render(inputs["gray"], program.chroma(**inputs), size)
 
-            parity = measure(run, loaded, {"gray": (1, 1, h, w)}, size, min_psnr_db, [path], progress)
+            inputs: dict[str, tuple[int, ...]] = {"gray": (1, 1, h, w)}
+            if program.takes_hints:
+                inputs["hints"] = (1, 3, *answer_size((h, w)))
+            parity = measure(run, loaded, inputs, size, min_psnr_db, [path], progress)
             parities.append(parity)
             per_scale[f"x{scale:g}"] = _worse(parity.psnr_db, per_scale.get(f"x{scale:g}", MAX_PSNR_DB))
     worst = min(parities, key=lambda parity: -1 if parity.psnr_db is None else parity.psnr_db)
@@ -202,7 +209,7 @@ def measure(
     for path in images or embedded_photographs():
         example = prepare(path, inputs)
         with torch.no_grad():
-            expected = loaded.model(*_eager_arguments(example, size))
+            expected = eager(loaded, example, size)
         answer = run(example)
         if answer.shape != expected.shape:
             raise InputError(f"the artifact gives shape {tuple(answer.shape)}, the network {tuple(expected.shape)}")
@@ -239,18 +246,27 @@ def _db(value: float | None) -> str:
     return "not a number" if value is None else f"{value:.1f} dB"
 
 
-def _eager_arguments(example: Mapping[str, Tensor], size: tuple[int, int]) -> list[object]:
-    small, *reference = example.values()
-    return [small, size, *reference]
+def eager(loaded: Loaded, inputs: Mapping[str, Tensor], size: tuple[int, int]) -> Tensor:
+    """The network's own answer to an artifact's inputs: the small image first, the others by name."""
+    (_, small), *others = inputs.items()
+    return loaded.model(small, size, **dict(others))
 
 
 def prepare(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """A photograph as an artifact's inputs: cut to the aspect and made small by Pillow (grey by ``convert("L")`` where
     the network takes one channel); as its own reference it is mirrored, so that positions do not give the colours away.
+    Hints are the photograph's own colours at ``HINTED`` places.
     """
     photograph = Image.fromarray(read_rgb(path))
     example = {}
     for name, (_, channels, h, w) in inputs.items():
+        if name == "hints":
+            small = np.asarray(ImageOps.fit(photograph, (w, h), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+            chroma = rgb_to_ycc(torch.from_numpy(small).permute(2, 0, 1))[1:]
+            at = [(int(y * h), int(x * w)) for y, x in HINTED]
+            cells = hint_cells(torch.tensor([HINTED]), torch.full((1, len(HINTED)), POINT_RADIUS), (h, w))
+            example[name] = hint_planes(cells, torch.stack([chroma[:, y, x] for y, x in at])[None])
+            continue
         picture = ImageOps.mirror(photograph) if name == "reference" else photograph
         picture = picture.convert("L") if channels == 1 else picture
         pixels = np.asarray(ImageOps.fit(picture, (w, h), Image.Resampling.BICUBIC), dtype=np.float32) / 255

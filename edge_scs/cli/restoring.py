@@ -26,6 +26,10 @@ def enhance(
     scale: Annotated[float | None, typer.Option(help="Magnification, 1 to 8, decimals included. Default 4.")] = None,
     size: Annotated[str | None, typer.Option(help="Target size instead of a magnification, as 1280x720.")] = None,
     reference: Annotated[Path | None, typer.Option(help="A colour image that guides the colours.")] = None,
+    hint: Annotated[
+        list[str] | None, typer.Option(help="A known colour, X,Y=#8a1c22, X,Y=crimson or X,Y=neutral; again for more.")
+    ] = None,
+    hints: Annotated[Path | None, typer.Option(help="A JSON file of hints: [{x, y, colour}, ...].")] = None,
     keep_colour: Annotated[
         bool, typer.Option(help="Keep the image's own colours; enlarge only. RGB networks give grey without it.")
     ] = False,
@@ -53,7 +57,9 @@ def enhance(
     from edge_scs import api
     from edge_scs.archive.ranks import is_main
     from edge_scs.files import printable
+    from edge_scs.inference.hint_points import parse_hints, read_hints
 
+    known = (*parse_hints(hint or []), *(read_hints(hints) if hints else ()))
     make = partial(
         api.make_engine,
         model,
@@ -66,7 +72,7 @@ def enhance(
     )
     summary = api.enhance(
         inputs, out, model=api.Model(model, "", make), scale=scale, size=size, reference=reference,
-        keep_colour=keep_colour, vividness=vividness, format=format_, quality=quality,
+        keep_colour=keep_colour, vividness=vividness, hints=known, format=format_, quality=quality,
         max_output_pixels=max_output_pixels,
         overwrite_sources=overwrite_sources, resume=resume, dry_run=dry_run, jobs=jobs, progress=True, say=say,
     )  # fmt: skip

@@ -33,7 +33,8 @@ class Batch:
     (n, 3, h, w) is the small image in colour, for networks whose input it is. ``points`` (n, q), int64, are HR pixels
     in reading order, drawn without repetition, where ``data.points`` requests them. ``shifts`` (n / 2, 2), where every
     image comes as two views, is how far the second one lies below and to the right of the first, in window extents;
-    the second one is mirrored as well.
+    the second one is mirrored as well. ``hints`` (n, k, 3) are rows and columns of colour hints as shares of the image,
+    and their radius in cells of the chroma grid, 0 for none (``models.hints.hint_cells``).
     """
 
     gray: Tensor
@@ -43,6 +44,7 @@ class Batch:
     rgb: Tensor | None = None
     points: Tensor | None = None
     shifts: Tensor | None = None
+    hints: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """On its way to a device as it is, uint8 images too, and there as floats: the same ones as ``unit`` makes."""
@@ -124,6 +126,7 @@ class StepBatches(Dataset[Batch]):
             rgb=self._pixels(small) if self.colour else None,
             points=points,
             shifts=None if shifts is None else shifts[own.start // 2 : own.stop // 2],
+            hints=draw_hints(n, data, [self.seed, step])[own.start : own.stop] if data.hints else None,
         )
 
 
@@ -177,6 +180,27 @@ def draw_scale(data: DataSection, rng: np.random.Generator) -> float:
     if rng.random() < data.whole_scales:
         return float(rng.choice([*WHOLE_SCALES, 4]))
     return float(rng.uniform(1.0, 4.0))
+
+
+def draw_hints(n: int, data: DataSection, seed: list[int]) -> Tensor:
+    """Hints of n images, as ``Batch.hints`` says: a share ``data.hints`` gets some, all views of it or none.
+
+    Half of these as in Zhang et al. 2017, geometric numbers with a mean of 7; half up to 60, evenly in their logarithm,
+    so that many are seen too. Anywhere in the image; from one cell to a patch of five.
+    """
+    rng = np.random.default_rng([*seed, 0, 1])
+    counts = []
+    for index in range(n):
+        if index % data.views == 0:
+            wanted = rng.random() < data.hints
+        few = int(rng.geometric(1 / 8)) - 1
+        many = int(np.exp(rng.uniform(0, np.log(60))))
+        counts.append(min(60, few if rng.random() < 0.5 else many) if wanted else 0)
+    hints = np.zeros((n, 60, 3), np.float32)
+    for drawn, count in zip(hints, counts, strict=True):
+        drawn[:count, :2] = rng.random((count, 2))
+        drawn[:count, 2] = rng.choice([1.0, 1.0, 1.0, 1.5, 2.5], size=count)
+    return torch.from_numpy(hints)
 
 
 @dataclass

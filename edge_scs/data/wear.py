@@ -26,14 +26,14 @@ class Wear:
     """Probabilities and largest strengths of one preset. ``clean`` is the share of images that get nothing at all."""
 
     clean: float = 0.2
-    blur: float = 0.35  # probability; deviation up to ``blur_width`` LR pixels
+    blur: float = 0.45  # probability; deviation up to ``blur_width`` LR pixels
     blur_width: float = 1.8
     halo: float = 0.08  # unsharp mask of amount up to 1
     noise: float = 0.5  # Gaussian, Poisson or grain, deviation up to ``noise_levels``
     noise_levels: float = 25.0
     marks: float = 0.08  # dust and scratches, up to 3 pixels wide: what a 41-pixel receptive field can fill
     halftone: float = 0.02
-    jpeg: float = 0.5
+    jpeg: float = 0.6
     jpeg_quality: tuple[int, int] = (30, 95)
     again: float = 0.2  # a second, milder round: copies of copies
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from edge_scs.artifacts.driver import ContinuousProgram
-from edge_scs.artifacts.manifest import Manifest, artifact_sha256
+from edge_scs.artifacts.manifest import Manifest, artifact_sha256, takes_hints
 from edge_scs.artifacts.pte import PteProgram
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
 from edge_scs.errors import InputError
@@ -27,7 +27,9 @@ from edge_scs.imaging.arrays import (
 )
 from edge_scs.imaging.sizes import MAX_SCALE, MIN_SCALE
 from edge_scs.inference.engine import Engine, Progress
+from edge_scs.inference.hint_points import planes_of
 from edge_scs.inference.request import Request
+from edge_scs.models.colour import answer_size
 
 _CPU = torch.device("cpu")
 
@@ -41,6 +43,7 @@ class ContinuousPredictor(Engine):
     Raises InputError for a file that is no such program. ``threads`` sets ExecuTorch's pool, for the whole process.
     """
 
+    no_hints = "was exported without an input for hints; set hints = true in the preset"
     no_reference = "was exported without its reference branch; set reference = true in the preset"
 
     def __init__(self, artifact: Path, manifest: Manifest, threads: int | None = None):
@@ -49,7 +52,9 @@ class ContinuousPredictor(Engine):
         if artifact_sha256(artifact) != manifest.sha256:
             raise InputError(f"{artifact}: differs from its manifest; export it again")
         self.name, self.artifact = str(artifact), artifact
-        self.program = ContinuousProgram(PteProgram(artifact, threads), int(manifest.continuous["halo"]))
+        self.takes_hints = takes_hints(manifest)
+        halo = int(manifest.continuous["halo"])
+        self.program = ContinuousProgram(PteProgram(artifact, threads), halo, self.takes_hints)
         self.takes_reference = self.program.takes_reference
 
     @cached_property
@@ -82,7 +87,11 @@ class ContinuousPredictor(Engine):
             return ycc[:, :1], ycc[:, 1:], [Image.fromarray(plane) for plane in ycc[0, 1:].numpy()]
         gray = to_tensor(as_grey(request.image), _CPU)
         guide = None if request.reference is None else to_tensor(shrink_reference(request.reference), _CPU)
-        return gray, self.program.chroma(gray, guide), []
+        hints = None
+        if self.takes_hints:
+            lr = (gray.shape[-2], gray.shape[-1])
+            hints = planes_of(request.options.hints, lr, answer_size(lr))
+        return gray, self.program.chroma(gray, guide, hints), []
 
     def _check_scale(self, scale: float) -> None:
         if not MIN_SCALE <= scale <= MAX_SCALE:

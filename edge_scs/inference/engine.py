@@ -9,6 +9,7 @@ import numpy as np
 from edge_scs.errors import InputError
 from edge_scs.imaging.arrays import Picture, check_picture, saturated
 from edge_scs.imaging.sizes import DEFAULT_SCALE, check_size
+from edge_scs.inference.hint_points import check_hints
 from edge_scs.inference.request import Options, Request
 
 Progress = Callable[[int, int], None]
@@ -22,6 +23,8 @@ class Engine(ABC):
 
     name: str
     takes_reference: bool
+    takes_hints: bool = False
+    no_hints = "takes no colour hints; drop --hint or choose another model"
     no_reference = "has no reference branch; drop --reference or choose another model"
 
     @property
@@ -71,12 +74,17 @@ class Engine(ABC):
             check_picture(request.reference)
         self.check_options(request.options, request.reference is not None)
         h, w = request.image.shape[:2]
+        check_hints(request.options.hints, (h, w))
         self._check_magnification((h, w), request.size)
 
     def check_options(self, options: Options, reference: bool, scale: float | None = None) -> None:
         """Raise InputError for what this engine cannot do with any image."""
         if reference and options.keep_colour:
             raise InputError("keep-colour and reference exclude each other: the colours are kept or borrowed")
+        if options.hints and options.keep_colour:
+            raise InputError("keep-colour and hints exclude each other: the colours are kept or given")
+        if options.hints and not self.takes_hints:
+            raise InputError(f"{self.name}: {self.no_hints}")
         if reference and not self.takes_reference:
             raise InputError(f"{self.name}: {self.no_reference}")
         if scale is not None:

@@ -6,7 +6,8 @@ seams but not that two distant tiles may have chosen different colours for one w
 artifact's size there is one tile, and nothing of this applies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_scs.artifacts.manifest import artifact_sha256, read_manifest
+from edge_scs.artifacts.manifest import artifact_sha256, read_manifest, takes_hints
 from edge_scs.artifacts.pte import PteProgram
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
 from edge_scs.errors import InputError
@@ -30,9 +31,11 @@ from edge_scs.imaging.arrays import (
     to_tensor,
 )
 from edge_scs.inference.engine import Engine, Progress
+from edge_scs.inference.hint_points import Hint, planes_of
 from edge_scs.inference.request import Options, Request
 from edge_scs.inference.tiles import fixed_axis, span_of
 from edge_scs.models import registry
+from edge_scs.models.colour import answer_size
 
 _CPU = torch.device("cpu")
 
@@ -47,6 +50,7 @@ class FixedPredictor(Engine):
     ExecuTorch's pool, for the whole process.
     """
 
+    no_hints = "was exported without an input for hints; set hints = true in the preset"
     no_reference = "was exported without a reference input; drop --reference"
 
     def __init__(self, artifact: Path, threads: int | None = None):
@@ -72,10 +76,12 @@ class FixedPredictor(Engine):
             self.lr, self.hr = (lr[0], lr[1]), (hr[0], hr[1])
         except (ValueError, IndexError) as error:
             raise InputError(f"{artifact}: does not take and return images; export a model of ours") from error
-        if self.channels not in (1, 3) or three != 3 or len(rest) > 1:
+        self.takes_hints = takes_hints(manifest)
+        reference = rest[: len(rest) - self.takes_hints]
+        if self.channels not in (1, 3) or three != 3 or len(reference) > 1:
             raise InputError(f"{artifact}: does not turn one image into an RGB image; export a model of ours")
-        self.takes_reference = bool(rest)
-        self.reference_size = (rest[0][-2], rest[0][-1]) if rest else None
+        self.takes_reference = bool(reference)
+        self.reference_size = (reference[0][-2], reference[0][-1]) if reference else None
         self.ratios = (Fraction(self.hr[0], self.lr[0]), Fraction(self.hr[1], self.lr[1]))
 
     @cached_property
@@ -102,9 +108,10 @@ class FixedPredictor(Engine):
         guide = []
         if request.reference is not None and self.reference_size is not None:
             guide = [to_tensor(shrink_reference(request.reference, self.reference_size), _CPU)]
+        hints = request.options.hints if self.takes_hints else None
         own = picture if keep_colour and self.channels == 1 else None
         ratios = (size[0] / picture.shape[0], size[1] / picture.shape[1])
-        for start, strip in self._rows(seen, guide, progress):
+        for start, strip in self._rows(seen, guide, hints, progress):
             rows = slice(start, min(start + strip.shape[0], size[0]))
             if rows.stop <= rows.start:
                 continue
@@ -133,7 +140,11 @@ class FixedPredictor(Engine):
         return InputError(f"{self.artifact}: only magnifies by {way}, the scale it was exported for")
 
     def _rows(
-        self, seen: Picture, guide: list[torch.Tensor], progress: Progress | None
+        self,
+        seen: Picture,
+        guide: list[torch.Tensor],
+        hints: Sequence[Hint] | None,
+        progress: Progress | None,
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Finished HR rows from top to bottom: (first row, RGB (rows, at least W, 3) in [0, 1])."""
         (tops, weights_y), (lefts, weights_x) = self._axis(seen.shape[0], 0), self._axis(seen.shape[1], 1)
@@ -146,12 +157,25 @@ class FixedPredictor(Engine):
                 strip = np.concatenate([strip[done:], np.zeros((done, *strip.shape[1:]), np.float32)])
             for j, left in enumerate(lefts):
                 part = _continued(seen[top : top + self.lr[0], left : left + self.lr[1]], self.lr)
-                rgb = self.program.run([to_tensor(part, _CPU), *guide])[0][0].permute(1, 2, 0).numpy()
+                inputs = [to_tensor(part, _CPU), *guide]
+                if hints is not None:
+                    inputs.append(self._planes(hints, top, left))
+                rgb = self.program.run(inputs)[0][0].permute(1, 2, 0).numpy()
                 x = int(left * self.ratios[1])
                 strip[:, x : x + self.hr[1]] += rgb * weights_y[i][:, None, None] * weights_x[j][None, :, None]
                 if progress is not None:
                     progress(i * len(lefts) + j + 1, len(tops) * len(lefts))
         yield int(tops[-1] * self.ratios[0]), strip
+
+    def _planes(self, hints: Sequence[Hint], top: int, left: int) -> torch.Tensor:
+        """The hints that lie in a tile, as the tile's own."""
+        h, w = self.lr
+        own = [
+            replace(hint, x=hint.x - left, y=hint.y - top)
+            for hint in hints
+            if 0 <= hint.x - left < w and 0 <= hint.y - top < h
+        ]
+        return planes_of(own, self.lr, answer_size(self.lr))
 
     def _axis(self, length: int, axis: int) -> tuple[list[int], NDArray[np.float32]]:
         """Tile starts in LR pixels, whose HR positions are whole, and the tiles' HR weights."""

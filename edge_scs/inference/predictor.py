@@ -25,6 +25,7 @@ from edge_scs.imaging.arrays import (
 )
 from edge_scs.imaging.sizes import DEFAULT_SCALE
 from edge_scs.inference.engine import Engine, Progress
+from edge_scs.inference.hint_points import planes_of
 from edge_scs.inference.request import Options, Request
 from edge_scs.inference.tiles import Span, equal_windows, span_of, spans
 from edge_scs.models.colour import average, colour_grid, resize_to_grid
@@ -66,6 +67,7 @@ class Predictor(Engine):
         if tile is not None and tile < 1:
             raise InputError(f"tile {tile}: must be at least 1 LR pixel, or none for the whole image at once")
         self.loaded, self.name, self.takes_reference = loaded, loaded.name, loaded.description.reference
+        self.takes_hints = loaded.description.hints
         self.tile = tile
         self.device = torch.device(device)
         self.batch = batch or (GPU_BATCH if self.device.type == "cuda" else 1)
@@ -134,7 +136,10 @@ class Predictor(Engine):
         lr = (picture.shape[0], picture.shape[1])
         ratios, scale = (size[0] / lr[0], size[1] / lr[1]), shuffle_scale(lr, size)
         guide = None if reference is None else to_tensor(shrink_reference(reference), self.device)
-        chroma = None if keep else model.colour(self._on_colour_grid(model, picture), guide, on_grid=True)
+        hints = None
+        if request.options.hints:
+            hints = planes_of(request.options.hints, lr, model.colour.answer_size(lr)).to(self.device)
+        chroma = None if keep else model.colour(self._on_colour_grid(model, picture), guide, hints, on_grid=True)
         for group in self._groups(lr, size, progress):
             parts = [picture[rows.low : rows.high, cols.low : cols.high] for rows, cols in group]
             if chroma is None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from edge_scs.errors import InputError, did_you_mean
 from edge_scs.imaging.arrays import Picture
+from edge_scs.inference.hint_points import Hint, parse_hints
 
 MAX_VIVIDNESS = 1.5
 
@@ -19,8 +20,10 @@ class Options:
 
     keep_colour: bool = False  # keep the image's own colours: enlarge only
     vividness: float = 1.0  # of the result's colours, 0 to 1.5: 0 is grey, 1 as the network gives them
+    hints: tuple[Hint, ...] = ()  # colours that are known, at points of the image; "120,80=#8a1c22" will do
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "hints", parse_hints(self.hints))
         if not 0 <= self.vividness <= MAX_VIVIDNESS:
             raise InputError(f"vividness {self.vividness:g}: choose 0 (grey) to {MAX_VIVIDNESS:g}; 1 is as trained")
 

@@ -11,7 +11,7 @@ import torch
 
 from edge_scs.artifacts.diagnosis import psnr
 from edge_scs.artifacts.presets import Preset
-from edge_scs.artifacts.verify import embedded_photographs, prepare
+from edge_scs.artifacts.verify import eager, embedded_photographs, prepare
 from edge_scs.lowering.methods import Method, UnsupportedError
 from edge_scs.weights.loading import Loaded
 
@@ -110,9 +110,8 @@ def _fp16_cost(artifact: Path, method: Method, loaded: Loaded, preset: Preset) -
         return value if value == value else -1000.0  # NaN costs everything
 
     if preset.compression == "none":
-        small, *reference = (x / levels for x in inputs.values())
         with torch.no_grad():
-            best = psnr(loaded.model(small, preset.size, *reference), truth)
+            best = psnr(eager(loaded, {name: x / levels for name, x in inputs.items()}, preset.size), truth)
     else:
         best = quality(True)
     return lambda exact: best - quality(exact or False)

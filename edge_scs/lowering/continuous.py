@@ -35,23 +35,27 @@ REFERENCE_SIDE = 128
 
 
 class Colour(nn.Module):
-    """gray (1, 1, hc, wc) on the colour grid [, reference (1, 3, 128, 128)] -> chroma (1, 2, hc / 4, wc / 4).
+    """gray (1, 1, hc, wc) on the colour grid [, reference (1, 3, 128, 128)] [, hints (1, 3, hc / 4, wc / 4)] -> chroma
+    (1, 2, hc / 4, wc / 4).
 
     ``rows8`` (hc / 8, hc / 16) and ``cols8`` hold the bilinear weights that lead from 1/16 of the grid to 1/8,
     ``rows4`` (hc / 4, hc / 8) and ``cols4`` those from there to 1/4, all quotients rounded up: XNNPACK's own bilinear
     step takes fixed sizes only. ``driver.climbing`` fills them.
     """
 
-    def __init__(self, model: EdgeSCS, reference: bool):
+    def __init__(self, model: EdgeSCS, reference: bool, hints: bool):
         super().__init__()
         self.branch = copy.deepcopy(model.colour)
         self.branch.fold_temperature()
-        vividness = 1.0 if reference else self.branch.vividness
-        self.register_buffer("centres", self.branch.centres.reshape(2, -1) * vividness)
+        self.branch.fold_vividness()
+        self.guides = [name for name, given in (("reference", reference), ("hints", hints)) if given]
+        self.register_buffer("centres", self.branch.centres.reshape(2, -1).clone())
         self.centres: Tensor
         del self.branch.centres  # lowering refuses buffers that nothing reads
         if not reference:
             self.branch.cross8 = self.branch.cross16 = self.branch.split = self.branch.votes = None
+        if not hints:
+            self.branch.hints = None
 
     def forward(
         self,
@@ -60,7 +64,7 @@ class Colour(nn.Module):
         rows4: Tensor,
         cols8: Tensor,
         cols4: Tensor,
-        reference: Tensor | None = None,
+        *guides: Tensor,
     ) -> Tensor:
         def to8(x: Tensor, like: Tensor) -> Tensor:
             return _turned(x, rows8, cols8).transpose(2, 3)
@@ -68,7 +72,8 @@ class Colour(nn.Module):
         def to4(x: Tensor, like: Tensor) -> Tensor:
             return _turned(x, rows4, cols4).transpose(2, 3)
 
-        logits = self.branch.logits_on_grid(gray, reference, (to8, to4))
+        told = dict(zip(self.guides, guides, strict=True))
+        logits = self.branch.logits_on_grid(gray, **told, enlarge=(to8, to4))
         n, classes, h, w = logits.shape
         # Three axes: over four, XNNPACK's softmax normalises the wrong one (lowering.deploy).
         shares = torch.softmax(logits.reshape(n, classes, -1).transpose(1, 2), dim=-1)
@@ -146,10 +151,11 @@ def _turned(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     return F.linear(F.linear(x, cols).transpose(2, 3), rows)
 
 
-def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Method]:
+def continuous_methods(model: EdgeSCS, reference: bool = False, hints: bool = False) -> dict[str, Method]:
     """The methods to lower into one program, ``colour_led`` if requested. The network is copied, tied blocks stay tied.
 
-    Raises InputError for ``reference`` where the network has no such branch.
+    With ``hints`` both colour methods take hint planes: zeros for none. Raises InputError for what the network does not
+    take.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
     channels, hidden = model.config.channels, model.config.continuous_channels
@@ -159,12 +165,14 @@ def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Met
         "chunk_h": (1, CHUNK), "chunk_w": (1, CHUNK),
     }  # fmt: skip
     on_tile = {2: "tile_h", 3: "tile_w"}
-    methods = {"colour": _colour_method(Colour(model, False), {})}
+    if hints and not model.config.hints:
+        raise InputError("this network was built without colour hints; use hints = false")
+    methods = {"colour": _colour_method(Colour(model, False, hints), {}, hints)}
     if reference:
         if not model.config.reference:
             raise InputError("this network was built without its reference branch; use reference = false")
         led = {"reference": torch.rand(1, 3, REFERENCE_SIDE, REFERENCE_SIDE)}
-        methods["colour_led"] = _colour_method(Colour(model, True), led)
+        methods["colour_led"] = _colour_method(Colour(model, True, hints), led, hints)
     small = {"gray": torch.rand(1, 1, 80, 96), "chroma": torch.rand(1, 2, 80, 96)}
     methods["encode"] = Method(
         Encode(model), small, ("features", "base", "grid"), dict.fromkeys(small, on_tile), bounds
@@ -203,7 +211,7 @@ def continuous_methods(model: EdgeSCS, reference: bool = False) -> dict[str, Met
     return methods
 
 
-def _colour_method(module: Colour, more: dict[str, Tensor]) -> Method:
+def _colour_method(module: Colour, more: dict[str, Tensor], hints: bool) -> Method:
     """On an example grid of 180x320, with ``more`` inputs; sides on every level of the grid vary with the grid's."""
     examples = {"gray": torch.rand(1, 1, 180, 320)}
     varying = {"gray": {2: "grid_h", 3: "grid_w"}}
@@ -214,6 +222,9 @@ def _colour_method(module: Colour, more: dict[str, Tensor]) -> Method:
             varying[f"{name}{cell}"] = {0: f"{axis}{cell}", 1: f"{axis}{2 * cell}"}
             for c in (cell, 2 * cell):
                 bounds[f"{axis}{c}"] = (GRID_SIDES[0] // c, GRID_SIDES[1] // c)
+    if hints:
+        more = more | {"hints": torch.rand(1, 3, *(-(-side // 4) for side in (180, 320)))}
+        varying["hints"] = {2: "h4", 3: "w4"}
     # Inferred: how a level's sides follow from the grid's is nothing that dimensions with names could say.
     return Method(module, examples | more, ("chroma",), varying, bounds, inferred=True)
 

@@ -18,24 +18,28 @@ from edge_scs.models.heads import ContinuousHead, lr_coordinates, pixel_shuffle
 from edge_scs.models.pcarn import PCARN
 
 
-def deploy(model: nn.Module, lr: tuple[int, int], size: tuple[int, int], reference: bool = False) -> nn.Module:
+def deploy(
+    model: nn.Module, lr: tuple[int, int], size: tuple[int, int], reference: bool = False, hints: bool = False
+) -> nn.Module:
     """The module to lower for LR images of ``lr`` = (h, w) and HR images of ``size`` = (H, W).
 
-    ``forward(gray)`` (``forward(rgb)`` for RGB networks), or ``forward(gray, reference)``, -> RGB (n, 3, H, W) in
-    [0, 1]. Works on a deep copy, which keeps tied blocks tied. Raises ValueError when ``reference`` is requested of a
-    network that has no reference branch.
+    ``forward(gray)`` (``forward(rgb)`` for RGB networks), with ``reference`` and ``hints`` as further arguments, in
+    this order, as far as they are requested -> RGB (n, 3, H, W) in [0, 1]. Works on a deep copy, which keeps tied
+    blocks tied. Raises ValueError when they are requested of a network that does not take them.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
     if not isinstance(model, EdgeSCS):
-        if reference:
-            raise ValueError(f"{type(model).__name__} has no reference branch")
+        if reference or hints:
+            raise ValueError(f"{type(model).__name__} has no reference branch and takes no hints")
         model = _without_idle_parts(model, lr, size)
         if isinstance(model, PCARN):
             model.fold()
         return FixedSize(model, size)
     if reference and model.colour.cross8 is None:
         raise ValueError("this network was built without its reference branch")
-    return DeployedEdgeSCS(model, lr, size, reference)
+    if hints and model.colour.hints is None:
+        raise ValueError("this network was built without colour hints")
+    return DeployedEdgeSCS(model, lr, size, reference, hints)
 
 
 class FixedSize(nn.Module):
@@ -97,17 +101,20 @@ def absorb(model: nn.Module, deployed: nn.Module) -> None:
 
 
 class DeployedEdgeSCS(nn.Module):
-    """EdgeSCS for one size. forward(gray (n, 1, h, w)[, reference (n, 3, hr, wr)]) -> RGB (n, 3, H, W) in [0, 1]."""
+    """EdgeSCS for one size.
 
-    def __init__(self, model: EdgeSCS, lr: tuple[int, int], size: tuple[int, int], reference: bool):
+    forward(gray (n, 1, h, w)[, reference (n, 3, hr, wr)][, hints (n, 3, hc, wc)]) -> RGB (n, 3, H, W) in [0, 1].
+    """
+
+    def __init__(self, model: EdgeSCS, lr: tuple[int, int], size: tuple[int, int], reference: bool, hints: bool):
         super().__init__()
         self.lr = lr
-        self.colour = DeployedColour(model.colour, reference)
+        self.colour = DeployedColour(model.colour, reference, hints)
         self.texture = DeployedTexture(model.texture)
         self.head = fold_head(model, lr, size)
 
-    def forward(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
-        coarse, coarse_positive = self.colour(gray, reference)
+    def forward(self, gray: Tensor, *guides: Tensor) -> Tensor:
+        coarse, coarse_positive = self.colour(gray, *guides)
         chroma = enlarge_chroma(coarse, self.lr)
         positive = chroma if coarse_positive is None else enlarge_chroma(coarse_positive, self.lr)
         return self.head(self.texture(gray, chroma), torch.cat([gray, positive], dim=1)).clamp(0, 1)
@@ -172,18 +179,22 @@ class DeployedTexture(nn.Module):
 class DeployedColour(nn.Module):
     """The colour branch without what this artifact does not call. Answers like ``AnnealedMean``."""
 
-    def __init__(self, colour: ColourBranch, reference: bool):
+    def __init__(self, colour: ColourBranch, reference: bool, hints: bool):
         super().__init__()
-        self.mean = AnnealedMean(colour.centres.reshape(2, -1) * (1.0 if reference else colour.vividness))
+        colour.fold_vividness()
+        self.mean = AnnealedMean(colour.centres.reshape(2, -1))
+        self.guides = [name for name, given in (("reference", reference), ("hints", hints)) if given]
         del colour.centres  # lowering refuses buffers that nothing reads
         colour.attention.fold()
         colour.fold_temperature()
         if not reference:
             colour.cross8 = colour.cross16 = colour.split = colour.votes = None
+        if not hints:
+            colour.hints = None
         self.branch = colour
 
-    def forward(self, gray: Tensor, reference: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        return self.mean(self.branch.logits(gray, reference))
+    def forward(self, gray: Tensor, *guides: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.mean(self.branch.logits(gray, **dict(zip(self.guides, guides, strict=True))))
 
 
 class AnnealedMean(nn.Module):

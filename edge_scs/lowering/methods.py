@@ -11,6 +11,7 @@ from edge_scs.artifacts.presets import Preset, Shape
 from edge_scs.artifacts.quantised_network import QuantisedNetwork
 from edge_scs.errors import InputError
 from edge_scs.lowering.deploy import deploy, share_chroma
+from edge_scs.models.colour import answer_size
 from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.models.registry import Description
 from edge_scs.weights.loading import Loaded
@@ -67,9 +68,9 @@ def fixed_methods(loaded: Loaded, preset: Preset) -> dict[str, Method]:
     for shape in preset.shapes:
         inputs = example_inputs(loaded.description, preset, shape)
         if isinstance(loaded.model, QuantisedNetwork):
-            made = loaded.model.lowered(list(inputs.values()), shape.size)
+            made = loaded.model.lowered(inputs, shape.size)
         else:
-            made = share_chroma(deploy(loaded.model, shape.lr, shape.size, preset.reference))
+            made = share_chroma(deploy(loaded.model, shape.lr, shape.size, preset.reference, preset.hints))
         methods[shape.method] = Method(made, inputs)
     return methods
 
@@ -90,6 +91,8 @@ def example_inputs(description: Description, preset: Preset, shape: Shape | None
     shape = shape or preset.shapes[0]
     if preset.reference and not description.reference:
         raise UnsupportedError(f"{description.name}: takes no reference; use a preset with reference = false")
+    if preset.hints and not description.hints:
+        raise UnsupportedError(f"{description.name}: takes no colour hints; use a preset with hints = false")
     if not description.enlarges(shape.scale):
         raise UnsupportedError(
             f"{description.name}: cannot enlarge x{shape.scale:g}; it does {description.magnifications}"
@@ -99,6 +102,8 @@ def example_inputs(description: Description, preset: Preset, shape: Shape | None
     example = {"gray" if grey else "rgb_lr": torch.rand(1, 1 if grey else 3, *shape.lr, generator=random)}
     if preset.reference:
         example["reference"] = torch.rand(1, 3, preset.reference_side, preset.reference_side, generator=random)
+    if preset.hints:
+        example["hints"] = torch.rand(1, 3, *answer_size(shape.lr), generator=random)
     return example
 
 

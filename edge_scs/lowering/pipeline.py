@@ -24,18 +24,19 @@ from edge_scs.artifacts.manifest import (
     Port,
     artifact_bytes,
     artifact_sha256,
+    takes_hints,
     weights_sha256,
 )
 from edge_scs.artifacts.ports import words
 from edge_scs.artifacts.presets import Preset
 from edge_scs.artifacts.runnable import open_artifact
-from edge_scs.artifacts.verify import CONTINUOUS_LR, check_parity, embedded_photographs, prepare
+from edge_scs.artifacts.verify import CONTINUOUS_LR, check_parity, eager, embedded_photographs, prepare
 from edge_scs.errors import InputError
 from edge_scs.lowering import continuous
 from edge_scs.lowering.building import Built, build
 from edge_scs.lowering.methods import Method, check, example_inputs, fixed_methods, float_network
 from edge_scs.lowering.publishing import publish
-from edge_scs.models.colour import COLOUR_SIDE
+from edge_scs.models.colour import COLOUR_SIDE, answer_size
 from edge_scs.models.edge_scs import SHUFFLE_SCALES, EdgeSCS
 from edge_scs.weights.loading import Loaded
 
@@ -69,7 +70,7 @@ def export_model(
     check(loaded, preset)
     if preset.continuous:
         assert isinstance(loaded.model, EdgeSCS)
-        methods = continuous.continuous_methods(loaded.model, preset.reference)
+        methods = continuous.continuous_methods(loaded.model, preset.reference, preset.hints)
     else:
         methods = fixed_methods(loaded, preset)
     final = Path(out_dir) / artifact_name(loaded.name, preset)
@@ -190,7 +191,10 @@ def _write_golden(folder: Path, manifest: Manifest, loaded: Loaded) -> None:
     cases: dict[str, tuple[dict[str, tuple[int, ...]], tuple[int, int]]]
     if manifest.continuous is not None:
         h, w = CONTINUOUS_LR
-        cases = {"x2.7": ({"gray": (1, 1, h, w)}, (round(2.7 * h), round(2.7 * w)))}
+        shapes: dict[str, tuple[int, ...]] = {"gray": (1, 1, h, w)}
+        if takes_hints(manifest):
+            shapes["hints"] = (1, 3, *answer_size((h, w)))
+        cases = {"x2.7": (shapes, (round(2.7 * h), round(2.7 * w)))}
     else:
         cases = {
             method.name: (
@@ -201,16 +205,15 @@ def _write_golden(folder: Path, manifest: Manifest, loaded: Loaded) -> None:
         }
     for name, (shapes, size) in cases.items():
         inputs = prepare(photograph, shapes)
-        small, *reference = inputs.values()
         with torch.no_grad():
-            write_golden(folder / name, inputs, loaded.model(small, size, *reference))
+            write_golden(folder / name, inputs, eager(loaded, inputs, size))
 
 
 def artifact_name(model: str, preset: Preset) -> str:
-    """For example ``edge_scs_m_x4_180x320_xnnpack-fp32.pte``; a referential one says ``_ref`` after the size, one of
-    several sizes or of any says none.
+    """For example ``edge_scs_m_x4_180x320_xnnpack-fp32.pte``; one with a reference says ``_ref`` after the size,
+    one with hints ``_hints``, one of several sizes or of any says none.
     """
-    mode = "_ref" if preset.reference else ""
+    mode = ("_ref" if preset.reference else "") + ("_hints" if preset.hints else "")
     if preset.sizes or preset.continuous:
         return f"{model}{mode}_{preset.name}{SUFFIXES[preset.target]}"
     lr = f"{preset.lr[0]}x{preset.lr[1]}"
@@ -219,10 +222,10 @@ def artifact_name(model: str, preset: Preset) -> str:
 
 def mult_adds(model: nn.Module, example: dict[str, Tensor], size: tuple[int, int]) -> int:
     """Multiply-accumulates of convolutions and matrix products in one eager forward (interpolation counts as none)."""
-    small, *reference = example.values()
+    (_, small), *others = example.items()
     model = copy.deepcopy(model).to("meta")  # shapes only: no arithmetic is done
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(small.to("meta"), size, *(x.to("meta") for x in reference))
+        model(small.to("meta"), size, **{name: x.to("meta") for name, x in others})
     return counter.get_total_flops() // 2
 
 

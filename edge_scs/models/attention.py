@@ -79,8 +79,8 @@ class ValveCrossAttention(nn.Module):
 
     Differences from the paper: query and key share one projection, centred and scaled to unit length, so that the
     scores are cosines (source and reference pass one tied encoder: equal content matches itself from the first step
-    on, and no long key wins everywhere); and the reference's chroma joins the values, because the tied encoder sees
-    luma only.
+    on, and no long key wins everywhere); the reference's chroma joins the values, because the tied encoder sees luma
+    only; and the valves see how well the best matches match, as a cosine: an unrelated reference shall be ignored.
 
     Shapes: source (n, channels, h, w), reference (n, channels, hr, wr), chroma (n, 2, hr, wr) in [-0.5, 0.5]
     -> features (n, channels, h, w), the second valve (n, 1, h, w) in [0, 1], and the chroma that was found
@@ -100,6 +100,7 @@ class ValveCrossAttention(nn.Module):
             nn.init.zeros_(self.valve2.weight)
             self.valve2.bias.copy_(torch.tensor([2.0, 0.0]))  # type: ignore[union-attr]
         self.unit = UnitLength(key_channels, self.SHARPNESS**0.5)
+        self.score = Agreement(key_channels, valve_channels)
 
     def forward(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         warped, found_chroma, valves = self._find(source, reference, chroma)
@@ -112,15 +113,33 @@ class ValveCrossAttention(nn.Module):
 
     def _find(self, source: Tensor, reference: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The reference's features and chroma where they match, and both valves."""
-        shares = _shares(self._key(source), self._key(reference))
+        query, key = self._key(source), self._key(reference)
+        shares = _shares(query, key)
         warped = _gathered(shares, self.value(torch.cat([reference, chroma], dim=1)), source)
         # Apart: joined to the features, the chroma would have the coarse steps of their int8 range.
         found_chroma = _gathered(shares, chroma, source)
-        valves = torch.sigmoid(self.valve2(F.relu(self.valve1(torch.cat([source, warped], dim=1)))))
+        seen = self.valve1(torch.cat([source, warped], dim=1)) + self.score(query, _gathered(shares, key, source))
+        valves = torch.sigmoid(self.valve2(F.relu(seen)))
         return warped, found_chroma, valves
 
     def _key(self, x: Tensor) -> Tensor:
         return self.unit(self.match(x))
+
+
+class Agreement(nn.Conv2d):
+    """How far what was found agrees with what was sought, for the valves: their products, channel by channel, mixed.
+
+    Initialised with zeros. A module of its own because int8 must not come near the products.
+
+    Shapes: query and found (n, channels, h, w) -> (n, out_channels, h, w).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, 1, bias=False)
+        nn.init.zeros_(self.weight)
+
+    def forward(self, query: Tensor, found: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(query * found)
 
 
 class UnitLength(nn.Module):

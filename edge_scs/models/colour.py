@@ -11,6 +11,7 @@ from edge_scs.models.attention import CrossAttention, SelfAttention, ValveCrossA
 from edge_scs.models.blocks import RecursiveBlock
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.models.heads import Enlarge, enlarge_like
+from edge_scs.models.hints import Hints
 
 RGB_TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 # The colour branch always sees about this many pixels (240^2 = 320x180, the LR image of a 720p x4 job): objects
@@ -57,6 +58,12 @@ def colour_grid(
     size = (min(side**2, max(1, round(h * factor))), min(side**2, max(1, round(w * factor))))
     shrink = int(1 / factor)
     return size, (min(shrink, h), min(shrink, w)) if shrink >= 2 else None
+
+
+def answer_size(lr: tuple[int, int] | torch.Size, side: int = COLOUR_SIDE) -> tuple[int, int]:
+    """(hc, wc) of the coarse chroma of an image (h, w), and of its hint planes: a quarter of the colour grid."""
+    (h, w), _ = colour_grid(lr, side)
+    return -(-h // 4), -(-w // 4)
 
 
 def resize_to_grid(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -113,11 +120,14 @@ class ColourBranch(nn.Module):
     which passes the same encoder. What chroma the attention finds at 1/8 also votes for the classes near it, as far as
     the valve is open. Without a reference nothing of this is called: the reference switch.
 
-    The answer is the annealed mean of the class distribution: softmax(logits / temperature) . centres; without a
-    reference times ``vividness``, because a mean of what the branch doubts between is paler than any of it.
+    Colour hints (``models.hints``), if there are any, join the features at every level and vote like a reference.
+
+    The answer is the annealed mean of the class distribution: softmax(logits / temperature) . centres, times
+    ``vividness``, because a mean of what the branch doubts between is paler than any of it. The chroma of references
+    and hints is divided by ``vividness`` first: what the branch is told comes out as it was told.
     """
 
-    def __init__(self, reference: bool = True, temperature: float = 1.0, vividness: float = 1.0):
+    def __init__(self, reference: bool = True, temperature: float = 1.0, vividness: float = 1.0, hints: bool = False):
         super().__init__()
         quarter, eighth, sixteenth = SqueezeEncoder.channels
         self.encoder = SqueezeEncoder()
@@ -135,20 +145,32 @@ class ColourBranch(nn.Module):
         self.cross8 = ValveCrossAttention(64, 64) if reference else None
         self.split = LumaChroma() if reference else None
         self.votes = Votes() if reference else None
+        self.hints = Hints((32, 64, 96), vote_weights()) if hints else None
         self.temperature, self.vividness = temperature, vividness
         self.side = COLOUR_SIDE  # training may start on a smaller grid, which is cheaper
         self.register_buffer("centres", chroma_classes().T.reshape(2, -1, 1, 1), persistent=False)
         self.centres: Tensor
 
-    def forward(self, gray: Tensor, reference: Tensor | None = None, on_grid: bool = False) -> Tensor:
-        """gray (n, 1, h, w) in [0, 1], reference (n, 3, hr, wr) RGB in [0, 1] -> chroma (n, 2, hc, wc).
+    def forward(
+        self,
+        gray: Tensor,
+        reference: Tensor | None = None,
+        hints: Tensor | None = None,
+        on_grid: bool = False,
+    ) -> Tensor:
+        """gray (n, 1, h, w) in [0, 1], reference (n, 3, hr, wr) RGB in [0, 1], hints (n, 3, hc, wc) -> chroma
+        (n, 2, hc, wc).
 
-        hc x wc is a quarter of the colour grid: about 60 x 60 whatever the image. ``on_grid``: gray is on the colour
-        grid already. Raises ValueError when a reference is given to a branch that was built without one.
+        hc x wc is a quarter of the colour grid (``answer_size``): about 60 x 60 whatever the image. ``hints`` are
+        planes as ``models.hints.hint_planes`` makes them. ``on_grid``: gray is on the colour grid already. Raises
+        ValueError when a reference or hints are given to a branch that was built without them.
         """
-        logits = self.logits_on_grid(gray, reference) if on_grid else self.logits(gray, reference)
-        chroma = self.annealed_mean(logits)
-        return chroma * self.vividness if reference is None else chroma
+        logits = self.logits_on_grid if on_grid else self.logits
+        return self.annealed_mean(logits(gray, reference, hints)) * self.vividness
+
+    def answer_size(self, lr: tuple[int, int] | torch.Size) -> tuple[int, int]:
+        """(hc, wc) for an image (h, w)."""
+        return answer_size(lr, self.side)
 
     def annealed_mean(self, logits: Tensor) -> Tensor:
         """Zhang et al. 2016, eq. 5: (n, classes, hc, wc) -> chroma (n, 2, hc, wc)."""
@@ -157,19 +179,31 @@ class ColourBranch(nn.Module):
     @torch.no_grad()
     def fold_temperature(self) -> None:
         """Move the temperature into what makes the logits: the same answers, for nothing."""
-        votes = [] if self.votes is None else [self.votes.weights]
+        votes = [part.weights for part in (self.votes, self.hints) if part is not None]
         for x in (*self.classify.parameters(), *votes):
             x.div_(self.temperature)
         self.temperature = 1.0
 
-    def logits(self, gray: Tensor, reference: Tensor | None = None) -> Tensor:
+    @torch.no_grad()
+    def fold_vividness(self) -> None:
+        """Move the vividness into the class centres, and out of what references and hints say: the same answers."""
+        self.centres.mul_(self.vividness)
+        if self.split is not None:
+            self.split.matrix[1:].div_(self.vividness)
+        if self.hints is not None:
+            self.hints.scale[:2].div_(self.vividness)
+            self.hints.weights[:, :2].div_(self.vividness)
+        self.vividness = 1.0
+
+    def logits(self, gray: Tensor, reference: Tensor | None = None, hints: Tensor | None = None) -> Tensor:
         """Class logits (n, CHROMA_STEPS^2, hc, wc)."""
-        return self.logits_on_grid(to_colour_grid(gray, self.side), reference)
+        return self.logits_on_grid(to_colour_grid(gray, self.side), reference, hints)
 
     def logits_on_grid(
         self,
         gray: Tensor,
         reference: Tensor | None = None,
+        hints: Tensor | None = None,
         enlarge: tuple[Enlarge, Enlarge] = (enlarge_like, enlarge_like),
     ) -> Tensor:
         """``logits`` of a grey image that ``to_colour_grid`` has resized already.
@@ -182,12 +216,20 @@ class ColourBranch(nn.Module):
         heard = None
         if reference is not None:
             x8, x16, heard = self._listen(x8, x16, reference)
+        told = None
+        if hints is not None:
+            if self.hints is None:
+                raise ValueError("this network was built without colour hints")
+            told = self._through_vividness(hints)
+            x4, x8, x16 = (x + more for x, more in zip((x4, x8, x16), self.hints.features(told), strict=True))
         x16 = self.block16(self.attention(F.relu(x16)))
         x8 = self.merge8(torch.cat([to8(x16, x8), F.relu(x8)], dim=1))
         x8 = self.block8(F.relu(x8))
         x4 = self.merge4(torch.cat([to4(x8, x4), F.relu(x4)], dim=1))
         logits = self.classify(F.relu(self.block4(F.relu(x4))))
-        return logits if heard is None or self.votes is None else self.votes(logits, *heard, to4)
+        if heard is not None and self.votes is not None:
+            logits = self.votes(logits, *heard, to4)
+        return logits if told is None or self.hints is None else self.hints.votes(logits, told)
 
     def look(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, CrossAttention]:
         """What both cross-attentions look at, at 1/8 and 1/16 of the colour grid: arguments as in ``forward``."""
@@ -207,8 +249,16 @@ class ColourBranch(nn.Module):
         """The reference's features and chroma, at 1/8 and at 1/16."""
         assert self.split is not None
         luma, chroma = self.split(to_colour_grid(reference, self.side))
+        if self.vividness != 1:
+            chroma = chroma / self.vividness
         _, r8, r16 = self.encoder(luma)
         return (self.lateral8(r8), average(chroma, (8, 8))), (self.lateral16(r16), average(chroma, (16, 16)))
+
+    def _through_vividness(self, hints: Tensor) -> Tensor:
+        """Hint planes with their chroma divided by ``vividness``."""
+        if self.vividness == 1:
+            return hints
+        return torch.cat([hints[:, :2] / self.vividness, hints[:, 2:]], dim=1)
 
     def _crossings(self) -> tuple[ValveCrossAttention, ValveCrossAttention]:
         if self.cross8 is None or self.cross16 is None:

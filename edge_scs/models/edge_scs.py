@@ -42,6 +42,7 @@ class EdgeSCSConfig:
     tied: bool = True
     continuous_channels: int = 16
     reference: bool = True
+    hints: bool = False
     temperature: float = 1.0
     vividness: float = 1.0
     widths: list[list[int]] = field(default_factory=list)  # as JSON and TOML give them
@@ -97,12 +98,14 @@ class TextureBranch(nn.Module):
 
 
 class EdgeSCS(nn.Module):
-    """The whole network. ``forward(gray_lr, size, reference=None)`` -> RGB HR, values in [0, 1]."""
+    """The whole network. ``forward(gray_lr, size, reference=None, hints=None)`` -> RGB HR, values in [0, 1]."""
 
     def __init__(self, config: EdgeSCSConfig | None = None):
         super().__init__()
         self.config = config or EdgeSCSConfig()
-        self.colour = ColourBranch(self.config.reference, self.config.temperature, self.config.vividness)
+        self.colour = ColourBranch(
+            self.config.reference, self.config.temperature, self.config.vividness, self.config.hints
+        )
         self.texture = TextureBranch(self.config)
         self.heads = nn.ModuleDict(
             {str(scale): PixelShuffleHead(self.config.channels, scale) for scale in SHUFFLE_SCALES}
@@ -116,9 +119,14 @@ class EdgeSCS(nn.Module):
         """LR pixels around a tile that its pixels depend on: one per 3x3 convolution, one to interpolate."""
         return 1 + 2 * sum(self.config.calls) + 1 + 1 + 1
 
-    def forward(self, gray: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
-        """gray (n, 1, h, w), size (H, W), reference (n, 3, hr, wr) -> RGB (n, 3, H, W), all in [0, 1]."""
-        chroma = enlarge_chroma(self.colour(gray, reference), gray.shape[-2:])
+    def forward(
+        self, gray: Tensor, size: tuple[int, int], reference: Tensor | None = None, hints: Tensor | None = None
+    ) -> Tensor:
+        """gray (n, 1, h, w), size (H, W), reference (n, 3, hr, wr) -> RGB (n, 3, H, W), all in [0, 1].
+
+        ``hints`` are planes (n, 3, hc, wc) on the grid of ``colour.answer_size`` (``models.hints``).
+        """
+        chroma = enlarge_chroma(self.colour(gray, reference, hints), gray.shape[-2:])
         return self.rgb(self.render(gray, chroma, size))
 
     def attention(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, ...]:

@@ -24,7 +24,8 @@ class Description:
     ``input`` is "grey" (``forward(gray_lr, size, reference=None)``) or "rgb" (``forward(rgb_lr, size)``); every network
     returns RGB (n, 3, H, W) in [0, 1]. ``scales`` are the whole magnifications with a head of their own, and
     ``continuous`` the range of any others, or None. ``halo`` is the receptive field's radius in LR pixels.
-    ``no_export`` says why it cannot be lowered, or is empty.
+    ``reference`` and ``hints``: whether it takes a colour image, or colours at points. ``no_export`` says why it cannot
+    be lowered, or is empty.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Description:
     continuous: tuple[float, float] | None
     halo: int
     reference: bool
+    hints: bool = False
     published: dict[str, object] = field(default_factory=dict)
     no_export: str = ""
 
@@ -71,6 +73,7 @@ def _describe_edge_scs(name: str, model: nn.Module) -> Description:
         continuous=(1.0, MAX_SCALE),
         halo=model.halo,
         reference=model.config.reference,
+        hints=model.config.hints,
     )
 
 
@@ -127,7 +130,9 @@ def _describe_shuffle(name: str, model: nn.Module) -> Description:
     no_export = ""
     if isinstance(model.encoder, SwinIR):
         no_export = "its windows shift, which was not tried with the converters"
-    return Description(name, f"x{scale}", "rgb", (scale,), None, model.halo, False, published, no_export)
+    return Description(
+        name, f"x{scale}", "rgb", (scale,), None, model.halo, False, published=published, no_export=no_export
+    )
 
 
 def _describe_cpm_rdn(name: str, model: nn.Module) -> Description:

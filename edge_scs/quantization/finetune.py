@@ -8,7 +8,7 @@ of what the checkpoint holds, so an interrupted run resumes exactly.
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_scs.artifacts.manifest import weights_sha256
-from edge_scs.color import luma
+from edge_scs.color import luma, rgb_to_ycc
 from edge_scs.data.degradation import degrade, grey
-from edge_scs.data.pairs import draw_references, draw_windows
+from edge_scs.data.pairs import draw_hints, draw_references, draw_windows
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError, did_you_mean
 from edge_scs.files import sweep
 from edge_scs.interrupts import stop_on_signals
 from edge_scs.lowering.deploy import absorb, deploy
+from edge_scs.models.colour import answer_size
+from edge_scs.models.hints import true_hints
 from edge_scs.models.registry import Description
 from edge_scs.quantization.prepare import prepare
 from edge_scs.quantization.quantised_model import Quantised, parse_variant, save
@@ -179,14 +181,15 @@ class Family:
         shared: dict[str, nn.Parameter] = {}
         for name in self.names:
             check_variant(self.about, name)
-        scale, _ = parse_variant(self.names[0])
-        whole = deploy(self.model, (recipe.hr[0] // scale, recipe.hr[1] // scale), self.size, self.about.reference)
+        first = parse_variant(self.names[0]).scale
+        small = (recipe.hr[0] // first, recipe.hr[1] // first)
+        whole = deploy(self.model, small, self.size, self.about.reference, self.about.hints)
         check_keep_float(self.keep_float, whole)
         for name in self.names:
-            scale, reference = parse_variant(name)
+            scale, reference, hints = parse_variant(name)
             lr = (recipe.hr[0] // scale, recipe.hr[1] // scale)
-            self.teacher[name] = deploy(self.model, lr, self.size, reference)
-            deployed = deploy(self.model, lr, self.size, reference)
+            self.teacher[name] = deploy(self.model, lr, self.size, reference, hints)
+            deployed = deploy(self.model, lr, self.size, reference, hints)
             for key, parameter in list(deployed.named_parameters()):
                 # Heads have one name for every scale and are not the same.
                 common = shared.setdefault(f"{scale}.{key}" if key.startswith("head.") else key, parameter)
@@ -260,8 +263,8 @@ class Family:
         return figures
 
     def inputs(self, name: str, hr: Tensor, rng: np.random.Generator | None) -> Inputs:
-        """uint8 RGB (n, 3, H, W) -> the small images of a variant, and its references."""
-        scale, reference = parse_variant(name)
+        """uint8 RGB (n, 3, H, W) -> the small images of a variant, its references and its hints."""
+        scale, reference, hints = parse_variant(name)
         lr = (self.size[0] // scale, self.size[1] // scale)
         if self.about.input == "grey":
             small = self.reduced(grey(hr), lr, rng)
@@ -272,7 +275,16 @@ class Family:
         if reference:
             plan = draw_references(len(hr), 0.25, rng or np.random.default_rng(0))
             given.append(plan.make(hr[plan.order], slice(None)))
+        if hints:
+            given.append(self.hints(hr, lr, rng or np.random.default_rng(0)))
         return [x.to(self.device).contiguous() for x in given]
+
+    def hints(self, hr: Tensor, lr: tuple[int, int], rng: np.random.Generator) -> Tensor:
+        """uint8 RGB (n, 3, H, W) -> planes of hints of its colours, some images without any."""
+        chroma = rgb_to_ycc(hr.float() / 255)[:, 1:]
+        coarse = F.interpolate(chroma, answer_size(lr), mode="bilinear", antialias=True, align_corners=False)
+        data = replace(self.section, hints=0.8)
+        return true_hints(coarse, draw_hints(len(hr), data, [int(rng.integers(1 << 30))]))
 
     def reduced(self, hr: Tensor, lr: tuple[int, int], rng: np.random.Generator | None) -> Tensor:
         """uint8 (n, c, H, W) -> LR in [0, 1], degraded as the recipe says."""
@@ -314,11 +326,13 @@ class _Replaced:
 
 def check_variant(about: Description, name: str) -> None:
     """Raise InputError for a variant that the network does not have."""
-    scale, reference = parse_variant(name)
+    scale, reference, hints = parse_variant(name)
     if scale not in about.scales:
         raise InputError(f"variants: {name}: {about.name} has heads for {about.scales} only")
     if reference and not about.reference:
         raise InputError(f"variants: {name}: {about.name} takes no reference")
+    if hints and not about.hints:
+        raise InputError(f"variants: {name}: {about.name} takes no colour hints")
 
 
 def check_keep_float(names: Sequence[str], deployed: nn.Module) -> None:

@@ -1,11 +1,12 @@
 """A quantised network: float weights, activation ranges and what stays float, as one checkpoint and one module."""
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
@@ -38,55 +39,74 @@ class Quantised(nn.Module):
             self.register_buffer(f"ranges_{variant}", torch.tensor([list(r) for r in values], dtype=torch.float64))
         self._graphs: OrderedDict[tuple[Any, ...], fx.GraphModule] = OrderedDict()
 
-    def forward(self, small: Tensor, size: tuple[int, int], reference: Tensor | None = None) -> Tensor:
+    def forward(
+        self, small: Tensor, size: tuple[int, int], reference: Tensor | None = None, hints: Tensor | None = None
+    ) -> Tensor:
         """small (1, c, h, w), size (H, W), reference (1, 3, hr, wr) -> RGB (1, 3, H, W), all in [0, 1].
+
+        ``hints`` are planes as the float network takes them.
 
         A size that is met for the first time takes some seconds. Raises InputError like ``lowered``.
         """
-        inputs = [small] if reference is None else [small, reference]
-        return self.lowered(inputs, size)(*inputs)
+        inputs = {"small": small} | {k: x for k, x in (("reference", reference), ("hints", hints)) if x is not None}
+        return self.lowered(inputs, size)(*inputs.values())
 
-    def lowered(self, example: Sequence[Tensor], size: tuple[int, int]) -> fx.GraphModule:
-        """The int8 graph for inputs of these shapes: what the exporters take, and must not change, as it is kept.
+    def lowered(self, example: Mapping[str, Tensor], size: tuple[int, int]) -> fx.GraphModule:
+        """The int8 graph for inputs of these shapes, the small image first, the others by name.
+
+        It is what the exporters take, and must not change, as it is kept.
 
         Raises InputError for a scale that was not calibrated, or when the quantiser is not installed.
         """
-        key = (*(tuple(x.shape) for x in example), tuple(size), example[0].device)
+        (_, small), *others = example.items()
+        key = (tuple(small.shape), *((name, tuple(x.shape)) for name, x in others), tuple(size), small.device)
         if key not in self._graphs:
-            self._graphs[key] = self._made([torch.rand_like(x) for x in example], size)
+            self._graphs[key] = self._made({name: torch.rand_like(x) for name, x in example.items()}, size)
             if len(self._graphs) > KEPT:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(key)
         return self._graphs[key]
 
-    def _made(self, example: Sequence[Tensor], size: tuple[int, int]) -> fx.GraphModule:
-        small = example[0]
+    def _made(self, example: Mapping[str, Tensor], size: tuple[int, int]) -> fx.GraphModule:
+        small = next(iter(example.values()))
         lr = (small.shape[-2], small.shape[-1])
-        variant = variant_name(size[0] / lr[0], len(example) > 1)
+        reference, hints = "reference" in example, "hints" in example
+        variant = variant_name(size[0] / lr[0], reference, hints)
         if variant not in self.variants or size != (lr[0] * (size[0] // lr[0]), lr[1] * (size[0] // lr[0])):
             ways = ", ".join(self.variants)
             raise InputError(f"{lr[1]}x{lr[0]} to {size[1]}x{size[0]}: quantised for {ways} only; use one, or float")
         with torch.no_grad():
-            graph = prepare(deploy(self.network, lr, size, len(example) > 1), example, self.keep_float)
+            inputs = list(example.values())
+            graph = prepare(deploy(self.network, lr, size, reference, hints), inputs, self.keep_float)
             Ranges(graph).set(self.ranges_of(variant))
             observe_weights(graph)
-            graph(*example)  # the weights' ranges
+            graph(*inputs)  # the weights' ranges
             return convert(graph)
 
     def ranges_of(self, variant: str) -> list[Range]:
         return [(float(low), float(high)) for low, high in self.get_buffer(f"ranges_{variant}")]
 
 
-def variant_name(scale: float, reference: bool) -> str:
-    return f"x{scale:g}{'_ref' if reference else ''}"
+class Variant(NamedTuple):
+    """A graph of its own: its magnification, and what it takes beside the small image."""
+
+    scale: int
+    reference: bool
+    hints: bool
 
 
-def parse_variant(name: str) -> tuple[int, bool]:
-    """ "x3_ref" -> (3, True). Raises InputError."""
-    scale, _, reference = name.partition("_")
-    if not (scale.startswith("x") and scale[1:].isdecimal() and reference in ("", "ref")):
-        raise InputError(f"variants: {name!r} is none; write x2, x3, x4, or x4_ref for the one with a reference")
-    return int(scale[1:]), bool(reference)
+def variant_name(scale: float, reference: bool, hints: bool) -> str:
+    return f"x{scale:g}{'_ref' if reference else ''}{'_hints' if hints else ''}"
+
+
+def parse_variant(name: str) -> Variant:
+    """ "x3_ref" -> (3, True, False). Raises InputError."""
+    match = re.fullmatch(r"x(\d+)(_ref)?(_hints)?", name)
+    if not match:
+        raise InputError(
+            f"variants: {name!r} is none; write x2, x3, x4, or x4_ref and x4_hints for those that take more"
+        )
+    return Variant(int(match[1]), bool(match[2]), bool(match[3]))
 
 
 def save(path: Path, name: str, quantised: Quantised, extra: Mapping[str, str] | None = None) -> None:

@@ -51,7 +51,7 @@ def load_qat_recipe(recipe: Path | str, overrides: list[str] | None = None) -> Q
     if len(plan.hr) != 2:
         raise InputError(f"{path}: hr must be rows and columns, such as [264, 336]")
     for name in plan.variants:
-        scale, _ = parse_variant(name)
+        scale = parse_variant(name).scale
         if scale < 1 or any(side % scale or side <= 0 for side in plan.hr):
             raise InputError(f"{path}: hr {plan.hr} cannot be divided by {scale}, as variant {name} needs it")
     return plan

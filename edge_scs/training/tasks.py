@@ -18,6 +18,7 @@ from edge_scs.data.pairs import Batch
 from edge_scs.data.photographs import Photographs
 from edge_scs.models.edge_scs import EdgeSCS, enlarge_chroma
 from edge_scs.models.encoders import SqueezeEncoder
+from edge_scs.models.hints import true_hints
 from edge_scs.recipes import Stage
 from edge_scs.training.image_tasks import PictureTask, PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.training.losses import ERRORS, chroma_cross_entropy, chroma_prior, class_weights
@@ -62,6 +63,7 @@ class ColourTask(nn.Module):
         super().__init__()
         self.model, self.stage = model, stage
         self.model.colour.side = stage.colour_side
+        self.model.colour.vividness = 1.0  # is for the finished network; the saved configuration has it
         sample = range(0, len(photographs), max(1, len(photographs) // PRIOR_PICTURES))
         if stage.encoder_init:
             load_encoder(self.model.colour.encoder, stage.encoder_init)
@@ -72,15 +74,20 @@ class ColourTask(nn.Module):
         self.weights: Tensor
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        logits = self.model.colour.logits(batch.gray, batch.reference).float()
         target = rgb_to_ycc(batch.hr)[:, 1:]
-        target = F.interpolate(target, logits.shape[-2:], mode="bilinear", antialias=True, align_corners=False)
+        size = self.model.colour.answer_size(batch.gray.shape[-2:])
+        target = F.interpolate(target, size, mode="bilinear", antialias=True, align_corners=False)
+        hints = None if batch.hints is None else true_hints(target, batch.hints)
+        logits = self.model.colour.logits(batch.gray, batch.reference, hints).float()
         classes = chroma_cross_entropy(logits, target, self.weights)
         chroma = self.model.colour.annealed_mean(logits)
         mean = F.l1_loss(chroma, target)
         losses = {"loss": classes + self.stage.chroma_weight * mean, "classes": classes, "chroma": mean}
         if self.stage.consistency and batch.shifts is not None:
-            losses["consistency"] = disagreement(chroma[::2], chroma[1::2], batch.shifts)
+            # Both views of an image have hints, of other places, or neither has.
+            free = slice(None) if hints is None else hints[::2, 2].flatten(1).amax(1) == 0
+            first, second, shifts = chroma[::2][free], chroma[1::2][free], batch.shifts[free]
+            losses["consistency"] = disagreement(first, second, shifts) if len(shifts) else mean.new_zeros(())
             losses["loss"] = losses["loss"] + self.stage.consistency * losses["consistency"]
         return losses
 
@@ -98,7 +105,7 @@ def disagreement(first: Tensor, second: Tensor, shifts: Tensor) -> Tensor:
     grid = F.affine_grid(theta, list(first.shape), align_corners=False)
     inside = (grid.abs() <= 1).all(-1)[:, None]
     aligned = F.grid_sample(second, grid, padding_mode="border", align_corners=False)
-    return ((first - aligned).abs() * inside).sum() / (inside.sum() * first.shape[1])
+    return ((first - aligned).abs() * inside).sum() / (inside.sum() * first.shape[1]).clamp(min=1)
 
 
 @torch.no_grad()

@@ -255,9 +255,14 @@ def _integers(config: object) -> Iterator[int]:
             yield from _integers(item)
 
 
+# Of convolutions that checkpoints of version 0.2 lack: zeros answer as they did.
+SINCE_0_3 = (".score.weight",)
+
+
 def load_state(model: nn.Module, state: dict[str, Tensor], path: Path | str) -> None:
     """Fill a network, all or nothing. Raises InputError that names the first tensor which does not fit."""
     own = model.state_dict()
+    state = {key: torch.zeros_like(own[key]) for key in own if key.endswith(SINCE_0_3)} | state
     for key in own:
         if key not in state:
             raise InputError(f"{path}: lacks {key}; it was made by another version or network")

@@ -45,8 +45,12 @@ def slow_valve_cross_attention(layer: ValveCrossAttention, source: Tensor, refer
     queries = unit([linear(layer.match, pixel) for pixel in pixels(source)])
     values = [linear(layer.value, pixel) for pixel in pixels(torch.cat([reference, chroma]))]
     warped = [slow_attend(query, keys, values, layer.SHARPNESS) for query in queries]
+    found = [slow_attend(query, keys, keys, layer.SHARPNESS) for query in queries]
+    mixed = layer.score.weight[:, :, 0, 0] * layer.SHARPNESS  # keys of the length that the layer gives them
     seen = {
-        divmod(k, w): linear(layer.valve1, torch.cat([pixel, warped[k]])).clamp(min=0)
+        divmod(k, w): (linear(layer.valve1, torch.cat([pixel, warped[k]])) + mixed @ (queries[k] * found[k])).clamp(
+            min=0
+        )
         for k, pixel in enumerate(pixels(source))
     }
     out = torch.empty_like(source)

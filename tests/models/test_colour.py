@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from edge_scs.color import rgb_to_ycc, ycc_to_rgb
 from edge_scs.models.colour import (
     CHROMA_LIMIT,
     CHROMA_STEPS,
@@ -37,14 +38,17 @@ def test_annealed_mean_is_the_tempered_expectation(temperature: float) -> None:
     torch.testing.assert_close(branch.annealed_mean(logits).double(), expected, rtol=0, atol=1e-5)
 
 
-def test_vividness_is_for_colours_that_no_reference_gave() -> None:
+def test_vividness_is_for_colours_that_nobody_gave() -> None:
+    """What a reference and hints say comes out as they say it: it goes in paler by as much as all becomes vivid."""
     gray, reference = torch.rand(1, 1, 32, 32), torch.rand(1, 3, 32, 32)
     plain = ColourBranch().eval()
     vivid = ColourBranch(vividness=1.25).eval()
     vivid.load_state_dict(plain.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(vivid(gray), 1.25 * plain(gray))
-        torch.testing.assert_close(vivid(gray, reference), plain(gray, reference))
+        ycc = rgb_to_ycc(reference)
+        paler = ycc_to_rgb(torch.cat([ycc[:, :1], ycc[:, 1:] / 1.25], dim=1))
+        torch.testing.assert_close(vivid(gray, reference), 1.25 * plain(gray, paler), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"vividness": 2.1}, {"vividness": 0.0}])

@@ -81,8 +81,9 @@ def test_damaged_metadata_is_one_line(quantised: Loaded, tmp_path: Path, damage:
 
 
 def test_variant_names() -> None:
-    assert parse_variant("x3") == (3, False)
-    assert parse_variant("x4_ref") == (4, True)
+    assert parse_variant("x3") == (3, False, False)
+    assert parse_variant("x4_ref") == (4, True, False)
+    assert parse_variant("x2_ref_hints") == (2, True, True)
     for wrong in ("3", "x", "x2.5", "x4_reference", ""):
         with pytest.raises(InputError, match="variants"):
             parse_variant(wrong)

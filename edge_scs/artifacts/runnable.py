@@ -101,7 +101,7 @@ def _coreml(artifact: Path, manifest: Manifest) -> Opened:
         levels = 255.0 if manifest.inputs[0].dtype == "image" else 1.0
 
         def call(inputs: Inputs, exact: bool) -> Tensor:
-            given = {name: x * levels if levels > 1 else x for name, x in inputs.items()}
+            given = {name: x * levels if name != "hints" else x for name, x in inputs.items()}
             return next(iter(program.run(given, exact=exact).values())) / levels
 
         return Run(call, rounds=manifest.precision == "fp16")

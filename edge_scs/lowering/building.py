@@ -98,10 +98,8 @@ def _fp16_cost(artifact: Path, method: Method, loaded: Loaded, preset: Preset) -
     program = MilProgram(artifact)
     path = embedded_photographs()[0]
     levels = 255.0 if preset.images else 1.0
-    inputs = {
-        name: x * levels
-        for name, x in prepare(path, {name: tuple(x.shape) for name, x in method.inputs.items()}).items()
-    }
+    example = prepare(path, {name: tuple(x.shape) for name, x in method.inputs.items()})
+    inputs = {name: x if name == "hints" else x * levels for name, x in example.items()}
     truth = prepare(path, {"rgb": (1, 3, *preset.size)})["rgb"]
 
     def quality(exact: Any) -> float:
@@ -111,7 +109,7 @@ def _fp16_cost(artifact: Path, method: Method, loaded: Loaded, preset: Preset) -
 
     if preset.compression == "none":
         with torch.no_grad():
-            best = psnr(eager(loaded, {name: x / levels for name, x in inputs.items()}, preset.size), truth)
+            best = psnr(eager(loaded, example, preset.size), truth)
     else:
         best = quality(True)
     return lambda exact: best - quality(exact or False)

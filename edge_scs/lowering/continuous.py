@@ -64,15 +64,18 @@ class Colour(nn.Module):
         rows4: Tensor,
         cols8: Tensor,
         cols4: Tensor,
-        *guides: Tensor,
+        first: Tensor | None = None,
+        second: Tensor | None = None,
     ) -> Tensor:
+        """``first`` and ``second`` are the guides: named arguments, because dynamic shapes are matched with them."""
+
         def to8(x: Tensor, like: Tensor) -> Tensor:
             return _turned(x, rows8, cols8).transpose(2, 3)
 
         def to4(x: Tensor, like: Tensor) -> Tensor:
             return _turned(x, rows4, cols4).transpose(2, 3)
 
-        told = dict(zip(self.guides, guides, strict=True))
+        told = dict(zip(self.guides, (x for x in (first, second) if x is not None), strict=True))
         logits = self.branch.logits_on_grid(gray, **told, enlarge=(to8, to4))
         n, classes, h, w = logits.shape
         # Three axes: over four, XNNPACK's softmax normalises the wrong one (lowering.deploy).

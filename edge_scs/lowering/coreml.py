@@ -19,12 +19,14 @@ DESCRIPTIONS = {
     "gray": "Grey image, BT.601 luma (what Pillow's convert('L') gives) / 255, shape (1, 1, height, width)",
     "rgb_lr": "Small RGB image / 255, shape (1, 3, height, width)",
     "reference": "RGB image whose colours to use / 255, shape (1, 3, height, width)",
+    "hints": "Colour hints: Cb and Cr in [-0.5, 0.5] and presence (0 or 1) by cell, shape (1, 3, height, width)",
     "rgb": "Enlarged RGB image in [0, 1], shape (1, 3, height, width)",
 }
 PIXEL_BUFFERS = {
     "gray": "Grey image: kCVPixelFormatType_OneComponent8, BT.601 luma",
     "rgb_lr": "Small image: kCVPixelFormatType_32BGRA or 32ARGB",
     "reference": "Image whose colours to use: kCVPixelFormatType_32BGRA or 32ARGB",
+    "hints": DESCRIPTIONS["hints"],
     "rgb": "Enlarged image: kCVPixelFormatType_32BGRA",
 }
 
@@ -215,7 +217,7 @@ def find_float32_ops(path: Path, cost: Callable[[Any], float], limit: float) -> 
 
 
 def _input(ct: Any, name: str, x: Tensor, dtype: Any, images: bool) -> Any:
-    if not images:
+    if not images or name == "hints":  # chroma has a sign, which pixel buffers have not
         return ct.TensorType(name=name, shape=tuple(x.shape), dtype=dtype)
     layout = ct.colorlayout.GRAYSCALE if x.shape[1] == 1 else ct.colorlayout.RGB
     return ct.ImageType(name=name, shape=tuple(x.shape), color_layout=layout, scale=1 / 255)

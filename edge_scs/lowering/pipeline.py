@@ -109,7 +109,8 @@ def export_model(
 def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loaded: Loaded, preset: Preset) -> Manifest:
     """Everything but the parity and the golden pairs, which are made with its help."""
     dtype = "float16" if preset.target == "coreml" and preset.precision != "fp32" else "float32"
-    dtype = "image" if preset.images else dtype
+    tensors = dtype
+    dtype = "image" if preset.images else tensors
     ports = []
     sizes = {shape.method: shape for shape in preset.shapes}
     for name, method in methods.items():
@@ -117,7 +118,7 @@ def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loade
             Port(
                 key,
                 method.limit(key),
-                dtype,
+                tensors if key == "hints" else dtype,
                 method.limit(key, least=True) if key in method.varying else None,
                 **words(name, key, preset.images),
             )

@@ -18,7 +18,13 @@ def test_every_network_builds_describes_itself_and_keeps_the_contract(name: str)
     assert about.halo > 0
     assert about.scales or about.continuous
     forward = list(inspect.signature(model.forward).parameters)
-    assert forward[1:] == (["size", "reference"] if about.input == "grey" else ["size"])
+    assert (
+        forward[1:]
+        == {
+            "rgb": ["size"],
+            "grey": ["size", "reference", "hints"] if name.startswith("edge_scs") else ["size", "reference"],
+        }[about.input]
+    )
     with torch.no_grad():
         scale = about.scales[-1] if about.scales else 2
         lr = torch.empty(2, 1 if about.input == "grey" else 3, 12, 10, device="meta")

@@ -14,6 +14,7 @@ from edge_scs.lowering.deploy import DeployedEdgeSCS, FoldedContinuousHead, depl
 from edge_scs.lowering.targets import export_targets
 from edge_scs.models import registry
 from edge_scs.models.edge_scs import EdgeSCS, EdgeSCSConfig
+from edge_scs.models.hints import hint_cells, hint_planes
 from edge_scs.weights.loading import Loaded
 
 LR = (24, 32)
@@ -22,7 +23,7 @@ SIZES = [(96, 128), (48, 64), (72, 96), (60, 80), (37, 101)]
 
 @pytest.fixture(scope="module")
 def model(lively: Callable[..., nn.Module]) -> EdgeSCS:
-    network = lively(registry.create("edge_scs_m"))
+    network = lively(registry.create("edge_scs_m", {"hints": True}))
     assert isinstance(network, EdgeSCS)
     network.colour.classify.weight.mul_(30)  # sure of its colours, as a trained network is; else they would all be grey
     network.colour.temperature, network.colour.vividness = 0.38, 1.2
@@ -46,6 +47,20 @@ def test_equals_the_eager_network(model: EdgeSCS, size: tuple[int, int], referen
     torch.testing.assert_close(answer, expected, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("reference", [False, True])
+def test_hints_fold_too(model: EdgeSCS, reference: bool) -> None:
+    precise = copy.deepcopy(model).double()
+    gray, guide = torch.rand(1, 1, *LR).double(), {"reference": torch.rand(1, 3, 40, 56).double()}
+    cells = hint_cells(torch.tensor([[[0.3, 0.6]]]), torch.tensor([[2.0]]), precise.colour.answer_size(LR))
+    guides = (guide if reference else {}) | {"hints": hint_planes(cells, torch.tensor([[[0.1, -0.2]]])).double()}
+    with torch.no_grad():
+        expected = precise(gray, SIZES[0], **guides)
+        answer = deploy(precise, LR, SIZES[0], reference, hints=True)(gray, *guides.values())
+        without = precise(gray, SIZES[0], **(guide if reference else {}))
+    assert (expected - without).abs().mean() > 1e-3
+    torch.testing.assert_close(answer, expected, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("config", [{}, {"tied": False, "widths": [[3], [5, 8], [4]]}], ids=["tied", "trimmed"])
 @pytest.mark.parametrize("size", [(96, 128), (60, 80)])
 def test_equals_the_eager_network_in_float32(
@@ -57,6 +72,11 @@ def test_equals_the_eager_network_in_float32(
         expected = model(gray, size, reference)
         answer = deploy(model, LR, size, reference=True)(gray, reference)
     torch.testing.assert_close(answer, expected, rtol=0, atol=1e-5)
+
+
+def test_hints_need_a_network_that_takes_them() -> None:
+    with pytest.raises(ValueError, match="without colour hints"):
+        deploy(EdgeSCS(EdgeSCSConfig(channels=4, blocks=1, repeats=1)), LR, SIZES[0], hints=True)
 
 
 def test_the_reference_matters(model: EdgeSCS) -> None:

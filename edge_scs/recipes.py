@@ -37,7 +37,7 @@ class DataSection:
     foreign_references: float = 0.25  # share of references that show another image
     points: int = 0  # HR pixels drawn from every image, for task = "points"
     own_scales: bool = False  # every image of a batch has a magnification of its own, for task = "points"
-    degradation: Literal["clean", "worn", "old", "bsrgan"] = "clean"  # how LR is made (``data.degradation``)
+    degradation: Literal["clean", "worn", "old", "copied", "bsrgan"] = "clean"  # how LR is made (``data.degradation``)
     views: int = 1  # 2: every image comes twice, the second time mirrored, shifted and with a degradation of its own
     hints: float = 0.0  # share of images that come with hints of their colours, task = "colour"
     spoiled_references: float = 0.0  # share of references without true colour: grey, sepia, tinted or badly exposed

@@ -43,6 +43,7 @@ PRESETS = {
         clean=0.35, blur_width=1.2, noise_levels=15.0, marks=0.0, halftone=0.0, jpeg_quality=(40, 95), again=0.1
     ),
     "old": Wear(),
+    "copied": Wear(clean=0.15, blur=0.45, jpeg=0.6),  # as old, more of it blurred and compressed
 }
 
 

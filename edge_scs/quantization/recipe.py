@@ -29,7 +29,7 @@ class QATRecipe:
     )
     teacher_weight: float = 1.0  # L1 to what the float network answers
     restoration: float = 0.0  # which end of the float weights: 0 clean, 1 restoring
-    degradation: Literal["clean", "worn", "old", "bsrgan"] = "clean"  # of the inputs (``data.degradation``)
+    degradation: Literal["clean", "worn", "old", "copied", "bsrgan"] = "clean"  # of the inputs (``data.degradation``)
     truth_weight: float = 0.5  # L1 to the photograph: its luma if the network invents the colours
     ema: float = 0.0  # of the weights; 0: the last ones are taken
     seed: int = 1

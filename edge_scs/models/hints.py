@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-POINT_RADIUS = 1.5  # cells: nine, most of the time; four and twenty-five were measured to help less (docs/log/round-12.md)
+# Cells: a point colours nine. Four and sixteen were measured to help less (docs/log/round-12.md).
+POINT_RADIUS = 1.5
 VOTE_GAIN = 4.0  # of a hint's votes against those of a reference
 CHROMA_SCALE = 8.0  # photographs' chroma has a deviation of about an eighth
 

@@ -48,7 +48,10 @@ def test_overrides_are_typed(recipe):
         ("stages=[1]", "must be a str"),
         ('stages=["b"]', "no table [stage.b]"),
         ("stages=[]", "stages is empty"),
-        ("stage.a.data.degradation=cleen", "degradation must be 'clean' or 'worn' or 'old' or 'copied' or 'bsrgan', not 'cleen'"),
+        (
+            "stage.a.data.degradation=cleen",
+            "degradation must be 'clean' or 'worn' or 'old' or 'copied' or 'bsrgan', not 'cleen'",
+        ),
         ("stage.a.adversary.wieght=1.0", "did you mean weight?"),
         ("model.x=3", "is not a table"),
         ("config.channels=4096", "config.channels is 4096, more than 1024"),

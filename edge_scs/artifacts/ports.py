@@ -30,6 +30,12 @@ PORTS: dict[str, Words] = {
         "RGB image whose colours to use, resized to this shape whatever its aspect (Pillow's BICUBIC on 8 bits)",
         UNIT,
     ),
+    "hints": (
+        "colour hints on the grid of the coarse chroma, a quarter of the colour grid, quotients rounded up: Cb and Cr "
+        "in [-0.5, 0.5], then presence, 1 where there is a hint; 0 everywhere without hints. A hint covers the cells "
+        "whose centres are closer to it than 1.5 cells on both axes; where hints overlap, their mean",
+        [-0.5, 1.0],
+    ),
     "rgb": ("the HR image in RGB, clamped", UNIT),
     "chroma": ("BT.601 chroma of the LR image: Cb, Cr, with grey at 0", CHROMA),
     "features": ("features of the LR tile: from encode to x2, x3, x4 and finest", None),

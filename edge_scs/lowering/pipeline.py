@@ -120,7 +120,7 @@ def _manifest(artifact: Path, methods: Mapping[str, Method], built: Built, loade
                 method.limit(key),
                 tensors if key == "hints" else dtype,
                 method.limit(key, least=True) if key in method.varying else None,
-                **words(name, key, preset.images),
+                **words(name, key, preset.images and key != "hints"),
             )
             for key in method.inputs
         ]

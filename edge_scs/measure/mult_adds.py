@@ -158,7 +158,7 @@ def _automatic(loaded: Loaded) -> int:
     if not loaded.description.reference:
         return parameters(loaded.model)
     with torch.device("meta"):
-        return parameters(registry.create(loaded.name, {**vars(loaded.model.config), "reference": False}))
+        return parameters(registry.create(loaded.name, {**vars(loaded.model.config), "reference": False} | ({"hints": False} if loaded.description.hints else {})))
 
 
 def _head(model: nn.Module) -> int | None:

@@ -84,7 +84,7 @@ def blending() -> Document:
         hr = (int(tile[0] * ratio), int(tile[1] * ratio))
         size = (round(h * ratio), round(w * ratio))
         rgb = np.zeros((*size, 3), np.float32)
-        for start, strip in _driver(tile, hr, ratio, halo)._rows(grey, [], None):
+        for start, strip in _driver(tile, hr, ratio, halo)._rows(grey, [], None, None):
             rows = slice(start, min(start + len(strip), size[0]))
             rgb[rows] = strip[: rows.stop - start, : size[1]]
         levels = to_picture(torch.from_numpy(rgb).permute(2, 0, 1)[None])

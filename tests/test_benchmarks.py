@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: object) -> None:
     monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    monkeypatch.syspath_prepend(BENCHMARKS)  # as a script they find one another
     runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
 
 

@@ -50,8 +50,8 @@ CASES = [
 class InProcess:
     """A subject's worker without its process, which would import torch anew for every network."""
 
-    def __init__(self, subject: str, mode: str):
-        self.subject, self.mode, self.here = subject, mode, Subject()
+    def __init__(self, subject: str, mode: str, guided: bool = False):
+        self.subject, self.mode, self.guided, self.here = subject, mode, guided, Subject()
 
     def send(self, request: dict[str, Any]) -> None:
         self.request = request

@@ -165,6 +165,8 @@ def shuffle_pixels(graph: fx.GraphModule) -> int:
             shuffled = graph.graph.call_function(torch.ops.aten.pixel_shuffle.default, (first.args[0], int(s)))
         shuffled.meta = dict(last.meta)
         last.replace_all_uses_with(shuffled)
+        graph.graph.erase_node(last)
+        shuffled.name = last.name  # the exported program's signature names its outputs
         found += 1
     graph.graph.eliminate_dead_code()
     graph.recompile()

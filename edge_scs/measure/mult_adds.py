@@ -154,11 +154,12 @@ def model_row(loaded: Loaded) -> dict[str, Any]:
 
 
 def _automatic(loaded: Loaded) -> int:
-    """Parameters of the same network built without its reference branch."""
+    """Parameters of the same network built without its reference branch and its hints."""
     if not loaded.description.reference:
         return parameters(loaded.model)
+    without = {"reference": False} | ({"hints": False} if loaded.description.hints else {})
     with torch.device("meta"):
-        return parameters(registry.create(loaded.name, {**vars(loaded.model.config), "reference": False} | ({"hints": False} if loaded.description.hints else {})))
+        return parameters(registry.create(loaded.name, {**vars(loaded.model.config), **without}))
 
 
 def _head(model: nn.Module) -> int | None:

@@ -82,7 +82,7 @@ CASES: list[tuple[str, Callable[[], nn.Module], str]] = [
     ("split", lambda: Graph(lambda x: torch.cat(x.split([3, 5], 1)[::-1], 1)), "split"),
     ("chunk", lambda: Graph(lambda x: x.chunk(2, 1)[1] * 2), ""),
     ("slice", lambda: Graph(lambda x: x[:, 1:7:2, ..., 2:-1] + 1), "slice_by_index"),
-    ("shuffle by views", lambda: Graph(lambda x: pixel_shuffle(x, 2)), "transpose"),
+    ("shuffle by views", lambda: Graph(lambda x: pixel_shuffle(x, 2)), "pixel_shuffle"),
     ("pixel shuffle", lambda: Graph(lambda x: F.pixel_shuffle(x, 2)), "pixel_shuffle"),
     ("pixel unshuffle", lambda: Graph(lambda x: F.pixel_unshuffle(x, 2)), ""),
     ("repeat", lambda: Graph(lambda x: x.repeat(1, 2, 1, 3)), "tile"),

@@ -37,7 +37,8 @@ def _register() -> None:
         is_available=lambda: _on[0], is_initialized=lambda: True, current_device=lambda: 0, device_count=lambda: 1,
         _is_in_bad_fork=lambda: False, manual_seed_all=lambda seed: None, manual_seed=lambda seed: None,
         get_amp_supported_dtype=lambda: [torch.bfloat16], synchronize=lambda *device: None, empty_cache=lambda: None,
-        set_device=lambda device: None,
+        set_device=lambda device: None, get_rng_state=lambda device=0: torch.zeros(1, dtype=torch.uint8),
+        set_rng_state=lambda state, device=0: None,  # ``torch.random.fork_rng`` asks whether the device is on or not
     )  # fmt: skip
     _setup_privateuseone_for_python_backend(NAME, backend_module=module)
 

@@ -162,7 +162,7 @@ def test_descriptions():
     assert (about.variant, about.halo, about.reference) == ("edsr", 36, False)
     assert about.enlarges(12)
     assert about.enlarges(2.5)
-    assert about.magnifications == "anything from 1 to 12"
+    assert about.magnifications == "anything from 1 to 30"
     assert about.published["psnr_rgb"]["DIV2K"]["4"] == 29.23
     assert ciaosr.PUBLISHED["ciaosr_rdn"]["psnr_y"]["Urban100"]["4"] == 27.11
     assert ciaosr.PUBLISHED["ciaosr_swinir"]["psnr_y"]["B100"]["12"] == 23.68

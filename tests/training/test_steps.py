@@ -1,6 +1,7 @@
 """One step of a stage: batches that are accumulated count as one large batch, and the average keeps its share."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -27,6 +28,9 @@ class OneProcess:
     """What a step asks of accelerate, in one process."""
 
     device, num_processes, process_index = torch.device("cpu"), 1, 0
+
+    def no_sync(self, task: object) -> nullcontext[None]:
+        return nullcontext()
 
     def autocast(self) -> Any:
         return torch.autocast("cpu", enabled=False)
@@ -57,7 +61,7 @@ def steps(batches: list[list[Pair]], **more: Any) -> tuple[list[Tensor], list[Te
     run.parameters = list(run.task.parameters())
     run.optimizer = from_groups([{"params": run.parameters, "share": 1.0}], stage)
     run.ema = [p.detach().clone() for p in run.parameters]
-    run.guard = Guard("line")
+    run.guard, run.waited = Guard("line"), 0.0
     losses = []
     for number, group in enumerate(batches):
         loader: Iterator[Pair] = iter(group)

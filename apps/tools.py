@@ -93,7 +93,11 @@ def from_npm(folder: Path, package: str, sha256: str) -> Path:
             raise Failed(f"{package}: sha256 {got}, not the noted {sha256}")
         with tarfile.open(archive) as tar:
             tar.extractall(temporary, filter="data")
-        (Path(temporary) / "package").rename(final)
+        try:
+            (Path(temporary) / "package").rename(final)
+        except OSError:  # another process was first
+            if not final.is_dir():
+                raise
     return final
 
 

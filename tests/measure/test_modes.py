@@ -73,6 +73,8 @@ def test_networks_are_lowered_for_timing(tmp_path):
     path = lower_for_timing("edge_scs_s", "executorch", (16, 24), 2, tmp_path)
     loaded = Subject().load(str(path), "executorch", "cpu", [0, 0], 0)
     assert (loaded["hr"], loaded["reference"]) == ([32, 48], None)
+    guided = lower_for_timing("edge_scs_s", "executorch", (16, 24), 2, tmp_path, reference=True)
+    assert Subject().load(str(guided), "executorch", "cpu", [0, 0], 0)["reference"] == [128, 128]
     with pytest.raises(Unavailable, match="cannot be exported"):
         lower_for_timing("scsnet", "executorch", (16, 24), 2, tmp_path)
     with pytest.raises(Unavailable, match="no int8 weights"):

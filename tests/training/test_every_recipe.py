@@ -1,7 +1,7 @@
-"""Every training recipe, stage by stage: it runs, and a run stopped in every stage and resumed is the same run.
+"""Every shipped recipe, stage by stage: it runs, and a run that is stopped in every stage and resumed is the same run.
 
-``--set`` makes it small: two steps a stage, two small images, no precision that this machine may lack. Networks are
-whole. Encoders and perceptual features start at random, so that no weights are needed.
+``--set`` makes it small: two steps a stage (QAT: one a variant), two small images, no precision that this
+machine may lack. Networks are whole. Encoders and perceptual features start at random, so that no weights are needed.
 """
 
 import os
@@ -15,20 +15,23 @@ import torch
 from edge_scs.data.photographs import load_photographs
 from edge_scs.models import registry
 from edge_scs.models.features import Features
+from edge_scs.quantization.finetune import finetune
+from edge_scs.quantization.recipe import load_qat_recipe
 from edge_scs.recipes import Recipe, load_recipe
 from edge_scs.training.checkpoints import load_checkpoint
 from edge_scs.training.log import MetricsLog
 from edge_scs.training.loop import Outcome, train
 from edge_scs.training.perceptual import FEATURES
-from edge_scs.weights.loading import load, read_safetensors
+from edge_scs.weights.loading import load, read_safetensors, save
 from tests.training.conftest import losses
 from tests.training.test_loop import assert_equal
 
 pytestmark = pytest.mark.slow
 
 RECIPES = Path(__file__).parents[2] / "recipes"
+QAT = sorted(path.stem for path in RECIPES.glob("*_qat.toml"))
 # (recipe, network): the recipe's own, and those that its head or docs/papers.md names for --set model=
-TRAINED = [(path.stem, "") for path in sorted(RECIPES.glob("*.toml")) if not path.stem.endswith("_qat")]
+TRAINED = [(path.stem, "") for path in sorted(RECIPES.glob("*.toml")) if path.stem not in QAT]
 TRAINED += [("ciaosr_edsr", name) for name in ("ciaosr_rdn", "ciaosr_swinir", "liif_edsr")]
 
 
@@ -105,3 +108,23 @@ def test_a_training_stopped_in_every_stage_is_the_same_training(recipe, model, f
     before, after = (load_checkpoint(whole, lambda line: None), registry.create(plan.model, plan.config).state_dict())
     assert before is not None
     assert any(not torch.equal(before["ema"][key], value) for key, value in after.items())
+
+
+@pytest.mark.parametrize("name", QAT)
+def test_a_quantisation_stopped_half_way_is_the_same_quantisation(name, folder, tmp_path, monkeypatch):
+    path = RECIPES / f"{name}.toml"
+    steps = max(2, len(load_qat_recipe(path).variants))
+    sets = [f"steps={steps}", "hr=[48, 48]", "batch=1", "calibration=1", "checkpoint_every=1"]
+    plan, photographs = load_qat_recipe(path, sets), load_photographs([folder])
+    weights = plan.model
+    if plan.model == "pcarn_m":  # it has no shipped weights
+        weights = str(tmp_path / "pcarn_m.safetensors")
+        save(Path(weights), plan.model, registry.create(plan.model), {})
+
+    def run(out: Path, resume: bool = False) -> Outcome:
+        return finetune(plan, load(weights, amount=plan.restoration), photographs, out, resume, lambda line: None)
+
+    run(tmp_path / "whole")
+    _, stops = stopped_and_resumed(lambda resume: run(tmp_path / "stopped", resume), max(1, steps // 2), monkeypatch)
+    assert stops == 1
+    assert_same(tmp_path / "stopped", tmp_path / "whole", "int8.safetensors")

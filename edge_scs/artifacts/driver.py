@@ -71,12 +71,12 @@ class ContinuousProgram:
             h, w = gray.shape[-2:]
             raise InputError(f"image {w}x{h}: too long and thin for {self.program.path}; cut it in two")
         inputs = [grid, *(climbing(side, cell) for side in grid.shape[-2:] for cell in COLOUR_CELLS)]
-        told = []
+        planes = []
         if self.takes_hints:
-            told = [torch.zeros(1, 3, *answer_size(gray.shape[-2:])) if hints is None else hints]
+            planes = [torch.zeros(1, 3, *answer_size(gray.shape[-2:])) if hints is None else hints]
         if reference is None:
-            return self.program.run([*inputs, *told], "colour")[0]
-        return self.program.run([*inputs, reference, *told], "colour_led")[0]
+            return self.program.run([*inputs, *planes], "colour")[0]
+        return self.program.run([*inputs, reference, *planes], "colour_led")[0]
 
     def render(self, gray: Tensor, chroma: Tensor, size: tuple[int, int]) -> Tensor:
         """``pieces`` put together: RGB (1, 3, H, W) in [0, 1]."""

@@ -1,8 +1,8 @@
 """Golden pairs: an input and the network's answer to it beside every artifact: for a check on a phone or a Mac.
 
 ``<artifact>.golden/<method>/``: ``input.png`` (and ``reference.png``), ``expected.png``, and ``golden.npz`` with the
-same as float32: the inputs by name, and ``rgb`` (1, 3, H, W) in [0, 1], not rounded: an artifact is as far from its
-golden pair as the manifest's parity says of that photograph.
+same as float32: the inputs by name, hint planes among them, and ``rgb`` (1, 3, H, W) in [0, 1], not rounded: an
+artifact is as far from its golden pair as the manifest's parity says of that photograph.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def write_golden(folder: Path, inputs: Mapping[str, Tensor], expected: Tensor) -
     """Write one pair into ``folder``, which is made."""
     folder.mkdir(parents=True)
     for name, x in inputs.items():
-        if x.shape[1] in (1, 3):
+        if x.shape[1] in (1, 3) and name != "hints":  # planes of chroma and presence are no image
             write_image(folder / ("reference.png" if name == "reference" else "input.png"), _pixels(x))
     write_image(folder / "expected.png", _pixels(expected))
     arrays = {name: x.numpy() for name, x in inputs.items()}

@@ -75,8 +75,8 @@ class Colour(nn.Module):
         def to4(x: Tensor, like: Tensor) -> Tensor:
             return _turned(x, rows4, cols4).transpose(2, 3)
 
-        told = dict(zip(self.guides, (x for x in (first, second) if x is not None), strict=True))
-        logits = self.branch.logits_on_grid(gray, **told, enlarge=(to8, to4))
+        guides = dict(zip(self.guides, (x for x in (first, second) if x is not None), strict=True))
+        logits = self.branch.logits_on_grid(gray, **guides, enlarge=(to8, to4))
         n, classes, h, w = logits.shape
         # Three axes: over four, XNNPACK's softmax normalises the wrong one (lowering.deploy).
         shares = torch.softmax(logits.reshape(n, classes, -1).transpose(1, 2), dim=-1)

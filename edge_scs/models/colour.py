@@ -124,7 +124,7 @@ class ColourBranch(nn.Module):
 
     The answer is the annealed mean of the class distribution: softmax(logits / temperature) . centres, times
     ``vividness``, because a mean of what the branch doubts between is paler than any of it. The chroma of references
-    and hints is divided by ``vividness`` first: what the branch is told comes out as it was told.
+    and hints is divided by ``vividness`` first: what they say comes out as they say it.
     """
 
     def __init__(self, reference: bool = True, temperature: float = 1.0, vividness: float = 1.0, hints: bool = False):
@@ -216,12 +216,12 @@ class ColourBranch(nn.Module):
         heard = None
         if reference is not None:
             x8, x16, heard = self._listen(x8, x16, reference)
-        told = None
+        planes = None
         if hints is not None:
             if self.hints is None:
                 raise ValueError("this network was built without colour hints")
-            told = self._through_vividness(hints)
-            x4, x8, x16 = (x + more for x, more in zip((x4, x8, x16), self.hints.features(told), strict=True))
+            planes = self._through_vividness(hints)
+            x4, x8, x16 = (x + more for x, more in zip((x4, x8, x16), self.hints.features(planes), strict=True))
         x16 = self.block16(self.attention(F.relu(x16)))
         x8 = self.merge8(torch.cat([to8(x16, x8), F.relu(x8)], dim=1))
         x8 = self.block8(F.relu(x8))
@@ -229,7 +229,7 @@ class ColourBranch(nn.Module):
         logits = self.classify(F.relu(self.block4(F.relu(x4))))
         if heard is not None and self.votes is not None:
             logits = self.votes(logits, *heard, to4)
-        return logits if told is None or self.hints is None else self.hints.votes(logits, told)
+        return logits if planes is None or self.hints is None else self.hints.votes(logits, planes)
 
     def look(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, CrossAttention]:
         """What both cross-attentions look at, at 1/8 and 1/16 of the colour grid: arguments as in ``forward``."""

@@ -18,6 +18,7 @@ import sys
 from edge_scs.errors import InputError
 from edge_scs.measure.latency import all_threads, bench
 from edge_scs.measure.machine import environment
+from edge_scs.measure.measurement import Conditions
 from edge_scs.measure.roofline import machine_peak
 from edge_scs.measure.stage_times import measure_stages
 from edge_scs.measure.tables import latency_table, stage_table
@@ -65,12 +66,12 @@ def main() -> None:
         return
     if options.suite == "cuda":
         modes = ("eager", "channels_last", "bf16", "compile", "graph")
-        measured = bench(CUDA, "cuda", runs=options.runs, max_seconds=options.max_seconds, say=say, modes=modes)
+        measured = bench(CUDA, Conditions("cuda", runs=options.runs, max_seconds=options.max_seconds, modes=modes), say)
     else:
         subjects, modes, scaled = SUITES[options.suite]
         threads = all_threads() if scaled else (1,)
-        limits = {"runs": options.runs, "max_seconds": options.max_seconds}
-        measured = bench(subjects, threads=threads, say=say, modes=modes, **limits)
+        conditions = Conditions(threads=threads, runs=options.runs, max_seconds=options.max_seconds, modes=modes)
+        measured = bench(subjects, conditions, say)
     print(latency_table(measured))
 
 

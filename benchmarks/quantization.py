@@ -14,6 +14,7 @@ from pathlib import Path
 from edge_scs.evaluate import evaluate
 from edge_scs.lowering.targets import export_targets
 from edge_scs.measure.latency import bench
+from edge_scs.measure.measurement import Conditions
 from edge_scs.quantization.quantised_model import load as load_int8
 from edge_scs.weights.loading import Loaded, load
 
@@ -42,14 +43,14 @@ def cost(networks: dict[str, Loaded], runs: int) -> None:
             preset = "xnnpack-fp32" if kind == "float" else "xnnpack-int8"
             (manifest,) = export_targets(network, preset, Path(folder) / kind)
             paths[kind] = manifest
-        result = bench([str(manifest.path) for manifest in paths.values()], runs=runs)
+        result = bench([str(manifest.path) for manifest in paths.values()], Conditions(runs=runs))
     print("\n| .pte, 320x180 x4, 1 thread | bytes | parity, dB | median ms | times faster | RSS growth, MB |")
     print("|---|---|---|---|---|---|")
-    ratios = {ratio["subject"]: 1 / ratio["median"] for ratio in result["ratios"]}
-    for (kind, manifest), row in zip(paths.items(), result["results"], strict=True):
+    ratios = {ratio.subject: 1 / ratio.median for ratio in result.ratios}
+    for (kind, manifest), row in zip(paths.items(), result.results, strict=True):
         parity = manifest.parity.psnr_db if manifest.parity else None
-        faster = f"{ratios[row['subject']]:.2f}" if row["subject"] in ratios else ""
-        cells = [kind, f"{manifest.bytes:,}", parity, f"{row['median_ms']:.0f}", faster, f"{row['rss_growth_mb']:.0f}"]
+        faster = f"{ratios[row.subject]:.2f}" if row["subject"] in ratios else ""
+        cells = [kind, f"{manifest.bytes:,}", parity, f"{row.median_ms:.0f}", faster, f"{row.rss_growth_mb:.0f}"]
         print("| " + " | ".join(map(str, cells)) + " |")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from edge_scs.errors import InputError
 from edge_scs.evaluate import evaluate
 from edge_scs.measure.latency import bench
+from edge_scs.measure.measurement import Conditions
 from edge_scs.measure.mult_adds import model_row
 from edge_scs.weights.importing import import_weights
 from edge_scs.weights.loading import Loaded, load
@@ -54,10 +55,10 @@ def main() -> None:
         networks = [peer, load(options.ours)]
         measured = quality(networks, options.data, options.scales)
         subjects = [network.source for network in networks] + list(options.artifacts)
-        timed = bench(subjects, threads=options.threads, runs=options.runs, say=say)
+        timed = bench(subjects, Conditions(threads=options.threads, runs=options.runs), say)
     costs = [model_row(network) for network in networks]
     if options.json:
-        print(json.dumps({"quality": measured, "costs": costs, "latency": timed}, indent=2))
+        print(json.dumps({"quality": measured, "costs": costs, "latency": timed.to_dict()}, indent=2))
         return
     for row in measured:
         print(f"{row['model']:12s} x{row['scale']}  psnr_grey {row['psnr_grey']:.3f} dB  {row['images']} images")
@@ -65,14 +66,12 @@ def main() -> None:
         print(
             f"{row['name']:12s} {row['params']:,} parameters, {row['mult_adds_720p']['4'] / 1e9:.2f} G MultAdds at x4"
         )
-    for row in timed["results"]:
-        name = Path(row["subject"]).name
-        print(f"{name:44s} {row['runtime']:10s} {row['threads']} threads  {row['median_ms']:8.1f} ms")
-    for row in timed["ratios"]:
-        names = f"{Path(row['subject']).name} / {Path(row['to']).name}"
-        print(
-            f"{names}: {row['median']:.3f} of its time ({row['min']:.3f} to {row['max']:.3f}), {row['threads']} threads"
-        )
+    for result in timed.results:
+        name = Path(result.subject).name
+        print(f"{name:44s} {result.runtime:10s} {result.threads} threads  {result.median_ms:8.1f} ms")
+    for ratio in timed.ratios:
+        names = f"{Path(ratio.subject).name} / {Path(ratio.to).name}"
+        print(f"{names}: {ratio.median:.3f} of its time ({ratio.min:.3f} to {ratio.max:.3f}), {ratio.threads} threads")
 
 
 if __name__ == "__main__":

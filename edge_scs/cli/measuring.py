@@ -90,6 +90,7 @@ def bench(
     from edge_scs.imaging.sizes import parse_size
     from edge_scs.measure.latency import all_threads
     from edge_scs.measure.latency import bench as measure
+    from edge_scs.measure.measurement import Conditions
     from edge_scs.measure.modes import MODES
     from edge_scs.measure.tables import latency_table, stage_table
 
@@ -105,11 +106,13 @@ def bench(
             print(stage_table(found["stages"], found["machine"]))
         return
     modes = [m for name in mode or [] for m in (MODES.get(device, ()) if name == "all" else (name,))]
-    measured = measure(
-        subjects, device, size, scale, counts, 2, runs, min_seconds, max_seconds, say, modes, reference=reference
-    )
+    conditions = Conditions(
+        device, size, scale, counts, runs=runs, min_seconds=min_seconds, max_seconds=max_seconds, modes=modes,
+        reference=reference,
+    )  # fmt: skip
+    measured = measure(subjects, conditions, say)
     if json_:
-        emit(measured)
+        emit(measured.to_dict())
     else:
         print(latency_table(measured))
 

@@ -14,6 +14,7 @@ that cannot be read is measured anew.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from edge_scs.errors import InputError
 from edge_scs.files import write_atomically
 from edge_scs.measure.latency import Say, bench
 from edge_scs.measure.machine import environment
+from edge_scs.measure.measurement import DEFAULT, Conditions, Measurement
 from edge_scs.weights.loading import shipped_file
 
 # Of ``machine.environment``: what says when, not where.
@@ -92,47 +94,48 @@ def subject_digest(subject: str) -> str:
 
 
 def bench_by_row(
-    cache: Cache,
-    subjects: Sequence[str],
-    device: str = "cpu",
-    lr: tuple[int, int] = (180, 320),
-    scale: float = 4,
-    threads: Sequence[int] = (1,),
-    say: Say = lambda line: None,
-    **effort: float,
-) -> dict[str, list[dict[str, Any]]]:
+    cache: Cache, subjects: Sequence[str], conditions: Conditions = DEFAULT, say: Say = lambda line: None
+) -> Measurement:
     """``latency.bench`` in its units: every subject beside the first of its runtime, each looked up before it is timed.
 
-    Returns what ``bench`` returns, but ratios only to the first of the same runtime. ``effort``: "warmup", "runs",
-    "min_seconds", "max_seconds"; the last counts as in a call of a single pair (``bench``: ``paired``), so that timing
-    several together gives none of them fewer turns. Raises InputError like ``bench``.
+    Ratios are only to the first of the same runtime. ``conditions.max_seconds`` counts as in a call of a single pair
+    (``Conditions.paired``), so that timing several together gives none of them fewer turns. Raises InputError like
+    ``bench``.
     """
-    settings = {"device": device, "lr": list(lr), "scale": scale, "threads": list(threads), **effort}
+    conditions = replace(conditions, paired=True)
+    settings = asdict(conditions)
     kinds: dict[bool, list[str]] = {}
     for subject in subjects:
         kinds.setdefault(Path(subject).suffix == ".pte", []).append(subject)
-    measured = []
+    units: list[Measurement] = []
     for first, *others in kinds.values():
         pairs: list[tuple[str, ...]] = [(first, other) for other in others] or [(first,)]
         rows = {row: {"bench": [[subject, subject_digest(subject)] for subject in row], **settings} for row in pairs}
-        known = {row: found for row, what in rows.items() if (found := cache.find(what)) is not None}
+        known = {row: found for row, what in rows.items() if (found := _found(cache, what)) is not None}
         missing = [row for row in rows if row not in known]
         for start in range(0, len(missing), TOGETHER):
             group = missing[start : start + TOGETHER]
             names = list(dict.fromkeys(subject for row in group for subject in row))
             say(f"rows {len(known) + 1} to {len(known) + len(group)} of {len(rows)}: {_listed(names)}")
-            found = bench(names, device, lr, scale, threads, say=say, paired=True, **effort)  # type: ignore[arg-type]
-            known |= {row: cache.keep(rows[row], _unit(found, row)) for row in group}
-        measured += [known[row] for row in rows]
-    results: dict[str, list[dict[str, Any]]] = {}
-    for unit in measured:
-        for subject in dict.fromkeys(row["subject"] for row in unit["results"]):
-            results.setdefault(subject, [row for row in unit["results"] if row["subject"] == subject])
-    return {
-        "results": [row for subject in subjects for row in results.get(subject, [])],
-        "ratios": [ratio for unit in measured for ratio in unit["ratios"]],
-        "left_out": [left for unit in measured for left in unit["left_out"]],
-    }
+            measured = bench(names, conditions, say)
+            for row in group:
+                known[row] = _unit(measured, row)
+                cache.keep(rows[row], known[row].to_dict())
+        units += [known[row] for row in rows]
+    shown = {result.subject: unit for unit in reversed(units) for result in unit.results}  # the first unit's
+    return Measurement(
+        tuple(result for subject in subjects if subject in shown for result in shown[subject].of(subject)),
+        tuple(ratio for unit in units for ratio in unit.ratios),
+        tuple(left for unit in units for left in unit.left_out),
+    )
+
+
+def _found(cache: Cache, what: dict[str, Any]) -> Measurement | None:
+    known = cache.find(what)
+    try:
+        return None if known is None else Measurement.from_dict(known)
+    except (TypeError, KeyError, AttributeError):
+        return None  # edited: measured anew
 
 
 def _listed(subjects: Sequence[str]) -> str:
@@ -140,10 +143,10 @@ def _listed(subjects: Sequence[str]) -> str:
     return f"{', '.join(others)} beside {baseline}" if others else baseline
 
 
-def _unit(measured: dict[str, list[dict[str, Any]]], row: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _unit(measured: Measurement, row: Sequence[str]) -> Measurement:
     """What a call of ``bench`` says of one row and its baseline."""
-    return {
-        "results": [result for result in measured["results"] if result["subject"] in row],
-        "ratios": [ratio for ratio in measured["ratios"] if ratio["subject"] == row[-1]],
-        "left_out": [left for left in measured["left_out"] if left["subject"] in row],
-    }
+    return Measurement(
+        tuple(result for result in measured.results if result.subject in row),
+        tuple(ratio for ratio in measured.ratios if ratio.subject == row[-1]),
+        tuple(left for left in measured.left_out if left.subject in row),
+    )

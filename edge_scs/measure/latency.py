@@ -18,73 +18,38 @@ from statistics import median
 from typing import Any
 
 from edge_scs.errors import InputError
+from edge_scs.measure.measurement import DEFAULT, Conditions, Latency, LeftOut, Measurement, Ratio
 from edge_scs.measure.modes import LOWERED, MODES, Unavailable
 from edge_scs.measure.programs import arena_bytes, lower_for_timing
 from edge_scs.measure.worker import Worker
 from edge_scs.side_by_side import cores
 
-DEVICES = ("cpu", "cuda")
-RESULT = (  # what every result says
-    "subject", "mode", "runtime", "device", "threads", "measured", "lr", "hr", "reference", "warmup", "runs",
-    "median_ms", "p90_ms", "min_ms", "spread", "noisy", "cpu_ms", "rss_growth_mb", "peak_growth_mb", "cuda_peak_mb",
-    "arena_mb",
-)  # fmt: skip
 NOISY = 0.25  # spread of a quiet machine's runs: 0.02 to 0.1
 SAY_EVERY = 10.0  # seconds between remarks on how far a measurement is
 Say = Callable[[str], None]
 
 
-def bench(
-    subjects: Sequence[str],
-    device: str = "cpu",
-    lr: tuple[int, int] = (180, 320),
-    scale: float = 4,
-    threads: Sequence[int] = (1,),
-    warmup: int = 2,
-    runs: int = 20,
-    min_seconds: float = 0.0,
-    max_seconds: float = math.inf,
-    say: Say = lambda line: None,
-    modes: Sequence[str] = (),
-    paired: bool = False,
-    reference: bool = False,
-) -> dict[str, list[dict[str, Any]]]:
-    """Time subjects side by side on one image: ``lr`` = (h, w) pixels, enlarged by ``scale``.
+def bench(subjects: Sequence[str], conditions: Conditions = DEFAULT, say: Say = lambda line: None) -> Measurement:
+    """Time subjects side by side on one image.
 
     A subject is a model's name (untrained where no weights are shipped, which costs the same), a checkpoint, or a .pte
-    artifact (ExecuTorch, at the size it was exported for, or at this one if it takes any: then from bytes to bytes,
-    as its driver does it). Networks run in each of ``modes`` (``modes.MODES``), eager if none is named, or in one of
-    their own: "edge_scs_m:int8". With ``reference`` each of them runs reference-guided as well, beside the automatic
-    run, if it takes a reference; a .pte for one size only runs as it was exported. For each thread count there are
-    ``runs`` turns, more until ``min_seconds`` are over, and fewer, but at least two, once ``max_seconds`` are over.
-    Warm-up is ``warmup`` runs; one of over five seconds ends it and is itself the first turn, unless it may have
-    compiled something.
-
-    Returns {"results": [...], "ratios": [...], "left_out": [...]}, in the order given, modes within subjects, thread
-    counts within modes:
-    results have RESULT. "runtime" is "eager", "compiled" or "executorch", "measured" the time of day; "spread" and
-    "noisy": see ``summary``. "cpu_ms" is the median of the processor time that a run took on all threads, which other
-    work on the machine lengthens little; "rss_growth_mb" and "peak_growth_mb" resident memory after warm-up and at its
-    highest, over what the process had before it loaded the subject (at a second thread count: since the first load);
-    "reference" is the reference's (h, w); "cuda_peak_mb" what PyTorch had allocated on the GPU at its highest;
-    "arena_mb" what a .pte plans for itself, its delegate's memory not counted. None where it means nothing.
-    ratios have {"subject", "mode", "reference", "to", "to_mode", "to_reference", "threads", "median", "min", "max"}:
-    the subject's time over that of ``to``, turn by turn. ``to`` is the first subject, and the first of the same runtime
-    where that is another; left out where the two make images of different sizes.
-    left_out has {"subject", "mode", "reason"}: what cannot be had here, such as compiling without a compiler.
+    artifact (ExecuTorch, at the size it was exported for, or at ``conditions.lr`` if it takes any: then from bytes to
+    bytes, as its driver does it). A network may name one mode of its own: "edge_scs_m:int8". A .pte for one size only
+    runs as it was exported, reference-guided or not.
 
     Raises InputError for an unknown device, mode or subject, CUDA where there is none, a subject that fails, or when
     everything was left out.
     """
-    _check(subjects, device, lr, threads, warmup, runs, modes)
-    wanted = [way for subject in subjects for way in _ways(subject, device, modes, reference)]
+    _check(subjects, conditions)
+    device, lr, scale = conditions.device, conditions.lr, conditions.scale
+    wanted = [way for subject in subjects for way in _ways(subject, conditions)]
     workers: list[Worker] = []
     loaded: list[dict[str, Any]] = []
-    left_out: list[dict[str, str]] = []
+    left_out: list[LeftOut] = []
     with tempfile.TemporaryDirectory(prefix="edge-scs-bench-") as folder, ExitStack() as running:
 
         def leave_out(subject: str, mode: str, reason: Unavailable) -> None:
-            left_out.append({"subject": subject, "mode": mode, "reason": str(reason)})
+            left_out.append(LeftOut(subject, mode, str(reason)))
             say(f"{subject}: left out {mode}: {reason}")
 
         loading: list[tuple[Worker, str]] = []
@@ -109,11 +74,12 @@ def bench(
                 continue
             arena = arena_bytes(Path(path)) if worker.mode in LOWERED else None
             workers.append(worker)
-            loaded.append(answer | {"arena_mb": None if arena is None else round(arena / 1e6, 1)})
+            sizes = {key: tuple(value) for key, value in answer.items() if isinstance(value, list)}
+            loaded.append(answer | sizes | {"arena_mb": None if arena is None else round(arena / 1e6, 1)})
         if not workers:
-            raise InputError(f"{left_out[0]['subject']}: {left_out[0]['reason']}")
-        measured = _measure(workers, loaded, device, threads, warmup, runs, min_seconds, max_seconds, paired, say)
-    return measured | {"left_out": left_out}
+            raise InputError(f"{left_out[0].subject}: {left_out[0].reason}")
+        results, ratios = _measure(workers, loaded, conditions, say)
+    return Measurement(tuple(results), tuple(ratios), tuple(left_out))
 
 
 def _lowered(subject: str, mode: str, lr: tuple[int, int], scale: float, guided: bool, folder: Path, say: Say) -> str:
@@ -125,38 +91,45 @@ def _lowered(subject: str, mode: str, lr: tuple[int, int], scale: float, guided:
 
 
 def _measure(
-    workers: list[Worker],
-    loaded: list[dict[str, Any]],
-    device: str,
-    threads: Sequence[int],
-    warmup: int,
-    runs: int,
-    min_seconds: float,
-    max_seconds: float,
-    paired: bool,
-    say: Say,
-) -> dict[str, list[dict[str, Any]]]:
-    rows: list[list[dict[str, Any]]] = [[] for _ in workers]
-    ratios: list[list[dict[str, Any]]] = [[] for _ in workers]
-    for count in threads:
-        ready = [worker.ask({"do": "threads", "count": count, "warmup": warmup}) for worker in workers]
+    workers: list[Worker], loaded: list[dict[str, Any]], conditions: Conditions, say: Say
+) -> tuple[list[Latency], list[Ratio]]:
+    rows: list[list[Latency]] = [[] for _ in workers]
+    ratios: list[list[Ratio]] = [[] for _ in workers]
+    for count in conditions.threads:
+        request = {"do": "threads", "count": count, "warmup": conditions.warmup}
+        ready = [worker.ask(request) for worker in workers]
         say(f"timing {len(workers)} subjects in turn, {count} thread{'' if count == 1 else 's'}")
-        answers = _take_turns(workers, runs, min_seconds, max_seconds, paired, say)
+        answers = _take_turns(workers, conditions, say)
         turns = [[answer["ms"] for answer in mine] for mine in answers]
         for index, worker in enumerate(workers):
-            row = {"subject": worker.subject, "mode": worker.mode, "device": device, "threads": count}
-            row["measured"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-            row |= loaded[index] | ready[index] | summary(turns[index])
-            row["cpu_ms"] = round(median(answer["cpu_ms"] for answer in answers[index]), 3) if device == "cpu" else None
+            cpu = median(answer["cpu_ms"] for answer in answers[index]) if conditions.device == "cpu" else None
+            row = Latency(
+                subject=worker.subject,
+                mode=worker.mode,
+                device=conditions.device,
+                threads=count,
+                measured=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+                cpu_ms=None if cpu is None else round(cpu, 3),
+                **loaded[index],
+                **ready[index],
+                **summary(turns[index]),
+            )
             rows[index].append(row)
             for base in _bases(index, loaded):
-                pair = {"subject": worker.subject, "mode": worker.mode, "reference": loaded[index]["reference"]}
-                to = {"to": workers[base].subject, "to_mode": workers[base].mode}
-                pair |= to | {"to_reference": loaded[base]["reference"], "threads": count}
-                ratios[index].append(pair | pairwise(turns[index], turns[base]))
-            if rows[index][-1]["noisy"]:
-                say(f"{worker.subject} ({worker.mode}): noisy, {rows[index][-1]['spread']:.0%} between minimum and p90")
-    return {"results": [row for group in rows for row in group], "ratios": [row for group in ratios for row in group]}
+                ratio = Ratio(
+                    subject=worker.subject,
+                    mode=worker.mode,
+                    reference=loaded[index]["reference"],
+                    to=workers[base].subject,
+                    to_mode=workers[base].mode,
+                    to_reference=loaded[base]["reference"],
+                    threads=count,
+                    **pairwise(turns[index], turns[base]),
+                )
+                ratios[index].append(ratio)
+            if row.noisy:
+                say(f"{worker.subject} ({worker.mode}): noisy, {row.spread:.0%} between minimum and p90")
+    return [row for group in rows for row in group], [ratio for group in ratios for ratio in group]
 
 
 def all_threads(device: str = "cpu") -> tuple[int, ...]:
@@ -164,13 +137,16 @@ def all_threads(device: str = "cpu") -> tuple[int, ...]:
     return (1,) if device == "cuda" or cores() == 1 else (1, cores())
 
 
-def _ways(subject: str, device: str, modes: Sequence[str], reference: bool) -> list[tuple[str, str, bool]]:
+def _ways(subject: str, conditions: Conditions) -> list[tuple[str, str, bool]]:
     """What is timed of a subject: (name or path, mode, whether reference-guided)."""
+    modes = conditions.modes
     name, _, mode = subject.rpartition(":")
-    if name and mode in MODES[device]:
+    if name and mode in MODES[conditions.device]:
         subject, modes = name, (mode,)
     chosen = ("executorch",) if _is_pte(subject) else modes or ("eager",)
-    return [(subject, mode, guided) for mode in chosen for guided in ((False, True) if reference else (False,))]
+    return [
+        (subject, mode, guided) for mode in chosen for guided in ((False, True) if conditions.reference else (False,))
+    ]
 
 
 def _is_pte(subject: str) -> bool:
@@ -183,7 +159,7 @@ def _bases(index: int, loaded: Sequence[dict[str, Any]]) -> list[int]:
     return [i for i in sorted({0, same_runtime}) if i < index and loaded[i]["hr"] == loaded[index]["hr"]]
 
 
-def summary(times: Sequence[float]) -> dict[str, float | int | bool]:
+def summary(times: Sequence[float]) -> dict[str, Any]:
     """Milliseconds -> {"runs", "median_ms", "p90_ms", "min_ms", "spread", "noisy"}.
 
     p90 is the nearest-rank percentile. ``spread`` = (p90 - min) / median; above NOISY the times are ``noisy``:
@@ -208,45 +184,29 @@ def pairwise(times: Sequence[float], base: Sequence[float]) -> dict[str, float]:
     return {"median": round(median(ratios), 3), "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
 
 
-def _check(
-    subjects: Sequence[str],
-    device: str,
-    lr: tuple[int, int],
-    threads: Sequence[int],
-    warmup: int,
-    runs: int,
-    modes: Sequence[str],
-) -> None:
+def _check(subjects: Sequence[str], conditions: Conditions) -> None:
     if not subjects:
         raise InputError("nothing to time; name a model, a checkpoint or a .pte artifact")
-    if device not in DEVICES:
-        raise InputError(f"--device {device}: unknown here; use {' or '.join(DEVICES)}")
-    if device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise InputError("--device cuda: no CUDA device on this machine; use --device cpu")
-    if min(lr) < 1 or min(threads, default=0) < 1 or warmup < 0 or runs < 1:
-        raise InputError("sizes, threads and runs must be at least 1, and warm-up at least 0; change the options")
-    for mode in modes:
-        if mode not in MODES[device]:
-            raise InputError(f"--mode {mode}: unknown on {device}; use {', '.join(MODES[device])}, or all")
+    conditions.check()
+    known = MODES[conditions.device]
+    for mode in conditions.modes:
+        if mode not in known:
+            raise InputError(f"--mode {mode}: unknown on {conditions.device}; use {', '.join(known)}, or all")
     for subject in subjects:
         if Path(subject).suffix in (".mlpackage", ".mlmodelc"):
             raise InputError(f"{subject}: Core ML runs on Apple devices only; time it in the iOS sample app")
 
 
-def _take_turns(
-    workers: list[Worker], runs: int, min_seconds: float, max_seconds: float, paired: bool, say: Say
-) -> list[list[dict[str, float]]]:
+def _take_turns(workers: list[Worker], conditions: Conditions, say: Say) -> list[list[dict[str, float]]]:
     """What every worker answered in every turn."""
     turns: list[list[dict[str, float]]] = [[] for _ in workers]
     start, elapsed, spent, said = time.monotonic(), 0.0, 0.0, 0.0
-    while (len(turns[0]) < runs or elapsed < min_seconds) and (len(turns[0]) < 2 or spent < max_seconds):
+    runs, least, most = conditions.runs, conditions.min_seconds, conditions.max_seconds
+    while (len(turns[0]) < runs or elapsed < least) and (len(turns[0]) < 2 or spent < most):
         for worker, answers in zip(workers, turns, strict=True):
             answers.append(worker.ask({"do": "run"}))
         elapsed = time.monotonic() - start
-        spent = _pair_seconds(turns) if paired else elapsed
+        spent = _pair_seconds(turns) if conditions.paired else elapsed
         if elapsed - said > SAY_EVERY:
             say(f"turn {len(turns[0])}, {elapsed:.0f} s")
             said = elapsed

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from edge_scs.measure.measurement import Measurement
 from edge_scs.measure.roofline import attainable
 
 
@@ -12,45 +13,46 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join("-" if cell is None else str(cell) for cell in line) + " |" for line in lines)
 
 
-def latency_table(measured: dict[str, list[dict[str, Any]]]) -> str:
+def latency_table(measured: Measurement) -> str:
     """What ``latency.bench`` returns: a row for each subject, mode (reference-guided or not) and thread count.
 
     "against" is how many times faster than the first subject: by the clock, the median over turns with its range, and
     by processor time, the ratio of medians.
     """
-    results = measured["results"]
-    first = _subject(results[0])
-    base_cpu = {r["threads"]: r["cpu_ms"] for r in results if _subject(r) == first}
-    faster = {
-        (*_subject(r), r["threads"]): f"{1 / r['median']:.2f}x ({1 / r['max']:.2f} to {1 / r['min']:.2f})"
-        for r in measured["ratios"]
-        if (r["to"], r["to_mode"], bool(r["to_reference"])) == first
+    first = measured.results[0].way
+    base_cpu = {r.threads: r.cpu_ms for r in measured.results if r.way == first}
+    faster: dict[tuple[Any, ...], str] = {
+        (r.subject, r.mode, r.reference is not None, r.threads): (
+            f"{1 / r.median:.2f}x ({1 / r.max:.2f} to {1 / r.min:.2f})"
+        )
+        for r in measured.ratios
+        if (r.to, r.to_mode, r.to_reference is not None) == first
     }
     heads = ["subject", "mode", "threads", "median ms", "p90", "min", "runs", f"against {_short(first[0])}"]
     heads += ["CPU ms (against)", "RSS growth (peak), MB", "arena, MB", "remark"]
     rows = [
         [
-            _short(r["subject"]),
-            f"{r['mode']}, reference" if r["reference"] else r["mode"],
-            r["threads"],
-            f"{r['median_ms']:.1f}",
-            f"{r['p90_ms']:.1f}",
-            f"{r['min_ms']:.1f}",
-            r["runs"],
-            faster.get((*_subject(r), r["threads"])),
-            None if r["cpu_ms"] is None else f"{r['cpu_ms']:.1f} ({base_cpu[r['threads']] / r['cpu_ms']:.2f}x)",
-            f"{r['rss_growth_mb']:.0f} ({r['peak_growth_mb']:.0f})",
-            r["arena_mb"],
-            f"noisy, spread {r['spread']:.0%}" if r["noisy"] else "",
+            _short(r.subject),
+            f"{r.mode}, reference" if r.reference else r.mode,
+            r.threads,
+            f"{r.median_ms:.1f}",
+            f"{r.p90_ms:.1f}",
+            f"{r.min_ms:.1f}",
+            r.runs,
+            faster.get((*r.way, r.threads)),
+            _cpu(r.cpu_ms, base_cpu[r.threads]),
+            f"{r.rss_growth_mb:.0f} ({r.peak_growth_mb:.0f})",
+            r.arena_mb,
+            f"noisy, spread {r.spread:.0%}" if r.noisy else "",
         ]
-        for r in results
+        for r in measured.results
     ]
-    left_out = [f"- {_short(x['subject'])}, {x['mode']}: {x['reason']}" for x in measured["left_out"]]
+    left_out = [f"- {_short(x.subject)}, {x.mode}: {x.reason}" for x in measured.left_out]
     return "\n".join([table(heads, rows), *([""] if left_out else []), *left_out])
 
 
-def _subject(row: dict[str, Any]) -> tuple[str, str, bool]:
-    return row["subject"], row["mode"], bool(row["reference"])
+def _cpu(ms: float | None, base: float | None) -> str | None:
+    return None if ms is None or base is None else f"{ms:.1f} ({base / ms:.2f}x)"
 
 
 def stage_table(stages: Sequence[dict[str, Any]], peak: dict[str, Any]) -> str:

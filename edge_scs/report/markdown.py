@@ -30,7 +30,7 @@ def cells(report: Report, row: Row) -> list[str]:
         f"{row.params / 1e6:.3f} M",
         "-" if row.bytes is None else f"{row.bytes / 1e6:.2f} MB",
         f"{row.mult_adds_720p / 1e9:.2f} G",
-        *("-" if time is None else f"{time['median_ms']:.0f} ({time['p90_ms']:.0f})" for time in times),
+        *("-" if time is None else f"{time.median_ms:.0f} ({time.p90_ms:.0f})" for time in times),
         "-" if ratio is None else f"{ratio:.1f}x" if ratio >= 1 else f"{ratio:.2f}x",
         "-" if row.rss_growth_mb is None else f"{row.rss_growth_mb:.0f} ({row.peak_growth_mb:.0f}) MB",
         "-" if row.psnr_grey is None else f"{row.psnr_grey:.3f} dB",

@@ -1,6 +1,7 @@
 """The report: what every network costs and how long it takes, as Markdown, JSON and one HTML page."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from edge_scs.files import write_atomically
 from edge_scs.measure.cache import Cache, bench_by_row
 from edge_scs.measure.latency import all_threads, bench
 from edge_scs.measure.machine import environment
+from edge_scs.measure.measurement import Conditions
 from edge_scs.measure.programs import artifact_manifest
 from edge_scs.models import registry
 from edge_scs.phones.results import read_device_result, with_manifest
@@ -23,11 +25,11 @@ from edge_scs.weights.loading import load
 MODELS = ("pcarn_m", "edge_scs_m", "edge_scs_s")
 EVERY_MODEL = (*MODELS, *(name for name in registry.names() if name not in MODELS))
 # For each thread count of each measurement. Slow networks get fewer runs, so that a report takes minutes.
-EFFORT: dict[str, Any] = {"runs": 15, "warmup": 1, "max_seconds": 5.0}
-QUICK: dict[str, Any] = {"runs": 3, "warmup": 1, "max_seconds": 5.0}
+EFFORT = Conditions("cpu", LR, SCALE, warmup=1, runs=15, max_seconds=5.0)
+QUICK = replace(EFFORT, runs=3)
 # Networks of more MultAdds than this run for ten seconds to minutes: once, which is their warm-up too, on one thread.
 SLOW_MULT_ADDS = 300e9
-SLOW: dict[str, Any] = {"runs": 1, "warmup": 1}
+SLOW = replace(EFFORT, runs=1, max_seconds=math.inf)
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,16 @@ def make_report(
         if row is not None:
             rows.append(row)
             subjects.append(str(path))
-    threads = timing.threads or all_threads()
-    effort = (QUICK if timing.quick else EFFORT) | {"max_seconds": timing.max_seconds}
+    threads = tuple(timing.threads or all_threads())
+    effort = replace(QUICK if timing.quick else EFFORT, threads=threads, max_seconds=timing.max_seconds)
     slow = [i for i, row in enumerate(rows) if i and row.runtime == "eager" and row.mult_adds_720p > SLOW_MULT_ADDS]
     others = [i for i in range(len(rows)) if i not in slow]
-    _measure([rows[i] for i in others], [subjects[i] for i in others], "cpu", threads, effort, say, cache)
+    _measure([rows[i] for i in others], [subjects[i] for i in others], effort, say, cache)
     for i in slow:  # one by one: what an interrupt loses takes minutes
         baseline = replace(rows[0], latency=[])  # takes part, but its own row has had better measurements
-        _measure([baseline, rows[i]], [models[0], subjects[i]], "cpu", threads[:1], SLOW, say, cache)
+        _measure([baseline, rows[i]], [models[0], subjects[i]], replace(SLOW, threads=threads[:1]), say, cache)
     if machine["cuda"] and timing.eager:
-        _measure(rows[: len(models)], list(models), "cuda", (1,), effort, say, cache)
+        _measure(rows[: len(models)], list(models), replace(effort, device="cuda", threads=(1,)), say, cache)
     quality = [q for q in findings.quality if q["scale"] == SCALE]
     found = {(q["model"], q["weights"], q.get("precision", "fp32")): q["psnr_grey"] for q in quality}
     for row in rows:
@@ -124,28 +126,26 @@ def make_report(
 def _measure(
     rows: Sequence[Row],
     subjects: list[str],
-    device: str,
-    threads: Sequence[int],
-    effort: dict[str, Any],
+    conditions: Conditions,
     say: Callable[[str], None],
     cache: Cache | None,
 ) -> None:
     if cache is None:
-        measured = bench(subjects, device, LR, SCALE, threads, **effort, say=say)
+        measured = bench(subjects, conditions, say)
     else:
-        measured = bench_by_row(cache, subjects, device, LR, SCALE, threads, say, **effort)
+        measured = bench_by_row(cache, subjects, conditions, say)
     pairs = list(zip(rows, subjects, strict=True))
     # Runtime -> the baseline network in it: the first subject of that runtime, if it is that network.
     baselines = {row.runtime: subject for row, subject in reversed(pairs)}
     baselines = {row.runtime: s for row, s in pairs if s == baselines[row.runtime] and row.model == rows[0].model}
     for row, subject in pairs:
-        mine = [result for result in measured["results"] if result["subject"] == subject]
+        mine = measured.of(subject)
         row.latency += mine
-        if device == "cpu":
-            row.rss_growth_mb, row.peak_growth_mb = mine[0]["rss_growth_mb"], mine[0]["peak_growth_mb"]
+        if conditions.device == "cpu":
+            row.rss_growth_mb, row.peak_growth_mb = mine[0].rss_growth_mb, mine[0].peak_growth_mb
             base = baselines.get(row.runtime)
-            ratios = (r for r in measured["ratios"] if (r["subject"], r["to"]) == (subject, base))
-            row.faster = {str(ratio["threads"]): round(1 / ratio["median"], 3) for ratio in ratios}
+            ratios = (r for r in measured.ratios if (r.subject, r.to) == (subject, base))
+            row.faster = {str(ratio.threads): round(1 / ratio.median, 3) for ratio in ratios}
 
 
 def write_report(report: Report, out: Path, comparisons: Sequence[Comparison] = ()) -> None:

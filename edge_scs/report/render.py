@@ -72,7 +72,7 @@ def best_first(report: Report) -> list[Row]:
 
     def median(row: Row) -> float:
         time = row.latency_at(report.fewest)
-        return math.inf if time is None else float(time["median_ms"])
+        return math.inf if time is None else float(time.median_ms)
 
     return sorted(report.rows, key=median)
 
@@ -105,7 +105,7 @@ def shipped(report: Report) -> list[dict[str, Any]]:
                 "precision": artifact["precision"],
                 "system": artifact["minimum_target"] or system,
                 "bytes": artifact["bytes"],
-                "ms": times[artifact["sha256"]]["median_ms"] if artifact["sha256"] in times else None,
+                "ms": times[artifact["sha256"]].median_ms if artifact["sha256"] in times else None,
                 "parity_db": (artifact["parity"] or {}).get("psnr_db"),
             }
         )
@@ -118,7 +118,7 @@ def shipped(report: Report) -> list[dict[str, Any]]:
 def measured_points(report: Report) -> list[Point]:
     """Every deployment with its median on the CPU at the fewest threads."""
     pairs = ((row, row.latency_at(report.fewest)) for row in report.rows)
-    return [Point(r.model, r.kind, r.mult_adds_720p / 1e9, t["median_ms"], r.psnr_grey) for r, t in pairs if t]
+    return [Point(r.model, r.kind, r.mult_adds_720p / 1e9, t.median_ms, r.psnr_grey) for r, t in pairs if t]
 
 
 def cards(report: Report) -> list[dict[str, str]]:
@@ -132,9 +132,9 @@ def cards(report: Report) -> list[dict[str, str]]:
 
     if not (ours or timed):
         return found
-    row, time = min(ours or timed, key=lambda pair: pair[1]["median_ms"])
+    row, time = min(ours or timed, key=lambda pair: pair[1].median_ms)
     threads = f"{report.fewest} thread{'' if report.fewest == 1 else 's'}"
-    card(figure(time["median_ms"]), "ms", f"{row.model}, {row.deployment}, {threads}: {HR[1]}x{HR[0]} out")
+    card(figure(time.median_ms), "ms", f"{row.model}, {row.deployment}, {threads}: {HR[1]}x{HR[0]} out")
     best = max((r for r, _ in ours if r.faster), key=lambda r: r.faster.get(str(report.fewest), 0.0), default=None)
     if best and str(report.fewest) in best.faster:
         ratio = best.faster[str(report.fewest)]

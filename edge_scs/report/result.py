@@ -38,7 +38,7 @@ class Report:
     @property
     def threads(self) -> list[int]:
         """CPU thread counts that were measured."""
-        return sorted({r["threads"] for row in self.rows for r in row.latency if r["device"] == "cpu"})
+        return sorted({r.threads for row in self.rows for r in row.latency if r.device == "cpu" and r.threads})
 
     @property
     def fewest(self) -> int:
@@ -48,8 +48,8 @@ class Report:
     def notes(self) -> list[str]:
         """What a reader must know to trust the table."""
         e = self.environment
-        runs = sorted({r["runs"] for row in self.rows for r in row.latency})
-        dates = sorted({r["measured"] for row in self.rows for r in row.latency if "measured" in r}) or [e["date"]]
+        runs = sorted({r.runs for row in self.rows for r in row.latency})
+        dates = sorted({r.measured for row in self.rows for r in row.latency if r.measured}) or [e["date"]]
         date = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
         said = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}" if runs else "no"
         notes = [
@@ -62,9 +62,9 @@ class Report:
             "MultAdds count convolutions, linear layers and attention products; tied blocks once per execution. "
             "RSS growth: the process's resident memory after warm-up, and at its highest, over that before loading.",
         ]
-        if once := [row.model for row in self.rows if any(r["runs"] == 1 for r in row.latency)]:
+        if once := [row.model for row in self.rows if any(r.runs == 1 for r in row.latency)]:
             notes.append(f"Timed by a single run, which takes so long, at the fewest threads: {', '.join(once)}.")
-        if any(r.get("noisy") for row in self.rows for r in row.latency):
+        if any(r.noisy for row in self.rows for r in row.latency):
             notes.append("Noisy: other work slowed some runs down, so trust the ratios and the smaller medians only.")
         if self.quality:
             notes.append(f"PSNR grey: {quality_words(self.quality)}.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_scs.errors import InputError
+from edge_scs.measure.measurement import Latency
 from edge_scs.measure.mult_adds import mult_adds_at, parameters
 from edge_scs.weights.loading import Loaded, load
 
@@ -30,7 +31,7 @@ class Row:
     bytes: int | None
     mult_adds_720p: int
     attention_720p: int
-    latency: list[dict[str, Any]] = field(default_factory=list)
+    latency: list[Latency] = field(default_factory=list)
     faster: dict[str, float] = field(default_factory=dict)
     rss_growth_mb: float | None = None
     peak_growth_mb: float | None = None
@@ -39,9 +40,9 @@ class Row:
     precision: str = "fp32"
     sha256: str | None = None
 
-    def latency_at(self, threads: int, device: str = "cpu") -> dict[str, Any] | None:
+    def latency_at(self, threads: int, device: str = "cpu") -> Latency | None:
         """The result at this thread count, if it was measured."""
-        return next((r for r in self.latency if r["threads"] == threads and r["device"] == device), None)
+        return next((r for r in self.latency if r.threads == threads and r.device == device), None)
 
     @property
     def kind(self) -> str:

@@ -10,6 +10,7 @@ from accelerate.state import AcceleratorState
 from edge_scs.data.photographs import load_photographs
 from edge_scs.inference.predictor import Predictor
 from edge_scs.measure import latency
+from edge_scs.measure.measurement import Conditions
 from edge_scs.models import registry
 from edge_scs.quantization.finetune import finetune
 from edge_scs.quantization.recipe import QATRecipe
@@ -58,9 +59,10 @@ def test_a_run_resumes(folder: Path, tmp_path: Path, pcarn_recipe) -> None:
 
 @pytest.mark.parametrize("name", ["edge_scs_m", "pcarn_m", "scsnet", "ciaosr_edsr", "liif_edsr"])
 def test_every_mode_is_timed_or_says_why_not(name: str) -> None:
-    results = latency.bench([name], "cuda", (36, 64), 2, runs=3, modes=("eager", "channels_last", "bf16", "graph"))
-    assert results["results"]
-    assert all(row["reason"] for row in results["left_out"])
+    modes = ("eager", "channels_last", "bf16", "graph")
+    measured = latency.bench([name], Conditions("cuda", (36, 64), 2, runs=3, modes=modes))
+    assert measured.results
+    assert all(left.reason for left in measured.left_out)
 
 
 def test_quantisation_learns(folder: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from edge_scs.lowering import continuous
 from edge_scs.lowering.continuous import CHUNK, Decode, continuous_methods
 from edge_scs.lowering.pipeline import export_model
 from edge_scs.measure.latency import bench
+from edge_scs.measure.measurement import Conditions
 from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.models.heads import ContinuousHead, lr_coordinates, sample_bilinear
 from edge_scs.weights.loading import Loaded
@@ -201,11 +202,11 @@ def test_one_program_does_every_tenth(exported: Exported, small: Loaded) -> None
 
 @pytest.mark.slow
 def test_it_can_be_timed_at_any_size(exported: Exported) -> None:
-    measured = bench([str(exported.path)], lr=(45, 60), scale=2.7, threads=(1, 2), warmup=1, runs=2)
-    assert [(row["runtime"], row["threads"]) for row in measured["results"]] == [("executorch", 1), ("executorch", 2)]
-    assert measured["results"][0]["lr"] == [45, 60]
-    assert measured["results"][0]["hr"] == [122, 162]
-    assert all(row["median_ms"] > 0 for row in measured["results"])
+    measured = bench([str(exported.path)], Conditions(lr=(45, 60), scale=2.7, threads=(1, 2), warmup=1, runs=2))
+    assert [(row.runtime, row.threads) for row in measured.results] == [("executorch", 1), ("executorch", 2)]
+    assert measured.results[0].lr == (45, 60)
+    assert measured.results[0].hr == (122, 162)
+    assert all(row.median_ms > 0 for row in measured.results)
 
 
 @pytest.mark.slow

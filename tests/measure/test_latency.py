@@ -8,8 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge_scs.errors import InputError
 from edge_scs.measure import latency
-from edge_scs.measure.latency import RESULT, bench, pairwise, summary
+from edge_scs.measure.latency import bench, pairwise, summary
 from edge_scs.measure.latency_worker import Subject, memory_mb
+from edge_scs.measure.measurement import Conditions, LeftOut, Measurement
 from edge_scs.measure.modes import Unavailable, runtime_of
 from edge_scs.measure.programs import arena_bytes
 from edge_scs.measure.tables import latency_table
@@ -79,7 +80,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_subjects_take_turns_and_are_closed(fake):
-    bench(["a", "b"], runs=3)
+    bench(["a", "b"], Conditions(runs=3))
     assert fake[:4] == ["sent to a", "sent to b", "loaded a", "loaded b"]  # they load at the same time
     assert fake[4:10] == ["a", "b", "a", "b", "a", "b"]
     assert sorted(fake[10:]) == ["closed a", "closed b"]
@@ -88,29 +89,29 @@ def test_subjects_take_turns_and_are_closed(fake):
 def test_pairs_count_their_own_seconds_however_many_run_together(fake):
     """1 and 2 ms are a pair's 3 ms a turn: 34 turns for 0.1 seconds, whoever else takes part."""
     for subjects in (["a", "bb"], ["a", "bb", "c" * 60, "d" * 70]):
-        runs = [row["runs"] for row in bench(subjects, runs=1000, max_seconds=0.1, paired=True)["results"]]
+        runs = [row.runs for row in bench(subjects, Conditions(runs=1000, max_seconds=0.1, paired=True)).results]
         assert runs == [34] * len(subjects)
-    assert bench(["a" * 10], runs=1000, max_seconds=0.1, paired=True)["results"][0]["runs"] == 10
-    assert bench(["a", "bb"], runs=5, max_seconds=0.1, paired=True)["results"][0]["runs"] == 5
-    assert bench(["a" * 900, "bb"], runs=5, max_seconds=0.1, paired=True)["results"][0]["runs"] == 2
+    assert bench(["a" * 10], Conditions(runs=1000, max_seconds=0.1, paired=True)).results[0].runs == 10
+    assert bench(["a", "bb"], Conditions(runs=5, max_seconds=0.1, paired=True)).results[0].runs == 5
+    assert bench(["a" * 900, "bb"], Conditions(runs=5, max_seconds=0.1, paired=True)).results[0].runs == 2
 
 
 def test_turns_end_when_time_is_up_but_not_before_the_second(fake):
-    assert bench(["a"], runs=50, max_seconds=0)["results"][0]["runs"] == 2
-    assert bench(["a"], runs=1, max_seconds=0)["results"][0]["runs"] == 1
-    assert bench(["a"], runs=1, min_seconds=0.05)["results"][0]["runs"] > 1
+    assert bench(["a"], Conditions(runs=50, max_seconds=0)).results[0].runs == 2
+    assert bench(["a"], Conditions(runs=1, max_seconds=0)).results[0].runs == 1
+    assert bench(["a"], Conditions(runs=1, min_seconds=0.05)).results[0].runs > 1
 
 
 def test_results_come_in_the_order_given(fake):
-    result = bench(["b", "a"], threads=(1, 2), runs=2)
-    assert [(r["subject"], r["threads"]) for r in result["results"]] == [("b", 1), ("b", 2), ("a", 1), ("a", 2)]
-    assert all(set(r) == KEYS == set(RESULT) for r in result["results"])
-    assert result["results"][0]["lr"] == [180, 320]
+    result = bench(["b", "a"], Conditions(threads=(1, 2), runs=2))
+    assert [(r.subject, r.threads) for r in result.results] == [("b", 1), ("b", 2), ("a", 1), ("a", 2)]
+    assert all(set(r) == KEYS for r in result.to_dict()["results"])
+    assert result.results[0].lr == (180, 320)
 
 
 def test_ratios_are_to_the_first_and_to_the_first_of_the_runtime(fake):
-    ratios = bench(["a", "bb", "c.pte", "dd.pte", "other"], runs=1)["ratios"]
-    assert [(r["subject"], r["to"], r["median"]) for r in ratios] == [
+    ratios = bench(["a", "bb", "c.pte", "dd.pte", "other"], Conditions(runs=1)).ratios
+    assert [(r.subject, r.to, r.median) for r in ratios] == [
         ("bb", "a", 2.0),
         ("c.pte", "a", 5.0),
         ("dd.pte", "a", 6.0),
@@ -120,20 +121,20 @@ def test_ratios_are_to_the_first_and_to_the_first_of_the_runtime(fake):
 
 def test_networks_run_in_every_mode_and_artifacts_in_their_own(fake):
     said: list[str] = []
-    result = bench(["a", "hard", "c.pte"], runs=1, modes=("eager", "compile"), say=said.append)
-    rows = [(r["subject"], r["mode"], r["runtime"], r["median_ms"], r["arena_mb"]) for r in result["results"]]
+    result = bench(["a", "hard", "c.pte"], Conditions(runs=1, modes=("eager", "compile")), said.append)
+    rows = [(r.subject, r.mode, r.runtime, r.median_ms, r.arena_mb) for r in result.results]
     assert rows == [
         ("a", "eager", "eager", 1.0, None),
         ("a", "compile", "compiled", 2.0, None),
         ("hard", "eager", "eager", 4.0, None),
         ("c.pte", "executorch", "executorch", 5.0, 2.0),
     ]
-    assert result["left_out"] == [{"subject": "hard", "mode": "compile", "reason": "no compiler"}]
+    assert result.left_out == (LeftOut("hard", "compile", "no compiler"),)
     assert "hard: left out compile: no compiler" in said
     first = fake.index("a")
     assert "closed hard" in fake[:first]  # what could not be had is gone before anything is timed
     assert "closed hard" in fake[first:]  # the eager one
-    assert [(r["subject"], r["mode"], r["to"], r["to_mode"]) for r in result["ratios"]] == [
+    assert [(r.subject, r.mode, r.to, r.to_mode) for r in result.ratios] == [
         ("a", "compile", "a", "eager"),
         ("hard", "eager", "a", "eager"),
         ("c.pte", "executorch", "a", "eager"),
@@ -143,7 +144,9 @@ def test_networks_run_in_every_mode_and_artifacts_in_their_own(fake):
 
 
 def test_results_of_training_are_told_apart_by_their_runs(fake):
-    text = latency_table(bench(["runs/a/weights.safetensors", "runs/b/weights.safetensors", "x/m.safetensors"], runs=1))
+    text = latency_table(
+        bench(["runs/a/weights.safetensors", "runs/b/weights.safetensors", "x/m.safetensors"], Conditions(runs=1))
+    )
     assert [line.split(" | ")[0] for line in text.splitlines()[2:]] == [
         "| a/weights.safetensors",
         "| b/weights.safetensors",
@@ -152,17 +155,17 @@ def test_results_of_training_are_told_apart_by_their_runs(fake):
 
 
 def test_a_subject_may_name_its_own_mode(fake):
-    result = bench(["a:compile", "b"], runs=1, modes=("bf16",))
-    assert [(r["subject"], r["mode"]) for r in result["results"]] == [("a", "compile"), ("b", "bf16")]
+    result = bench(["a:compile", "b"], Conditions(runs=1, modes=("bf16",)))
+    assert [(r.subject, r.mode) for r in result.results] == [("a", "compile"), ("b", "bf16")]
 
 
 def test_reference_guided_runs_stand_beside_the_automatic_ones(fake):
-    result = bench(["a", "sr"], runs=1, reference=True)
-    rows = [(r["subject"], r["reference"], r["median_ms"]) for r in result["results"]]
-    assert rows == [("a", None, 1.0), ("a", [128, 128], 3.0), ("sr", None, 2.0)]
-    ratios = [(r["subject"], r["reference"], r["to"], r["to_reference"], r["median"]) for r in result["ratios"]]
-    assert ratios == [("a", [128, 128], "a", None, 3.0), ("sr", None, "a", None, 2.0)]
-    assert result["left_out"] == [{"subject": "sr", "mode": "eager", "reason": "it has no reference branch"}]
+    result = bench(["a", "sr"], Conditions(runs=1, reference=True))
+    rows = [(r.subject, r.reference, r.median_ms) for r in result.results]
+    assert rows == [("a", None, 1.0), ("a", (128, 128), 3.0), ("sr", None, 2.0)]
+    ratios = [(r.subject, r.reference, r.to, r.to_reference, r.median) for r in result.ratios]
+    assert ratios == [("a", (128, 128), "a", None, 3.0), ("sr", None, "a", None, 2.0)]
+    assert result.left_out == (LeftOut("sr", "eager", "it has no reference branch"),)
     lines = latency_table(result).splitlines()
     assert [line.split(" | ")[1:2] + line.split(" | ")[7:8] for line in lines[2:5]] == [
         ["eager", "-"],
@@ -188,7 +191,7 @@ def test_a_reference_changes_what_is_run():
 
 def test_nothing_left_to_time(fake):
     with pytest.raises(InputError, match="hard: no compiler"):
-        bench(["hard"], runs=1, modes=("compile",))
+        bench(["hard"], Conditions(runs=1, modes=("compile",)))
 
 
 def test_a_slow_subject_needs_no_warm_up(monkeypatch):
@@ -240,14 +243,14 @@ def test_a_quick_subject_warms_up(monkeypatch):
 )
 def test_bad_requests(arguments, message):
     with pytest.raises(InputError, match=message) as caught:
-        bench(**arguments)
+        bench(arguments.pop("subjects"), Conditions(**arguments))
     assert "\n" not in str(caught.value)
 
 
 def test_no_cuda(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(InputError, match="no CUDA device"):
-        bench(["edge_scs_s"], "cuda")
+        bench(["edge_scs_s"], Conditions("cuda"))
 
 
 def test_memory_is_seen():
@@ -269,27 +272,26 @@ def test_subjects_that_cannot_be_loaded(subject, scale, message):
 
 
 def test_a_real_subject_in_a_process_of_its_own():
-    result = bench(["edge_scs_s"], lr=(8, 12), scale=2.5, warmup=1, runs=2)
-    (row,) = result["results"]
-    assert set(row) == KEYS
-    assert (row["runtime"], row["lr"], row["hr"], row["runs"]) == ("eager", [8, 12], [20, 30], 2)
-    assert 0 < row["min_ms"] <= row["median_ms"] <= row["p90_ms"]
-    assert row["peak_growth_mb"] > 1
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    result = bench(["edge_scs_s"], Conditions(lr=(8, 12), scale=2.5, warmup=1, runs=2))
+    (row,) = result.results
+    assert (row.runtime, row.lr, row.hr, row.runs) == ("eager", (8, 12), (20, 30), 2)
+    assert 0 < row.min_ms <= row.median_ms <= row.p90_ms
+    assert row.peak_growth_mb > 1
+    assert Measurement.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False))) == result
 
 
 def test_an_error_in_the_process_arrives_in_one_line(tmp_path: Path):
     broken = tmp_path / "broken.pte"
     broken.write_bytes(b"no program at all" * 10)
     with pytest.raises(InputError, match=r"broken\.pte") as caught:
-        bench([str(broken)], runs=1)
+        bench([str(broken)], Conditions(runs=1))
     assert "\n" not in str(caught.value)
 
 
 def test_a_process_that_dies(monkeypatch):
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(InputError, match=r"edge_scs_s: stopped .*exit 1"):
-        bench(["edge_scs_s"], runs=1)
+        bench(["edge_scs_s"], Conditions(runs=1))
 
 
 def test_an_artifact(tmp_path: Path):
@@ -302,11 +304,11 @@ def test_an_artifact(tmp_path: Path):
     edge = exir.to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     path = tmp_path / "toy.pte"
     path.write_bytes(edge.to_executorch().buffer)
-    measured = bench([str(path)], threads=(1,), runs=3, reference=True)
-    (row,) = measured["results"]
-    assert (row["runtime"], row["lr"], row["hr"], row["reference"]) == ("executorch", [6, 8], [12, 16], None)
-    assert "as it was exported" in measured["left_out"][0]["reason"]
-    assert row["median_ms"] > 0
+    measured = bench([str(path)], Conditions(threads=(1,), runs=3, reference=True))
+    (row,) = measured.results
+    assert (row.runtime, row.lr, row.hr, row.reference) == ("executorch", (6, 8), (12, 16), None)
+    assert "as it was exported" in measured.left_out[0].reason
+    assert row.median_ms > 0
     # Without a manifest the plan is read from the program: at least the images in and out.
     assert arena_bytes(path) >= 4 * (48 + 3 * 192)
 
@@ -324,5 +326,5 @@ def test_what_this_runtime_cannot_do_is_one_line(tmp_path: Path):
     unfinished.write_bytes(lower_methods({"colour": method}).content)
     for path, says in ((for_phones, "cannot run it here"), (unfinished, "manifest")):
         with pytest.raises(InputError, match=rf"{path.name}.*{says}") as caught:
-            bench([str(path)], runs=1)
+            bench([str(path)], Conditions(runs=1))
         assert "\n" not in str(caught.value)

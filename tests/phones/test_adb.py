@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from phones.fake_adbd import FakePhone
 from edge_scs.artifacts.manifest import Port
 from edge_scs.cli.phones import bench_on_phone
 from edge_scs.errors import InputError
-from edge_scs.measure.latency import RESULT
+from edge_scs.measure.measurement import Latency
 from edge_scs.phones import adb, results
 from edge_scs.phones.adb import choose, measure, parse_devices, parse_thermal
 from tests.manifests import manifest
@@ -304,7 +305,7 @@ def test_the_command_prints_the_rows_of_bench(tmp_path, artifact, monkeypatch, c
     assert row["phone"] == "Google Pixel 8"
     assert row["stored"].endswith("x.json")
     keys = ("runtime", "threads", "lr", "hr", "warmup", "runs", "median_ms", "p90_ms", "min_ms")
-    assert set(RESULT) <= set(row)
+    assert {field.name for field in fields(Latency)} <= set(row)
     assert row["rss_growth_mb"] is None
     shared = {key: row[key] for key in keys}
     assert shared == {key: result[key] for key in shared if key in result} | {"lr": [180, 320], "hr": [720, 1280]}

@@ -13,6 +13,7 @@ from edge_scs.report.comparison import Comparison
 from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
+from tests.measurements import latency
 
 ROOT = Path(__file__).parents[2]
 AXE, AXE_SHA256 = "axe-core@4.10.3", "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"
@@ -37,9 +38,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def row(model: str, kind: str, ms: float, giga: float) -> Row:
     """A row with long names: what must not widen the page."""
-    times = [
-        {"device": "cpu", "threads": n, "runs": 3, "median_ms": ms / n, "p90_ms": ms / n, "min_ms": 1} for n in (1, 2)
-    ]
+    times = [latency(model, ms / n, threads=n) for n in (1, 2)]
     precision = "int8" if "int8" in kind else "fp32"
     sha256 = "ab" * 32 if precision == "int8" else None
     return Row(

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from edge_scs.artifacts.manifest import Parity, Port
 from edge_scs.errors import InputError
+from edge_scs.measure.measurement import Conditions, Measurement
 from edge_scs.models import registry
 from edge_scs.phones import results
 from edge_scs.report import page
@@ -22,21 +23,20 @@ from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
 from tests.manifests import manifest
+from tests.measurements import latency, ratio
 
 
-def fake_bench(subjects: list[str], device: str, lr: Any, scale: int, threads: Any, **_: Any) -> dict[str, Any]:
+def fake_bench(subjects: list[str], conditions: Conditions, say: Any) -> Measurement:
     """The i-th subject takes 100 (i + 1) ms at one thread and half of that at two."""
     results, ratios = [], []
     for index, subject in enumerate(subjects):
-        for count in threads:
-            ms = 100.0 * (index + 1) / count
-            result = {"subject": subject, "device": device, "threads": count, "runs": 3, "median_ms": ms, "p90_ms": ms}
-            results.append(result | {"min_ms": ms, "rss_growth_mb": 5.0, "peak_growth_mb": 6.0})
+        for count in conditions.threads:
+            more = {"device": conditions.device, "threads": count, "runs": conditions.runs}
+            results.append(latency(subject, 100.0 * (index + 1) / count, **more))
             bases = {0} if not subject.endswith(".pte") else {0, [s.endswith(".pte") for s in subjects].index(True)}
             for base in sorted(bases - {index}):
-                ratio = (index + 1) / (base + 1)
-                ratios.append({"subject": subject, "to": subjects[base], "threads": count, "median": ratio})
-    return {"results": results, "ratios": ratios}
+                ratios.append(ratio(subject, subjects[base], (index + 1) / (base + 1), count))
+    return Measurement(tuple(results), tuple(ratios))
 
 
 @pytest.fixture
@@ -105,10 +105,9 @@ def test_artifacts_alone_are_like_with_like(tmp_path, measured):
 def test_what_takes_minutes_runs_once_after_the_others(tmp_path, measured, monkeypatch):
     asked = []
 
-    def bench(subjects: list[str], *arguments: Any, **effort: Any) -> dict[str, Any]:
-        asked.append((subjects, arguments[3], effort["runs"]))
-        measured = fake_bench(subjects, *arguments)
-        return measured | {"results": [result | {"runs": effort["runs"]} for result in measured["results"]]}
+    def bench(subjects: list[str], conditions: Conditions, say: Any) -> Measurement:
+        asked.append((subjects, conditions.threads, conditions.runs))
+        return fake_bench(subjects, conditions, say)
 
     monkeypatch.setattr(page, "bench", bench)
     models = ("pcarn_m", "scsnet", "edge_scs_s", "liif_edsr")
@@ -119,7 +118,7 @@ def test_what_takes_minutes_runs_once_after_the_others(tmp_path, measured, monke
         (["pcarn_m", "liif_edsr"], (1,), 1),
     ]
     assert [row.model for row in report.rows] == list(models)
-    assert [[r["threads"] for r in row.latency] for row in report.rows] == [[1, 2], [1], [1, 2], [1]]
+    assert [[r.threads for r in row.latency] for row in report.rows] == [[1, 2], [1], [1, 2], [1]]
     assert [row.faster for row in report.rows] == [{}, {"1": 0.5}, {"1": 0.5, "2": 0.5}, {"1": 0.5}]
     assert "Timed by a single run, which takes so long, at the fewest threads: scsnet, liif_edsr." in report.notes()
     assert "0.50x" in render_markdown(report)
@@ -228,7 +227,7 @@ def report_of(*rows: Row) -> Report:
 
 
 def row(model: str = "pcarn_m", ms: float = 10.0) -> Row:
-    result = {"threads": 1, "device": "cpu", "runs": 3, "median_ms": ms, "p90_ms": 2 * ms}
+    result = replace(latency(model, ms), p90_ms=2 * ms)
     return Row(model, "PyTorch eager", "eager", "untrained", 400_000, None, 32_480_870_400, 0, [result])
 
 

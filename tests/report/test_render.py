@@ -10,15 +10,17 @@ from edge_scs.report.published import published
 from edge_scs.report.render import above_roofline, cards, figure, phones, promises, render_html, rooflines, stage_groups
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
+from tests.measurements import latency
 
 KEYS = ("date", "processor", "cores", "load", "torch", "executorch", "cuda", "edge_scs")
 
 
 def row(model: str, ms: float, giga: float = 10.0, faster: float | None = None, **more: Any) -> Row:
-    time = {"device": "cpu", "threads": 1, "runs": 3, "median_ms": ms, "p90_ms": ms, "min_ms": ms}
     values: dict[str, Any] = {"weights": "shipped", "params": 10**6, "bytes": 10**6, "attention_720p": 0} | more
     factors = {} if faster is None else {"1": faster}
-    return Row(model, "d", "eager", mult_adds_720p=int(giga * 1e9), latency=[time], faster=factors, **values)
+    return Row(
+        model, "d", "eager", mult_adds_720p=int(giga * 1e9), latency=[latency(model, ms)], faster=factors, **values
+    )
 
 
 def report(*rows: Row, **more: Any) -> Report:

@@ -14,6 +14,7 @@ CHANGES: dict[str, tuple[list[Any], Any]] = {
     "statistics": (["cases", 1, "p90_ms"], 2.5),
     "psnr": (["cases", 1, "db"], 4.1),
     "latency": (["cases", 0, "document", "median_ms"], 4.2),
+    "sustained": (["cases", 0, "minutes", 0, "p90_ms"], 12188.5),
     "json": (["read", 0, "value", "a", 1], -2.25),
     "manifest": (["readable", 0, "reads", "min_psnr_db"], 81.0),
 }

@@ -178,17 +178,47 @@ def latency() -> Document:
     ios: Document = android | {
         "app": {"name": "org.edgescs", "version": "0.1.0", "platform": "ios"}, "device": "iPhone17,1", "soc": None,
         "os": "iOS 18.1", "runtime": "coreml", "runtime_version": None, "compute_units": "cpu_and_neural_engine",
-        "backends": ["CPU", "Neural Engine"], "thermal_before": "nominal", "thermal_after": "fair",
+        "backends": ["CPU", "Neural Engine"], "thermal_before": "nominal", "thermal_after": "fair", "compile_ms": 60.25,
+        "build_type": "release", "low_power_mode": True, "memory": {"before_mb": 40.0, "peak_mb": 95.5},
+        "placement": [
+            {"device": "neural_engine", "operations": 3, "cost_share": 0.875, "types": {"conv": 2, "relu": 1}},
+            {"device": "cpu", "operations": 1, "cost_share": 0.125, "types": {"softmax": 1}},
+        ],
+        "sustained": None,
     }  # fmt: skip
+    android |= dict.fromkeys(("cached_load_ms", "low_power_mode", "memory", "sustained")) | {"build_type": "debug"}
     return {"tolerance": 0.002, "cases": [_latency_case(schema, example | changes) for changes in ({}, android, ios)]}
 
 
 def _latency_case(schema: Document, measured: Document) -> Document:
     samples = measured["samples_ms"]
-    derived = results.statistics(samples) | {"schema_version": 1, "runs": len(samples)}
+    derived = results.statistics(samples) | {"schema_version": results.SCHEMA_VERSION, "runs": len(samples)}
     document = {key: (measured | derived)[key] for key in schema["required"]}
     jsonschema.validate(document, schema)
     return {"measured": {key: value for key, value in measured.items() if key not in derived}, "document": document}
+
+
+def sustained() -> Document:
+    """Runs by the minute in which they ended, and each minute's percentiles (nearest rank), by numpy.
+
+    ``ended_ms`` counts from the first run's start; a run that ends at 60000 belongs to the second minute.
+    """
+    rng = random.Random(5)
+    times = [[round(rng.lognormvariate(9, 0.5), 3) for _ in range(60)], [59_999.5, 0.5, 59_000.25], [150_000.0, 1.0]]
+    cases = []
+    for taken in times:
+        ended = np.cumsum(taken)
+        minutes = []
+        for number in range(int(ended[-1] // 60_000) + 1):
+            own = np.array(taken)[ended // 60_000 == number]
+            minute: Document = dict.fromkeys(("p50_ms", "p90_ms", "p99_ms", "max_ms"))
+            if len(own):
+                minute = {
+                    f"p{share}_ms": float(np.percentile(own, share, method="inverted_cdf")) for share in (50, 90, 99)
+                } | {"max_ms": float(own.max())}
+            minutes.append({"runs": len(own)} | minute)
+        cases.append({"samples_ms": taken, "ended_ms": [round(float(end), 3) for end in ended], "minutes": minutes})
+    return {"tolerance": 1e-9, "cases": cases}
 
 
 def json_texts() -> Document:
@@ -234,8 +264,8 @@ def documents() -> dict[str, str]:
     """Every file's name and text."""
     made = {
         "tiling": tiling(), "blending": blending(), "packing": packing(), "shrinking": shrinking(),
-        "statistics": statistics(), "psnr": psnr(), "latency": latency(), "json": json_texts(),
-        "manifest": manifest_cases.document(),
+        "statistics": statistics(), "psnr": psnr(), "latency": latency(), "sustained": sustained(),
+        "json": json_texts(), "manifest": manifest_cases.document(),
     }  # fmt: skip
     return {f"{name}.json": text_of(document) for name, document in made.items()}
 

@@ -48,6 +48,7 @@ def _ports(ports: list[Document]) -> list[Document]:
 def _manifests() -> dict[str, Manifest]:
     gray = Port("gray", [1, 1, 180, 320], "float32")
     reference = Port("reference", [1, 3, 128, 128], "float32")
+    hints = Port("hints", [1, 3, 45, 80], "float32")
     rgb = Port("rgb", [1, 3, 720, 1280], "float32")
     image_in, image_out = Port("gray", [1, 1, 180, 320], "image"), Port("rgb", [1, 3, 720, 1280], "image")
     x2 = MethodPorts("x2_640x360", [Port("gray", [1, 1, 360, 640], "float32")], [rgb], 2.0, 1.0)
@@ -59,11 +60,23 @@ def _manifests() -> dict[str, Manifest]:
     weights = Port("rows", [128, 130], "float32", [1, 2])
     grid = Port("grid", [1, 16, 130, 130], "float32", [1, 16, 2, 2])
     decode = MethodPorts("decode", [grid, weights], [Port("rgb", [1, 3, 128, 128], "float32")], None, 1.0)
+    with_hints = MethodPorts("colour", [*colour.inputs], colour.outputs, None, 0.9)
+    with_hints.inputs.append(Port("hints", [1, 3, 128, 128], "float32", [1, 3, 8, 8]))
     facts = {"halo": 22, "tile": 256, "chunk": 128, "colour_side": 240, "colour_grid_sides": [32, 512]}
     facts |= {"scales": [1.0, 8.0], "shuffle_scales": [2, 3, 4]}
     return {
         "one size": _manifest([MethodPorts("forward", [gray], [rgb], 4.0, 1.0)]),
         "with a reference": _manifest([MethodPorts("forward", [gray, reference], [rgb], 4.0, 1.0)]),
+        "with hints": _manifest([MethodPorts("forward", [gray, hints], [rgb], 4.0, 1.0)]),
+        "with a reference and hints": _manifest([MethodPorts("forward", [gray, reference, hints], [rgb], 4.0, 1.0)]),
+        "Core ML with hints": _manifest(
+            [MethodPorts("main", [image_in, hints], [image_out], 4.0)],
+            artifact="m.mlpackage", target="coreml", preset="coreml-image", backend="mlprogram", precision="fp16",
+            minimum_target="iOS17", halo=None,
+        ),
+        "continuous with hints": _manifest(
+            [with_hints, encode, decode], preset="xnnpack-continuous", continuous=facts
+        ),
         "several sizes": _manifest([MethodPorts("forward", [gray], [rgb], 4.0, 1.0), x2], preset="xnnpack-sizes"),
         "a broken scale": _manifest([halves], scale=2.5),
         "continuous": _manifest([colour, encode, decode], preset="xnnpack-continuous", continuous=facts),

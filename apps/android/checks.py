@@ -126,7 +126,7 @@ class Android:
         if not measured:
             raise Failed(f"nothing was compared\n{said}")
         pictures = [f"{name}: {tiles} tiles, {db} dB" for name, tiles, db in measured]
-        pictures += re.findall(r"continuous x\S+: \S+ dB", said)
+        pictures += re.findall(r"continuous \S+ x\S+: \S+ dB", said)
         return ", ".join([*pictures, *re.findall(r"own colours kept: \S+ dB", said)])
 
     def test_golden(self) -> str:
@@ -205,6 +205,7 @@ class Android:
             raise Skip("the resources were not packed")
         constants = {"EXECUTORCH_VERSION": "executorch", "VERSION_NAME": "edge-scs"}
         lines = [f'public static final String {key} = "{self.versions[v]}";' for key, v in constants.items()]
+        lines.append('public static final String BUILD_TYPE = "debug";')
         build = f"package org.edgescs; public final class BuildConfig {{ {' '.join(lines)} }}"
         (generated / "org/edgescs/BuildConfig.java").write_text(build)
         overlay, classes = self.work / "overlay", self.work / "classes"

@@ -19,18 +19,19 @@ SCALES = (1.3, 2.0, 2.7)  # of the continuous program
 def prepare(folder: Path) -> None:
     """``folder``/models/<name>/ as `edge-scs apps prepare` lays it, and beside it <name>.in.png, .out.png, .ref.png.
 
-    Of the continuous one <name>.x<scale>.png in place of .out.png.
+    Of the continuous ones <name>.x<scale>.png in place of .out.png. Ports for hints stay empty.
     """
     preset = load_preset("xnnpack-fp32").replace(lr=[48, 64], scale=2.0)
     loaded = load(MODEL, None)
     grey = Image.fromarray(skimage.data.chelsea()).convert("L").resize((150, 100))
     reference = Image.fromarray(skimage.data.astronaut()).resize((200, 160))
-    for name, chosen in (("plain", preset), ("led", preset.replace(reference=True))):
+    more = {"led": {"reference": True}, "hinted": {"hints": True}}
+    for name, chosen in (("plain", preset), *((name, preset.replace(**changes)) for name, changes in more.items())):
         artifact = export_model(loaded, chosen, folder / "models" / name).path
         assert artifact is not None
         guide = np.array(reference) if chosen.reference else None
         answer = FixedPredictor(artifact).enhance(np.array(grey), (200, 300), guide)
-        if guide is None:
+        if name == "plain":
             colours = Image.fromarray(skimage.data.chelsea()).resize((150, 100))
             kept = FixedPredictor(artifact).enhance(np.array(colours), (200, 300), keep_colour=True)
             colours.save(folder / f"{name}.kept.in.png")
@@ -39,12 +40,13 @@ def prepare(folder: Path) -> None:
         Image.fromarray(answer).save(folder / f"{name}.out.png")
         if guide is not None:
             reference.save(folder / f"{name}.ref.png")
-    # Wide enough for two tiles.
-    artifact = export_model(loaded, load_preset("xnnpack-continuous"), folder / "models" / "any").path
-    assert artifact is not None
-    wide = Image.fromarray(skimage.data.chelsea()).resize((300, 120))
-    wide.save(folder / "any.in.png")
-    predictor = make_predictor(MODEL, runtime="executorch", artifact=artifact)
-    for scale in SCALES:
-        answer = predictor.enhance(np.array(wide), (round(120 * scale), round(300 * scale)))
-        Image.fromarray(answer).save(folder / f"any.x{scale}.png")
+    wide = Image.fromarray(skimage.data.chelsea()).resize((300, 120))  # wide enough for two tiles
+    preset = load_preset("xnnpack-continuous")
+    for name, chosen, scales in (("any", preset, SCALES), ("anyhinted", preset.replace(hints=True), SCALES[:1])):
+        artifact = export_model(loaded, chosen, folder / "models" / name).path
+        assert artifact is not None
+        wide.save(folder / f"{name}.in.png")
+        predictor = make_predictor(MODEL, runtime="executorch", artifact=artifact)
+        for scale in scales:
+            answer = predictor.enhance(np.array(wide), (round(120 * scale), round(300 * scale)))
+            Image.fromarray(answer).save(folder / f"{name}.x{scale}.png")

@@ -100,11 +100,11 @@ if [ "$failed" = 0 ]; then
 fi
 
 # Apple's modules as signatures only.
-stubs="CoreGraphics ImageIO UniformTypeIdentifiers CryptoKit UIKit CoreVideo CoreML SwiftUI PhotosUI"
+stubs="Darwin CoreGraphics ImageIO UniformTypeIdentifiers CryptoKit UIKit CoreVideo CoreML SwiftUI PhotosUI"
 modules() {
     inside sh -ec '
         cd /src/ios && mkdir -p /src/modules /src/modules/executorch
-        swiftc -swift-version 5 -emit-module -parse-as-library -module-name EdgeSCSCore \
+        swiftc -swift-version 6 -emit-module -parse-as-library -module-name EdgeSCSCore \
             -o /src/modules/EdgeSCSCore.swiftmodule EdgeSCSCore/Sources/EdgeSCSCore/*.swift
         for module in "$@"; do
             folder=/src/modules

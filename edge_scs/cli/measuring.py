@@ -74,6 +74,9 @@ def bench(
     min_seconds: Annotated[float, typer.Option(help="Continue at least this long, for each thread count.")] = 5.0,
     max_seconds: Annotated[float, typer.Option(help="Stop then, for slow subjects; two runs at least.")] = 120.0,
     serial: Annotated[str | None, typer.Option(help="With --device adb: which of several phones.")] = None,
+    sustained: Annotated[
+        int, typer.Option(min=0, max=60, help="With --device adb: then minutes without a pause, percentiles for each.")
+    ] = 0,
     stages: Annotated[bool, typer.Option("--stages", help="Where the time goes instead, stage by stage.")] = False,
     json_: Json = False,
 ) -> None:
@@ -85,8 +88,12 @@ def bench(
         for name, given in (("stages", stages), ("mode", mode), ("reference", reference)):
             if given:
                 raise InputError(f"--{name}: not on a phone, which times artifacts as they are; drop it")
-        phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_)
+        if sustained and device != "adb":
+            raise InputError(f"--sustained: not with --device {device}; the iOS app measures it by itself")
+        phones.bench_on_phone(subjects, device, serial, threads[0] if threads else None, runs, json_, sustained)
         return
+    if sustained:
+        raise InputError(f"--sustained: not with --device {device}; give --device adb, or drop it")
     from edge_scs.imaging.sizes import parse_size
     from edge_scs.measure.latency import all_threads
     from edge_scs.measure.latency import bench as measure

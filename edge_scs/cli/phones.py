@@ -10,7 +10,13 @@ DEVICES = ("adb", "ios")
 
 
 def bench_on_phone(
-    artifacts: Sequence[str], device: str, serial: str | None, threads: int | None, runs: int, json_: bool
+    artifacts: Sequence[str],
+    device: str,
+    serial: str | None,
+    threads: int | None,
+    runs: int,
+    json_: bool,
+    sustained: int = 0,
 ) -> None:
     """Time each artifact on the connected phone; print the rows of ``bench``, with where each result was stored.
 
@@ -23,7 +29,7 @@ def bench_on_phone(
     rows = []
     for artifact in artifacts:
         if device == "adb":
-            result, path = adb.measure(Path(artifact), serial, runs=runs, threads=threads, say=say)
+            result, path = adb.measure(Path(artifact), serial, runs=runs, threads=threads, sustained=sustained, say=say)
             where, lr, hr = {"stored": str(path)}, result["model"]["lr"], result["model"]["hr"]
         else:
             result, where = iphone.measure(Path(artifact), runs=runs, say=say), {}

@@ -53,13 +53,16 @@ def measure(
     out: Path = Path("results"),
     limit_seconds: float = 600.0,
     poll_seconds: float = 1.0,
+    sustained: int = 0,
     say: Say = lambda line: None,
 ) -> tuple[dict[str, Any], Path]:
     """Time a .pte on the phone and store what it says as ``out``/NAME.json; returns (the result, where it lies).
 
-    ``serial`` chooses among several phones. ``threads``: None leaves them to the runtime. Raises InputError, and stores
-    nothing: no adb, no phone, several phones, one that does not allow debugging, an emulator, no sample app, a phone
-    that went away, no result within ``limit_seconds``, or a result that ``devices`` refuses or that is of another file.
+    ``serial`` chooses among several phones. ``threads``: None leaves them to the runtime. ``sustained``: minutes of one
+    inference after the other when the timed runs are done; ``limit_seconds`` holds without them.
+    Raises InputError, and stores nothing: no adb, no phone, several phones, one that does not allow debugging, an
+    emulator, no sample app, a phone that went away, no result within ``limit_seconds``, or a result that ``results``
+    refuses or that is of another file.
     """
     manifest = artifact_manifest(artifact)
     if artifact.suffix != ".pte":
@@ -70,8 +73,8 @@ def measure(
     before = bridge.thermal()
     say(f"thermal status before: {before}")
     bridge.install(artifact, say)
-    bridge.start(artifact.name, warmup, runs, threads)
-    content = bridge.wait(limit_seconds, poll_seconds, say)
+    bridge.start(artifact.name, warmup, runs, threads, sustained)
+    content = bridge.wait(limit_seconds + 60 * sustained, poll_seconds, say)
     bridge.clean()
     say(f"thermal status after: {bridge.thermal()}")
     where = f"{phone.model}: latency.json"
@@ -170,12 +173,13 @@ class Bridge:
             self._shell(f"cat {INBOX}/{path.name} | run-as {PACKAGE} sh -c 'cat > {FOLDER}/{path.name}'")
             self._shell(f"rm -f {INBOX}/{path.name}")
 
-    def start(self, name: str, warmup: int, runs: int, threads: int | None) -> None:
+    def start(self, name: str, warmup: int, runs: int, threads: int | None, sustained: int) -> None:
         """Start BenchActivity on a model of its folder; what it measured before is removed first."""
         self._shell(f"run-as {PACKAGE} rm -f {RESULT} {ERROR}")
         home = self._shell(f"run-as {PACKAGE} pwd").stdout.decode().strip()
         extras = f"--es model {home}/{FOLDER}/{name} --ei warmup {warmup} --ei runs {runs}"
         extras += "" if threads is None else f" --ei threads {threads}"
+        extras += f" --ei sustained {sustained}" if sustained else ""
         started = self._shell(f"am start -W -S -n {PACKAGE}/.BenchActivity {extras}")
         if b"Error" in started.stdout + started.stderr:
             raise InputError(

@@ -1,8 +1,9 @@
 """Latency measured on phones: the JSON of the sample apps, which anybody may have written.
 
-``latency.schema.json`` beside this file decides what such a file may hold. Beyond the schema, the statistics must
-follow from the samples, the model must be one whose manifest is at hand (the report needs its MultAdds, and a time
-without its artifact means nothing), and an emulator's times are not a phone's.
+``latency.schema.json`` beside this file decides what such a file may hold, ``latency-1.schema.json`` what one of the
+first version may. Beyond the schema, the statistics must follow from the samples, the model must be one whose manifest
+is at hand (the report needs its MultAdds, and a time without its artifact means nothing), and an emulator's times are
+not a phone's.
 """
 
 import json
@@ -18,7 +19,8 @@ from edge_scs.files import printable
 from edge_scs.schemas import parse, violation
 
 SCHEMA = Path(__file__).with_name("latency.schema.json")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+SCHEMAS = {1: SCHEMA.with_name("latency-1.schema.json"), SCHEMA_VERSION: SCHEMA}
 MAX_BYTES = 1 << 20
 TOLERANCE_MS = 0.002  # between a statistic and what its samples say: apps may round to microseconds
 HOT = ("moderate", "severe", "critical", "emergency", "shutdown", "serious")  # where systems throttle
@@ -66,12 +68,14 @@ def parse_device_result(content: bytes, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: not valid JSON ({printable(str(error))[:100]}); share it again") from error
     if not isinstance(table, dict) or "schema_version" not in table:
         raise InputError(f"{where}: lacks 'schema_version'; share the latency JSON of the app again")
-    if type(version := table["schema_version"]) is not int or version != SCHEMA_VERSION:
+    if type(version := table["schema_version"]) is not int or version not in SCHEMAS:
         said = printable(json.dumps(version))[:40]
-        raise InputError(f"{where}: schema_version is {said}, known is {SCHEMA_VERSION}; update the older of both")
+        raise InputError(
+            f"{where}: schema_version is {said}, known are 1 and {SCHEMA_VERSION}; update the older of app and package"
+        )
     if table.get("emulated") is True:
         raise InputError(f"{where}: emulated is true; an emulator's time is no device's, measure on a phone")
-    if (wrong := violation(table, SCHEMA)) is not None:
+    if (wrong := violation(table, SCHEMAS[version])) is not None:
         again = "; share the latency JSON of the app again" if wrong.startswith("lacks") else ""
         raise InputError(f"{where}: {wrong}{again}")
     _check_against_itself(table, where)
@@ -118,3 +122,40 @@ def _check_against_itself(table: dict[str, Any], where: str) -> None:
             raise InputError(f"{where}: {key} is {table[key]:g}, its samples say {value:.3f}; share it again")
     if table["pipeline_ms"] < table["median_ms"] - TOLERANCE_MS:
         raise InputError(f"{where}: pipeline_ms is below median_ms, but contains the inference")
+    if table["schema_version"] == 1:
+        return
+    if (wrong := _contradiction(table)) is not None:
+        raise InputError(f"{where}: {wrong}; share it again")
+
+
+def _contradiction(table: dict[str, Any]) -> str | None:
+    """What version 2 added and cannot be so; None if all of it can."""
+    compiled, memory, placement = table["compile_ms"], table["memory"], table["placement"] or []
+    if compiled is not None and compiled > table["load_ms"] + TOLERANCE_MS:
+        return f"compile_ms is {compiled:g}, more than load_ms, which contains it"
+    if memory is not None and memory["peak_mb"] < memory["before_mb"]:
+        return f"memory.peak_mb is {memory['peak_mb']:g}, less than before_mb"
+    if len({part["device"] for part in placement}) < len(placement):
+        return "placement names a device twice"
+    for part in placement:
+        if sum(part["types"].values()) != part["operations"]:
+            return f"placement of {part['device']}: types must add up to operations, {part['operations']}"
+    if (total := sum(part["cost_share"] for part in placement)) > 1.001:
+        return f"placement: the shares of the cost add up to {total:.3f}"
+    return None if table["sustained"] is None else _contradiction_of_minutes(table["sustained"])
+
+
+def _contradiction_of_minutes(sustained: dict[str, Any]) -> str | None:
+    minutes = sustained["minutes"]
+    if sum(minute["runs"] for minute in minutes) != sustained["runs"]:
+        return f"sustained.minutes must have {sustained['runs']} runs, as sustained.runs says"
+    if sustained["seconds"] < 60 * (len(minutes) - 1):
+        return f"sustained has {len(minutes)} minutes in {sustained['seconds']:g} seconds"
+    for number, minute in enumerate(minutes):
+        times = [minute[key] for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms")]
+        if minute["runs"] == 0:
+            if any(time is not None for time in times):
+                return f"sustained.minutes[{number}] has times, but no runs"
+        elif None in times or times != sorted(times):
+            return f"sustained.minutes[{number}]: p50_ms, p90_ms, p99_ms and max_ms must be times that do not fall"
+    return None

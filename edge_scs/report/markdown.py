@@ -1,8 +1,7 @@
 """The report's table as Markdown, for a terminal or a README."""
 
-from typing import Any
-
 from edge_scs.files import printable
+from edge_scs.report.devices import HEADS, device_cells, notes, placement
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
 
@@ -14,8 +13,13 @@ def render_markdown(report: Report) -> str:
     heads += [f"against {report.baseline}", "RSS growth (peak)", "PSNR grey", "weights"]
     parts = [_table(heads, [cells(report, row) for row in report.rows])]
     if report.device_results:
-        heads = ["phone", "system", "model", "deployment", "size", "MultAdds", "ms (p90)", "pipeline ms", "thermal"]
-        parts.append(_table(heads, [device_cells(result) for result in report.device_results]))
+        parts.append(_table([*HEADS], [device_cells(result) for result in report.device_results]))
+        said = [
+            f"{r['device']}, {r['model']['name']}: {where}" for r in report.device_results if (where := placement(r))
+        ]
+        said += [note for result in report.device_results for note in notes(result)]
+        if said:
+            parts.append("".join(f"- {_escaped(line)}\n" for line in said))
     parts.append("".join(f"- {note}\n" for note in report.notes()))
     return "\n".join(parts)
 
@@ -35,26 +39,6 @@ def cells(report: Report, row: Row) -> list[str]:
         "-" if row.rss_growth_mb is None else f"{row.rss_growth_mb:.0f} ({row.peak_growth_mb:.0f}) MB",
         "-" if row.psnr_grey is None else f"{row.psnr_grey:.3f} dB",
         row.weights,
-    ]
-
-
-def device_cells(result: dict[str, Any]) -> list[str]:
-    """A phone's result as text."""
-    model, artifact = result["model"], result["artifact"]
-    adds = artifact["mult_adds"]
-    backends = ", ".join(result["backends"]) or "backend not reported"
-    threads = "" if result["threads"] is None else f", {result['threads']} threads"
-    units = "" if result["compute_units"] is None else f", {result['compute_units']}"
-    return [
-        f"{result['device']} ({result['soc']})" if result["soc"] else result["device"],
-        result["os"],
-        model["name"],
-        f"{artifact['preset'] or model['file']} ({backends}{units}{threads})",
-        f"{model['lr'][1]}x{model['lr'][0]} to {model['hr'][1]}x{model['hr'][0]}",
-        "-" if adds is None else f"{adds / 1e9:.2f} G",
-        f"{result['median_ms']:.2f} ({result['p90_ms']:.2f})",
-        f"{result['pipeline_ms']:.2f}",
-        f"{result['thermal_before']} to {result['thermal_after']}",
     ]
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_scs.measure.roofline import attainable
-from edge_scs.phones.results import HOT
 from edge_scs.report.comparison import Comparison
-from edge_scs.report.markdown import device_cells
+from edge_scs.report.devices import device_cells, notes, placement
 from edge_scs.report.plot import STAGE_COLOURS, Point, quality_scatter, roofline, scatter, styles
 from edge_scs.report.published import published
 from edge_scs.report.result import Report, quality_words
@@ -62,7 +61,8 @@ def render_html(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
         rooflines=rooflines(report),
         above_roofline=above_roofline(report),
         device_rows=[device_cells(result) for result in report.device_results],
-        warm=[r for r in report.device_results if r["thermal_after"] in HOT],
+        placements=[(result, where) for result in report.device_results if (where := placement(result))],
+        device_notes=[note for result in report.device_results for note in notes(result)],
         published=published(),
     )
 

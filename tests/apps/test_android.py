@@ -143,7 +143,7 @@ def test_adb_finds_what_it_starts_and_reads() -> None:
     assert bench.get(f"{SYSTEM}permission") == "android.permission.DUMP"  # the shell's, no other app's
     source = text("BenchActivity.kt")
     constants = dict(re.findall(r'const val (\w+) = "([\w.]+)"', source))
-    extras = ("model", "warmup", "runs", "threads")
+    extras = ("model", "warmup", "runs", "threads", "sustained")
     assert [constants[name.upper()] for name in extras] == list(extras)
     assert [f"files/{constants[key]}" for key in ("RESULT", "ERROR")] == [adb.RESULT, adb.ERROR]
     gradle = (ANDROID / "app" / "build.gradle.kts").read_text()

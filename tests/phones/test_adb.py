@@ -210,12 +210,14 @@ def test_a_phone_measures_and_the_result_is_stored(tmp_path, artifact, connect):
     connect(android.phone)
     said: list[str] = []
     result, path = measure(
-        artifact, warmup=3, runs=4, threads=2, out=tmp_path / "results", poll_seconds=0.05, say=said.append
-    )
+        artifact, warmup=3, runs=4, threads=2, out=tmp_path / "results", poll_seconds=0.05, sustained=5,
+        say=said.append,
+    )  # fmt: skip
     assert android.files["files/bench/edge_scs_m_x4.pte"] == artifact.read_bytes()
     assert json.loads(android.files["files/bench/edge_scs_m_x4.pte.json"])["model"] == "edge_scs_m"
     wanted = (
-        "--es model /data/user/0/org.edgescs/files/bench/edge_scs_m_x4.pte --ei warmup 3 --ei runs 4 --ei threads 2"
+        "--es model /data/user/0/org.edgescs/files/bench/edge_scs_m_x4.pte --ei warmup 3 --ei runs 4 --ei threads 2 "
+        "--ei sustained 5"
     )
     assert android.started == [f"am start -W -S -n org.edgescs/.BenchActivity {wanted}"]
     assert result["median_ms"] == 4.1875
@@ -297,9 +299,9 @@ def test_the_command_prints_the_rows_of_bench(tmp_path, artifact, monkeypatch, c
         return result, tmp_path / "results" / "x.json"
 
     monkeypatch.setattr(adb, "measure", fake)
-    bench_on_phone([str(artifact)], "adb", "S1", 4, 20, json_=True)
+    bench_on_phone([str(artifact)], "adb", "S1", 4, 20, json_=True, sustained=3)
     printed = json.loads(capsys.readouterr().out)
-    assert (asked["serial"], asked["runs"], asked["threads"]) == ("S1", 20, 4)
+    assert (asked["serial"], asked["runs"], asked["threads"], asked["sustained"]) == ("S1", 20, 4, 3)
     row = printed["results"][0]
     assert row["subject"] == str(artifact)
     assert row["phone"] == "Google Pixel 8"

@@ -55,6 +55,23 @@ def test_what_an_app_writes_is_read(result, read):
     coreml = result | {"runtime": "coreml", "compute_units": "all", "runtime_version": None, "threads": None}
     coreml["app"] = result["app"] | {"platform": "ios"}
     assert read(coreml)["backends"] == ["XnnpackBackend"]
+    more = coreml | {"compile_ms": 70.25, "placement": [part("neural_engine"), part("cpu", cost_share=0.4)]}
+    slow = dict.fromkeys(("p50_ms", "p90_ms", "p99_ms", "max_ms")) | {"runs": 0, "thermal": "serious"}
+    more["sustained"] = {"seconds": 130.0, "runs": 1, "minutes": [slow, minute(runs=1)]}
+    assert read(more) == more
+    nothing = dict.fromkeys(("cached_load_ms", "low_power_mode", "memory", "placement", "sustained"))
+    assert read(result | nothing) == result | nothing
+
+
+def test_the_first_version_is_still_read(read):
+    schema = json.loads(results.SCHEMAS[1].read_text())
+    first = schema["examples"][0] | {"emulated": False}
+    assert read(first) == first
+    assert "sustained" not in schema["required"]
+    with pytest.raises(InputError, match="unknown key 'sustained'"):
+        read(first | {"sustained": None})
+    with pytest.raises(InputError, match="lacks 'compile_ms'"):
+        read(first | {"schema_version": 2})
 
 
 def test_statistics_from_their_definitions():
@@ -64,9 +81,18 @@ def test_statistics_from_their_definitions():
     assert statistics([3.0]) == {"median_ms": 3.0, "p90_ms": 3.0, "min_ms": 3.0, "trimmed_mean_ms": 3.0}
 
 
+def part(device: str, **changes: Any) -> dict[str, Any]:
+    return {"device": device, "operations": 2, "cost_share": 0.6, "types": {"conv": 2}} | changes
+
+
+def minute(**changes: Any) -> dict[str, Any]:
+    table = {"runs": 27000, "p50_ms": 4.25, "p90_ms": 4.5, "p99_ms": 5.5, "max_ms": 9.0, "thermal": "none"}
+    return table | changes
+
+
 # (key, value, what the message says). Each is refused by the reader; those of SCHEMA_SAYS_SO by the schema as well.
 WRONG: list[tuple[str, Any, str]] = [
-    ("schema_version", 2, "schema_version is 2, known is 1"),
+    ("schema_version", 3, "schema_version is 3, known are 1 and 2"),
     ("schema_version", "1", "schema_version"),
     ("schema_version", True, "schema_version is true"),
     ("created", "yesterday", "created"),
@@ -109,6 +135,21 @@ WRONG: list[tuple[str, Any, str]] = [
     ("load_ms", -3.0, "load_ms"),
     ("first_ms", True, "first_ms"),
     ("median", 4.2, "unknown key 'median'; did you mean median_ms?"),
+    ("compile_ms", 0, "compile_ms is 0, must be milliseconds above 0, or null"),
+    ("cached_load_ms", "31", "cached_load_ms"),
+    ("build_type", "Debug", 'build_type is "Debug", must be one of "debug", "benchmark", "release"'),
+    ("low_power_mode", "off", "low_power_mode"),
+    ("memory", {"before_mb": 1.0}, "memory is {"),
+    ("memory", {"before_mb": 0, "peak_mb": 1.0}, "memory is {"),
+    ("placement", {}, "placement is {}, must be a list"),
+    ("placement", [{"device": "npu", "operations": 1, "cost_share": 1.0, "types": {"conv": 1}}], "placement is ["),
+    ("placement", [{"device": "cpu", "operations": 0, "cost_share": 1.0, "types": {}}], "placement is ["),
+    ("placement", [{"device": "cpu", "operations": 1, "cost_share": 1.5, "types": {"conv": 1}}], "placement is ["),
+    ("placement", [{"device": "cpu", "operations": 1, "cost_share": 1.0}], "placement is ["),
+    ("sustained", [], "sustained is [], must be an object with seconds, runs, minutes, or null"),
+    ("sustained.minutes", [], "sustained is {"),
+    ("sustained.minutes", [{"runs": 27000}], "sustained is {"),
+    ("sustained.seconds", 1e9, "sustained is {"),
 ]
 # What a schema cannot say.
 WRONG_INSIDE: list[tuple[str, Any, str]] = [
@@ -121,6 +162,16 @@ WRONG_INSIDE: list[tuple[str, Any, str]] = [
     ("min_ms", 4.1, "min_ms"),
     ("trimmed_mean_ms", 4.2, "trimmed_mean_ms"),
     ("pipeline_ms", 4.0, "pipeline_ms is below"),
+    ("compile_ms", 80.6, "compile_ms is 80.6, more than load_ms"),
+    ("memory.peak_mb", 61.0, "memory.peak_mb is 61, less than before_mb"),
+    ("placement", [part("cpu"), part("cpu")], "placement names a device twice"),
+    ("placement", [part("cpu", types={"conv": 3})], "types must add up to operations, 2"),
+    ("placement", [part("cpu"), part("gpu")], "the shares of the cost add up to 1.200"),
+    ("sustained.runs", 26000, "sustained.minutes must have 26000 runs"),
+    ("sustained.seconds", 59.0, "2 minutes in 59 seconds"),
+    ("sustained.minutes", [minute(runs=0), minute(runs=27000)], "minutes[0] has times, but no runs"),
+    ("sustained.minutes", [minute(p90_ms=None)], "minutes[0]: p50_ms"),
+    ("sustained.minutes", [minute(p99_ms=4.4)], "must be times that do not fall"),
 ]
 
 

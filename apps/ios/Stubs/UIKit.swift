@@ -23,6 +23,7 @@ public final class NSDataAsset {
 extension ProcessInfo {
     public enum ThermalState: Int, Sendable { case nominal, fair, serious, critical }
     public var thermalState: ThermalState { fatalError() }
+    public var isLowPowerModeEnabled: Bool { fatalError() }
     public var isiOSAppOnMac: Bool { fatalError() }
     public var isMacCatalystApp: Bool { fatalError() }
 }

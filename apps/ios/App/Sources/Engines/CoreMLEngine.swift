@@ -133,7 +133,7 @@ final class CoreMLEngine: Engine, @unchecked Sendable {
 
 extension CoreMLEngine {
     private func feature(_ tensor: Tensor, name: String) throws -> MLFeatureValue {
-        if choice.images {
+        if choice.images && name != "hints" {  // chroma has a sign, which pixel buffers have not
             let size = Size(height: tensor.shape[2], width: tensor.shape[3])
             let buffer = try pool(name, size, grey: tensor.shape[1] == 1).buffer()
             PixelBuffer.fill(buffer, with: tensor)

@@ -20,6 +20,8 @@ final class Laboratory {
     private(set) var progress: Double?
     private(set) var message: String?
     var runs = 50
+    /// Five minutes of one inference after the other, when the timed runs are done.
+    var sustained = false
 
     static let runChoices = [10, 50, 200]
 
@@ -51,7 +53,7 @@ final class Laboratory {
     func measure(_ setup: Setup, with runner: Runner) {
         measurement = nil
         share = nil
-        let plan = TimingPlan(warmup: 10, runs: runs)
+        let plan = TimingPlan(warmup: 10, runs: runs, sustainedMinutes: sustained ? 5 : 0)
         let device = DeviceInfo.current
         start {
             // A screen that goes dark slows the phone down.
@@ -108,10 +110,16 @@ extension Measurement {
             ("90th percentile", statistics.p90Ms), ("Minimum", statistics.minMs),
             ("With packing and unpacking", report.timings.pipelineMs),
         ]
+        let minutes = (report.conditions.sustained?.minutes ?? []).enumerated().compactMap { number, minute in
+            minute.p50Ms.map { Row(name: "Minute \(number + 1), median", value: Self.text($0)) }
+        }
         let timed = (loading + running).compactMap { name, ms in ms.map { Row(name: name, value: Self.text($0)) } }
         let heat = Row(name: "Thermal state", value: "\(report.thermalBefore) → \(report.thermalAfter)")
         let devices = report.backends.isEmpty ? "not told" : report.backends.joined(separator: ", ")
-        return timed + [heat, Row(name: "Runs on", value: devices)]
+        let memory = report.conditions.memory.map {
+            Row(name: "Memory, before and peak", value: String(format: "%.0f → %.0f MB", $0.beforeMb, $0.peakMb))
+        }
+        return timed + minutes + [heat, memory, Row(name: "Runs on", value: devices)].compactMap { $0 }
     }
 
     private static func text(_ ms: Double) -> String { String(format: ms < 100 ? "%.2f ms" : "%.0f ms", ms) }

@@ -106,24 +106,42 @@ extension Runner {
     ) async throws -> Measurement {
         try check(setup.artifact)
         loaded = nil
-        let before = DeviceInfo.thermalState
+        let (before, memory, lowPower) = (DeviceInfo.thermalState, DeviceInfo.memory, DeviceInfo.lowPowerMode)
         var (engine, times) = try await open(setup, fresh: true)
+        let first = timing.sustainedMinutes == 0 ? 1 : 0.02  // the timed runs' part of the bar
         let timings = try Timings.measure(
             engine: engine, choice: setup.choice, name: setup.artifact.id, plan: timing,
             progress: { done, all in
                 try Task.checkCancellation()
-                progress(Double(done) / Double(all))
+                progress(first * Double(done) / Double(all))
             })
-        let after = DeviceInfo.thermalState
+        let sustained =
+            timing.sustainedMinutes == 0
+            ? nil
+            : try Sustained.measure(
+                engine: engine, choice: setup.choice, name: setup.artifact.id, minutes: timing.sustainedMinutes,
+                thermal: { DeviceInfo.thermalState },
+                progress: { done, all in
+                    try Task.checkCancellation()
+                    progress(first + (1 - first) * Double(done) / Double(all))
+                })
+        let (after, peak) = (DeviceInfo.thermalState, DeviceInfo.memory)
         let plan = try? await (engine as? CoreMLEngine)?.plan()
+        let backends = engine.backends
+        (engine, times.cachedMs) = try await reopened(setup)
+        loaded = (setup, engine)
         let report = LatencyReport(
             created: LatencyReport.timestamp(Date()), app: DeviceInfo.app, device: device,
             model: .init(setup.artifact, setup.choice), runtime: setup.artifact.manifest.target,
-            runtimeVersion: setup.isCoreML ? nil : ExecuTorchEngine.version, backends: engine.backends,
+            runtimeVersion: setup.isCoreML ? nil : ExecuTorchEngine.version, backends: backends,
             computeUnits: setup.isCoreML ? setup.units.rawValue : nil, thermalBefore: before, thermalAfter: after,
-            warmup: timing.warmup, loadMs: times.totalMs, timings: timings)
-        (engine, times.cachedMs) = try await reopened(setup)
-        loaded = (setup, engine)
+            warmup: timing.warmup, loadMs: times.totalMs, timings: timings,
+            conditions: Conditions(
+                buildType: DeviceInfo.buildType, lowPowerMode: lowPower,
+                memory: memory.flatMap { memory in
+                    peak.map { Memory(beforeMb: memory.nowMb, peakMb: $0.peakMb) }
+                },
+                compileMs: times.compileMs, cachedLoadMs: times.cachedMs, plan: plan, sustained: sustained))
         return Measurement(setup: setup, report: report, times: times, plan: plan)
     }
 

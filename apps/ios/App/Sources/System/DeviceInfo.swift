@@ -1,3 +1,4 @@
+@preconcurrency import Darwin  // mach_task_self_ is a variable, which nobody changes
 import EdgeSCSCore
 import Foundation
 import UIKit
@@ -26,6 +27,30 @@ enum DeviceInfo {
         case .critical: "critical"
         @unknown default: "unknown"
         }
+    }
+
+    static var lowPowerMode: Bool { ProcessInfo.processInfo.isLowPowerModeEnabled }
+
+    static var buildType: String {
+        #if DEBUG
+        "debug"
+        #else
+        "release"
+        #endif
+    }
+
+    /// What the system counts against this app, now and at most since it began, in MB; nil where it does not tell.
+    static var memory: (nowMb: Double, peakMb: Double)? {
+        var info = task_vm_info_data_t()
+        var count = mach_msg_type_number_t(
+            MemoryLayout<task_vm_info_data_t>.size / MemoryLayout<natural_t>.size)
+        let result = withUnsafeMutablePointer(to: &info) { pointer in
+            pointer.withMemoryRebound(to: integer_t.self, capacity: Int(count)) {
+                task_info(mach_task_self_, task_flavor_t(TASK_VM_INFO), $0, &count)
+            }
+        }
+        guard result == KERN_SUCCESS, info.phys_footprint > 0 else { return nil }
+        return (Double(info.phys_footprint) / 1e6, Double(info.ledger_phys_footprint_peak) / 1e6)
     }
 
     /// "iPhone17,1"; in the simulator that of the machine it plays.

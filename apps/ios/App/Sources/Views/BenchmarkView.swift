@@ -14,6 +14,7 @@ struct BenchmarkView: View {
                     Picker("Runs", selection: $laboratory.runs) {
                         ForEach(Laboratory.runChoices, id: \.self) { Text("\($0)").tag($0) }
                     }
+                    Toggle("Five minutes without a pause", isOn: $laboratory.sustained)
                     if let progress = laboratory.progress {
                         ProgressView(value: progress)
                         Button("Stop", role: .cancel) { laboratory.cancel() }

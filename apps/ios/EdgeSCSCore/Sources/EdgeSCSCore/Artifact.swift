@@ -10,10 +10,12 @@ public struct Choice: Equatable, Hashable, Sendable {
     public let hr: Size
     /// The size of the picture whose colours to use, or nil.
     public let reference: Size?
+    /// The grid of the port for colour hints, or nil; this app gives none, which the network is told by zeros.
+    public let hints: Size?
     /// Names of the inputs in their order, and of the output.
     public let inputs: [String]
     public let output: String
-    /// Pixel buffers instead of tensors (Core ML).
+    /// Pixel buffers instead of tensors (Core ML); hints are a tensor all the same.
     public let images: Bool
 
     public var scale: Double { Double(hr.height) / Double(lr.height) }
@@ -34,9 +36,10 @@ public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
 
     public func hash(into hasher: inout Hasher) { hasher.combine(url) }
 
-    /// The folder of a golden pair, or nil: `input.png`, `expected.png`, sometimes `reference.png`.
+    /// The folder of a golden pair, or nil: `input.png`, `expected.png`, sometimes `reference.png`. Nil where there is
+    /// a port for hints: its pair was made with some, which no image holds.
     public func golden(_ choice: Choice) -> URL? {
-        guard let golden = manifest.golden else { return nil }
+        guard let golden = manifest.golden, choice.hints == nil else { return nil }
         let folder = url.deletingLastPathComponent().appendingPathComponent(golden).appendingPathComponent(
             choice.method)
         let expected = folder.appendingPathComponent("expected.png")
@@ -109,16 +112,22 @@ public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
     private static func choice(_ method: Manifest.Method, name: String) throws -> Choice {
         let input = method.inputs[0].shape
         let output = method.outputs[0].shape
-        let guide = method.inputs.count > 1 ? method.inputs[1].shape : nil
+        let guides = Array(method.inputs.dropFirst())
+        let (reference, hints) = (
+            guides.first { $0.name == "reference" }, guides.first { $0.name == "hints" }
+        )
         let ports = method.inputs + method.outputs
-        let pictures = method.inputs.count <= 2 && [1, 3].contains(input[1]) && output[1] == 3 && (guide?[1] ?? 3) == 3
-        guard pictures, ports.allSatisfy({ $0.shape[0] == 1 }), Set(ports.map { $0.dtype == "image" }).count == 1 else {
+        let known = guides == [reference, hints].compactMap { $0 } && guides.allSatisfy { $0.shape[1] == 3 }
+        let pictures = [1, 3].contains(input[1]) && output[1] == 3 && ports.allSatisfy { $0.shape[0] == 1 }
+        let kinds = Set(ports.filter { $0.name != "hints" }.map { $0.dtype == "image" })
+        guard known, pictures, kinds.count == 1, hints?.dtype != "image" else {
             throw ArtifactError(
                 "\(name): \(method.name) does not turn one picture into an RGB picture; export a model of ours")
         }
+        let size = { (port: Manifest.Port) in Size(height: port.shape[2], width: port.shape[3]) }
         return Choice(
             method: method.name, channels: input[1], lr: Size(height: input[2], width: input[3]),
-            hr: Size(height: output[2], width: output[3]), reference: guide.map { Size(height: $0[2], width: $0[3]) },
+            hr: Size(height: output[2], width: output[3]), reference: reference.map(size), hints: hints.map(size),
             inputs: method.inputs.map(\.name), output: method.outputs[0].name, images: ports[0].dtype == "image")
     }
 

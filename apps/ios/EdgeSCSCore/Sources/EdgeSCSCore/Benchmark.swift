@@ -2,10 +2,13 @@
 public struct TimingPlan: Equatable, Sendable {
     public let warmup: Int
     public let runs: Int
+    /// Minutes of one inference after the other when the timed runs are done; 0: none.
+    public let sustainedMinutes: Int
 
-    public init(warmup: Int = 10, runs: Int = 50) {
+    public init(warmup: Int = 10, runs: Int = 50, sustainedMinutes: Int = 0) {
         self.warmup = min(max(warmup, 1), 10_000)
         self.runs = min(max(runs, 1), 10_000)
+        self.sustainedMinutes = min(max(sustainedMinutes, 0), 60)
     }
 }
 
@@ -28,22 +31,19 @@ public struct Timings: Equatable, Sendable {
         engine: Engine, choice: Choice, name: String, plan: TimingPlan, clock: () -> Double = Clock.milliseconds,
         progress: Enlarger.Progress = { _, _ in }
     ) throws -> Timings {
-        let enlarger = Enlarger(engine: engine, choice: choice, halo: nil, name: name)
-        let picture = pattern(choice.lr)
-        let guide = try enlarger.guide(choice.reference.map(pattern))
+        let turn = try Turn(engine: engine, choice: choice, name: name)
         var (samples, whole): ([Double], [Double]) = ([], [])
         var firstMs = 0.0
-        for turn in 0..<plan.warmup + plan.runs {
+        for number in 0..<plan.warmup + plan.runs {
             let start = clock()
-            let answer = try engine.run([enlarger.tensor(picture)] + guide)
-            _ = Packing.picture(answer.tensor)
+            let inferenceMs = try turn.run()
             let pipelineMs = clock() - start
-            if turn == 0 { firstMs = answer.inferenceMs }
-            if turn >= plan.warmup {
-                samples.append(answer.inferenceMs)
+            if number == 0 { firstMs = inferenceMs }
+            if number >= plan.warmup {
+                samples.append(inferenceMs)
                 whole.append(pipelineMs)
             }
-            try progress(turn + 1, plan.warmup + plan.runs)
+            try progress(number + 1, plan.warmup + plan.runs)
         }
         return Timings(firstMs: firstMs, samples: samples, pipelineMs: Statistics(whole).medianMs)
     }
@@ -58,5 +58,27 @@ public struct Timings: Equatable, Sendable {
             }
         }
         return Picture(size: size, bytes: bytes)
+    }
+}
+
+/// One inference on a picture of the choice's size, with packing and unpacking.
+struct Turn {
+    private let engine: Engine
+    private let enlarger: Enlarger
+    private let picture: Picture
+    private let guide: [Tensor]
+
+    init(engine: Engine, choice: Choice, name: String) throws {
+        self.engine = engine
+        enlarger = Enlarger(engine: engine, choice: choice, halo: nil, name: name)
+        picture = Timings.pattern(choice.lr)
+        guide = try enlarger.guide(choice.reference.map(Timings.pattern))
+    }
+
+    /// Milliseconds of the runtime's own call.
+    func run() throws -> Double {
+        let answer = try engine.run([enlarger.tensor(picture)] + guide)
+        _ = Packing.picture(answer.tensor)
+        return answer.inferenceMs
     }
 }

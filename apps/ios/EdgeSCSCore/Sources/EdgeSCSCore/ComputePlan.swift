@@ -16,9 +16,18 @@ public struct ComputePlan: Equatable, Sendable {
         public let device: String
         public let count: Int
         public let cost: Double
-        public let operations: [String]
+        public let types: [String: Int]
+
+        public init(device: String, count: Int, cost: Double, types: [String: Int]) {
+            (self.device, self.count, self.cost, self.types) = (device, count, cost, types)
+        }
 
         public var id: String { device }
+
+        /// "conv ×40", the most frequent first.
+        public var operations: [String] {
+            types.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.key) ×\($0.value)" }
+        }
     }
 
     public let shares: [Share]
@@ -29,15 +38,34 @@ public struct ComputePlan: Equatable, Sendable {
             if let device = operation.device { byDevice[device, default: []].append(operation) }
         }
         shares = byDevice.map { device, found in
-            let counts = Dictionary(found.map { (Self.short($0.name), 1) }, uniquingKeysWith: +)
-            let named = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.key) ×\($0.value)" }
+            let types = Dictionary(found.map { (Self.short($0.name), 1) }, uniquingKeysWith: +)
             let cost = found.compactMap(\.cost).reduce(0, +)
-            return Share(device: device, count: found.count, cost: cost, operations: named)
+            return Share(device: device, count: found.count, cost: cost, types: types)
         }.sorted { ($1.cost, $1.count, $0.device) < ($0.cost, $0.count, $1.device) }
     }
+
+    public init(shares: [Share]) { self.shares = shares }
 
     public var devices: [String] { shares.map(\.device) }
 
     /// "ios17.conv" -> "conv"
     private static func short(_ name: String) -> String { name.split(separator: ".").last.map(String.init) ?? name }
+}
+
+extension ComputePlan.Share: Encodable {
+    private enum Key: String, CodingKey {
+        case device, operations, types
+        case costShare = "cost_share"
+    }
+
+    /// The devices as the app shows them, and as the schema names them.
+    public static let keys = ["Neural Engine": "neural_engine", "GPU": "gpu", "CPU": "cpu"]
+
+    public func encode(to encoder: Encoder) throws {
+        var table = encoder.container(keyedBy: Key.self)
+        try table.encode(Self.keys[device] ?? "unknown", forKey: .device)
+        try table.encode(count, forKey: .operations)
+        try table.encode(min(max(cost, 0), 1), forKey: .costShare)
+        try table.encode(types, forKey: .types)
+    }
 }

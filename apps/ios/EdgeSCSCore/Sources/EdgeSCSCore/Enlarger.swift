@@ -1,6 +1,6 @@
 /// An artifact of one size applied to a picture of any size (edge_scs/inference/fixed_program.py): tiles that overlap,
-/// blended
-/// linearly. A picture of exactly the artifact's size is one tile; a smaller one is continued by its border pixels.
+/// blended linearly. A picture of exactly the artifact's size is one tile; a smaller one is continued by its border
+/// pixels.
 public struct Enlarger {
     public typealias Progress = (_ done: Int, _ all: Int) throws -> Void
 
@@ -60,13 +60,18 @@ public struct Enlarger {
         choice.channels == 1 ? Packing.greyTensor(part) : Packing.rgbTensor(part.withoutColour)
     }
 
-    /// The second input: nothing, or the reference at the size that the network takes.
+    /// The inputs after the first: the reference at the size that the network takes, where it takes one; then planes of
+    /// zeros, which say that there are no colour hints, where it has a port for them.
     public func guide(_ reference: Picture?) throws -> [Tensor] {
+        let none = choice.hints.map { size in
+            Tensor(shape: [1, 3, size.height, size.width], values: Array(repeating: 0, count: 3 * size.area))
+        }
         switch (choice.reference, reference) {
-        case (nil, nil): return []
+        case (nil, nil): return [none].compactMap { $0 }
         case (nil, _): throw ArtifactError("\(name): was exported without a reference input; take the reference away")
         case (_, nil): throw ArtifactError("\(name): was exported with a reference input; choose a reference picture")
-        case (let size?, let reference?): return [Packing.rgbTensor(Resizing.resize(reference, to: size))]
+        case (let size?, let reference?):
+            return [Packing.rgbTensor(Resizing.resize(reference, to: size)), none].compactMap { $0 }
         }
     }
 

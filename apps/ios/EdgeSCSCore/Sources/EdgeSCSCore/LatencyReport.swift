@@ -65,17 +65,18 @@ public struct LatencyReport: Equatable, Sendable {
     public var warmup: Int
     public var loadMs: Double
     public var timings: Timings
+    public var conditions: Conditions
 
     public init(
         created: String, app: App, device: Device, soc: String? = nil, model: Model, runtime: String,
         runtimeVersion: String?, backends: [String], computeUnits: String?, threads: Int? = nil, thermalBefore: String,
-        thermalAfter: String, warmup: Int, loadMs: Double, timings: Timings
+        thermalAfter: String, warmup: Int, loadMs: Double, timings: Timings, conditions: Conditions
     ) {
         (self.created, self.app, self.device, self.soc, self.model) = (created, app, device, soc, model)
         (self.runtime, self.runtimeVersion, self.backends) = (runtime, runtimeVersion, backends)
         (self.computeUnits, self.threads) = (computeUnits, threads)
         (self.thermalBefore, self.thermalAfter) = (thermalBefore, thermalAfter)
-        (self.warmup, self.loadMs, self.timings) = (warmup, loadMs, timings)
+        (self.warmup, self.loadMs, self.timings, self.conditions) = (warmup, loadMs, timings, conditions)
     }
 
     /// The document, keys sorted, UTF-8.
@@ -110,11 +111,16 @@ extension LatencyReport: Encodable {
         case loadMs = "load_ms"
         case firstMs = "first_ms"
         case pipelineMs = "pipeline_ms"
+        case compileMs = "compile_ms"
+        case cachedLoadMs = "cached_load_ms"
+        case buildType = "build_type"
+        case lowPowerMode = "low_power_mode"
+        case memory, placement, sustained
     }
 
     public func encode(to encoder: Encoder) throws {
         var table = encoder.container(keyedBy: Key.self)
-        try table.encode(1, forKey: .schemaVersion)
+        try table.encode(2, forKey: .schemaVersion)
         try table.encode(created, forKey: .created)
         try table.encode(device.emulated, forKey: .emulated)
         try table.encode(app, forKey: .app)
@@ -142,8 +148,15 @@ extension LatencyReport: Encodable {
         try table.encode(Self.rounded(loadMs), forKey: .loadMs)
         try table.encode(Self.rounded(timings.firstMs), forKey: .firstMs)
         try table.encode(Self.rounded(timings.pipelineMs), forKey: .pipelineMs)
+        try table.encode(conditions.compileMs.map(Self.rounded), forKey: .compileMs)
+        try table.encode(conditions.cachedLoadMs.map(Self.rounded), forKey: .cachedLoadMs)
+        try table.encode(conditions.buildType, forKey: .buildType)
+        try table.encode(conditions.lowPowerMode, forKey: .lowPowerMode)
+        try table.encode(conditions.memory, forKey: .memory)
+        try table.encode(conditions.plan?.shares, forKey: .placement)
+        try table.encode(conditions.sustained, forKey: .sustained)
     }
 
     /// To nanoseconds, the clock's own unit.
-    private static func rounded(_ ms: Double) -> Double { (ms * 1e6).rounded() / 1e6 }
+    static func rounded(_ ms: Double) -> Double { (ms * 1e6).rounded() / 1e6 }
 }

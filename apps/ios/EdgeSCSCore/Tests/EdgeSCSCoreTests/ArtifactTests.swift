@@ -44,6 +44,10 @@ final class ArtifactTests: XCTestCase {
         XCTAssertTrue(refused[1].message.contains("d: has 0 artifacts"))
         XCTAssertNil(usable[0].golden(usable[0].choices[0]))
         XCTAssertEqual(usable[1].golden(usable[1].choices[0])?.lastPathComponent, "main")
+        try write(try manifest("Core ML with hints"), "b/m.mlpackage.json")
+        let hinted = try Artifact.open(root.appendingPathComponent("b"), system: 17, executorch: true)
+        XCTAssertNil(hinted.golden(hinted.choices[0]))
+        try write(try manifest("Core ML"), "b/m.mlpackage.json")
         XCTAssertEqual(Artifact.all(in: root, system: 17, executorch: false).usable.map(\.id), ["m.mlpackage"])
         XCTAssertTrue(
             Artifact.all(in: root.appendingPathComponent("none"), system: 17, executorch: true).usable.isEmpty)
@@ -60,6 +64,20 @@ final class ArtifactTests: XCTestCase {
         XCTAssertEqual(led.inputs, ["gray", "reference"])
         XCTAssertEqual(led.output, "rgb")
         XCTAssertFalse(led.images)
+        XCTAssertNil(led.hints)
+        let hinted = try Artifact.choices(try read("with a reference and hints"), system: 17, executorch: true)[0]
+        XCTAssertEqual(hinted.inputs, ["gray", "reference", "hints"])
+        XCTAssertEqual(hinted.reference, Size(height: 128, width: 128))
+        XCTAssertEqual(hinted.hints, Size(height: 45, width: 80))
+        let alone = try Artifact.choices(try read("Core ML with hints"), system: 17, executorch: false)[0]
+        XCTAssertEqual(alone.hints, Size(height: 45, width: 80))
+        XCTAssertNil(alone.reference)
+        XCTAssertTrue(alone.images)
+        let strange = try manifest("with hints").replacingOccurrences(of: "\"hints\"", with: "\"depth\"")
+        assertRefused("RGB picture") {
+            let table = try Manifest.read(Data(strange.utf8), name: "m")
+            _ = try Artifact.choices(table, system: 17, executorch: true)
+        }
         XCTAssertTrue(try Artifact.choices(try read("Core ML"), system: 17, executorch: false)[0].images)
     }
 

@@ -93,6 +93,27 @@ final class EnlargerTests: XCTestCase {
         assertRefused("take the reference away") { _ = try plain.enlarge(picture(tile), reference: guide) }
     }
 
+    /// A port for hints is filled with zeros, behind the reference, for every tile.
+    func testNoHintsAreZeros() throws {
+        let engine = RuleEngine { _, inputs in
+            XCTAssertEqual(inputs.map(\.shape), [[1, 1, 40, 48], [1, 3, 8, 8], [1, 3, 10, 12]])
+            XCTAssertEqual(inputs[2].values, Array(repeating: 0, count: 360))
+            return Tensor(shape: [1, 3, 80, 96], values: Array(repeating: 0, count: 3 * 80 * 96))
+        }
+        let hinted = choice(tile, large, reference: Size(height: 8, width: 8), hints: Size(height: 10, width: 12))
+        let enlarger = Enlarger(engine: engine, choice: hinted, halo: 2, name: "m")
+        _ = try enlarger.enlarge(picture(Size(height: 60, width: 48)), reference: picture(Size(height: 9, width: 9)))
+        XCTAssertGreaterThan(engine.calls, 1)
+        let alone = RuleEngine { _, inputs in
+            XCTAssertEqual(inputs.map(\.shape), [[1, 1, 40, 48], [1, 3, 10, 12]])
+            return Tensor(shape: [1, 3, 80, 96], values: Array(repeating: 0, count: 3 * 80 * 96))
+        }
+        _ = try Timings.measure(
+            engine: alone, choice: choice(tile, large, hints: Size(height: 10, width: 12)), name: "m",
+            plan: TimingPlan(warmup: 1, runs: 1))
+        XCTAssertEqual(alone.calls, 2)
+    }
+
     func testARgbNetworkSeesAPictureWithoutColours() throws {
         let engine = RuleEngine { _, inputs in
             let n = inputs[0].values.count / 3

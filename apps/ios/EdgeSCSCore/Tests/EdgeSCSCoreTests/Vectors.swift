@@ -116,8 +116,9 @@ func tinting(to hr: Size) -> RuleEngine {
     }
 }
 
-func choice(_ lr: Size, _ hr: Size, channels: Int = 1, reference: Size? = nil) -> Choice {
+func choice(_ lr: Size, _ hr: Size, channels: Int = 1, reference: Size? = nil, hints: Size? = nil) -> Choice {
     Choice(
-        method: "forward", channels: channels, lr: lr, hr: hr, reference: reference,
-        inputs: reference == nil ? ["gray"] : ["gray", "reference"], output: "rgb", images: false)
+        method: "forward", channels: channels, lr: lr, hr: hr, reference: reference, hints: hints,
+        inputs: ["gray"] + (reference == nil ? [] : ["reference"]) + (hints == nil ? [] : ["hints"]), output: "rgb",
+        images: false)
 }

@@ -142,6 +142,51 @@ final class VectorsTests: XCTestCase {
         try method.cases(key).map { "\(try $0.text("name")) \(try $0.ints("shape")) \(try $0.text("dtype"))" }
     }
 
+    func testSustained() throws {
+        let file = try Vectors("sustained")
+        for vector in try file.cases() {
+            var sorted = MinuteByMinute()
+            for (ended, ms) in zip(try vector.doubles("ended_ms"), try vector.doubles("samples_ms")) {
+                sorted.add(endedMs: ended, ms: ms) { "none" }
+            }
+            let expected = try vector.cases("minutes").map { try minute($0, thermal: "none") }
+            XCTAssertEqual(sorted.minutes { "none" }, expected)
+        }
+    }
+
+    private func minute(_ table: Vectors, thermal: String) throws -> Sustained.Minute {
+        let times = ["p50_ms", "p90_ms", "p99_ms", "max_ms"].map { table.table[$0] as? Double }
+        return .init(
+            runs: try table.int("runs"), p50Ms: times[0], p90Ms: times[1], p99Ms: times[2], maxMs: times[3],
+            thermal: thermal)
+    }
+
+    private func conditions(_ measured: Vectors) throws -> Conditions {
+        let memory = (measured.table["memory"] as? [String: Any]).map(Vectors.init(table:))
+        let sustained = (measured.table["sustained"] as? [String: Any]).map(Vectors.init(table:))
+        let names = Dictionary(uniqueKeysWithValues: ComputePlan.Share.keys.map { ($0.value, $0.key) })
+        let shares = try measured.has("placement") ? measured.cases("placement") : nil
+        return Conditions(
+            buildType: try measured.text("build_type"), lowPowerMode: measured.table["low_power_mode"] as? Bool,
+            memory: try memory.map { Memory(beforeMb: try $0.double("before_mb"), peakMb: try $0.double("peak_mb")) },
+            compileMs: measured.table["compile_ms"] as? Double,
+            cachedLoadMs: measured.table["cached_load_ms"] as? Double,
+            plan: try shares.map { shares in
+                ComputePlan(
+                    shares: try shares.map {
+                        .init(
+                            device: try XCTUnwrap(names[$0.text("device")]), count: try $0.int("operations"),
+                            cost: try $0.double("cost_share"),
+                            types: try XCTUnwrap($0.table["types"] as? [String: Int]))
+                    })
+            },
+            sustained: try sustained.map { run in
+                Sustained(
+                    seconds: try run.double("seconds"),
+                    minutes: try run.cases("minutes").map { try minute($0, thermal: $0.text("thermal")) })
+            })
+    }
+
     func testLatency() throws {
         for vector in try Vectors("latency").cases() {
             let measured = Vectors(table: try XCTUnwrap(vector.table["measured"] as? [String: Any]))
@@ -165,7 +210,8 @@ final class VectorsTests: XCTestCase {
                 loadMs: try measured.double("load_ms"),
                 timings: Timings(
                     firstMs: try measured.double("first_ms"), samples: try measured.doubles("samples_ms"),
-                    pipelineMs: try measured.double("pipeline_ms")))
+                    pipelineMs: try measured.double("pipeline_ms")),
+                conditions: try conditions(measured))
             let got = try JSONSerialization.jsonObject(with: report.json())
             XCTAssertEqual(try canonical(got), try canonical(XCTUnwrap(vector.table["document"])))
         }

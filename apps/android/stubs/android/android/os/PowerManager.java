@@ -4,5 +4,7 @@ package android.os;
 public final class PowerManager {
   PowerManager() {}
 
+  public boolean isPowerSaveMode() { throw new UnsupportedOperationException(); }
+
   public int getCurrentThermalStatus() { throw new UnsupportedOperationException(); }
 }

@@ -1,12 +1,16 @@
 package org.edgescs
 
 import android.content.Context
+import android.content.pm.ApplicationInfo
 import android.os.Build
 import android.os.PowerManager
+import java.io.File
+import java.io.IOException
+import org.edgescs.core.Conditions
 import org.edgescs.core.DeviceFacts
 
 /** What the system says about the phone. */
-class DeviceInfo(context: Context) {
+class DeviceInfo(private val context: Context) {
     private val power = context.getSystemService(Context.POWER_SERVICE) as PowerManager
 
     val facts: DeviceFacts
@@ -29,5 +33,22 @@ class DeviceInfo(context: Context) {
         get() {
             val told = Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q
             return DeviceFacts.thermal(if (told) power.currentThermalStatus else null)
+        }
+
+    /** Battery Saver, which slows the processor down. */
+    val lowPower: Boolean get() = power.isPowerSaveMode
+
+    val buildType: String
+        get() {
+            val debuggable = context.applicationInfo.flags and ApplicationInfo.FLAG_DEBUGGABLE != 0
+            return Conditions.buildType(BuildConfig.BUILD_TYPE, debuggable)
+        }
+
+    /** What the kernel says of this process; empty where it may not be read. */
+    val status: String
+        get() = try {
+            File("/proc/self/status").readText()
+        } catch (_: IOException) {
+            ""
         }
 }

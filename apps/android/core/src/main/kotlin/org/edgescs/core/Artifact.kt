@@ -7,20 +7,25 @@ import java.security.MessageDigest
 /**
  * One way to use an artifact: pictures of [lr] become RGB pictures of [hr]. [channels] is 1 for grey; [reference] is
  * the size of the picture whose colours to use, or null. [magnification]: of a continuous program, which takes any
- * size and is driven by [Continuous]; null for a method of one size.
+ * size and is driven by [Continuous]; null for a method of one size. [hints]: the grid of the port for colour hints, or
+ * null; these apps give none, which the network is told by zeros.
  */
 class Choice(
     val method: String, val channels: Int, val lr: Size, val hr: Size, val reference: Size?,
-    val magnification: Double? = null,
+    val magnification: Double? = null, val hints: Size? = null,
 ) {
     val scale: Double get() = magnification ?: (hr.height.toDouble() / lr.height)
 }
 
 /** An artifact in a folder with its manifest, as `edge-scs apps prepare` lays it there. */
 class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>) {
-    /** The folder of a method's golden pair, or null: `input.png`, `expected.png`, sometimes `reference.png`. */
+    /**
+     * The folder of a method's golden pair, or null: `input.png`, `expected.png`, sometimes `reference.png`. Null for a
+     * method with a port for hints too: its pair was made with some, which no image holds.
+     */
     fun golden(choice: Choice): File? =
-        manifest.golden?.let { File(File(file.parentFile, it), choice.method) }
+        manifest.golden?.takeIf { choice.hints == null && manifest.facts?.takesHints != true }
+            ?.let { File(File(file.parentFile, it), choice.method) }
             ?.takeIf { File(it, "expected.png").isFile }
 
     companion object {
@@ -89,15 +94,18 @@ class Artifact(val file: File, val manifest: Manifest, val choices: List<Choice>
         }
 
         private fun choice(method: Method, name: String): Choice {
-            val (input, guide) = method.inputs[0] to method.inputs.getOrNull(1)
+            val (input, guides) = method.inputs[0] to method.inputs.drop(1)
+            val (reference, hints) = listOf("reference", "hints").map { port -> guides.firstOrNull { it.name == port } }
             val output = method.outputs[0]
             val pictures = (method.inputs + output).all { it.isPicture && it.dtype == "float32" }
-            val fits = pictures && method.inputs.size <= 2 && input.channels in listOf(1, 3) && output.channels == 3
-            if (!fits || guide != null && guide.channels != 3) {
+            val known = guides == listOfNotNull(reference, hints) && guides.all { it.channels == 3 }
+            if (!pictures || !known || input.channels !in listOf(1, 3) || output.channels != 3) {
                 val why = "${method.name} does not turn one picture into an RGB picture"
                 throw ArtifactException("$name: $why; export a model of ours")
             }
-            return Choice(method.name, input.channels, input.size, output.size, guide?.size)
+            return Choice(
+                method.name, input.channels, input.size, output.size, reference?.size, hints = hints?.size,
+            )
         }
 
         /** What is offered of a continuous program, which does any from 1 to 8. */

@@ -6,10 +6,10 @@ import kotlin.math.max
 import kotlin.math.min
 import kotlin.math.sqrt
 
-/** What a manifest's `continuous` says. */
+/** What a manifest's `continuous` says. [takesHints]: whether the method `colour` has a port for colour hints. */
 data class ContinuousFacts(
     val halo: Int, val tile: Int, val chunk: Int, val colourSide: Int, val gridSides: IntRange,
-    val shuffleScales: List<Int>,
+    val shuffleScales: List<Int>, val takesHints: Boolean = false,
 )
 
 /** A matrix, row after row. */
@@ -76,7 +76,8 @@ class Continuous(private val engine: Engine, private val facts: ContinuousFacts,
         val climbs = listOf(gridH, gridW).flatMap { n ->
             listOf(8, 4).map { Bilinear.weights(0, up(n, it), up(n, 2 * it), up(n, it)).tensor() }
         }
-        return Planes.of(engine.run("colour", listOf(grid.tensor()) + climbs))
+        val none = if (facts.takesHints) listOf(Tensor.zeros(Size(up(gridH, 4), up(gridW, 4)))) else emptyList()
+        return Planes.of(engine.run("colour", listOf(grid.tensor()) + climbs + none))
     }
 
     private class Span(val start: Int, val stop: Int, val low: Int, val high: Int)

@@ -1,7 +1,12 @@
 package org.edgescs.core
 
 /** A float32 tensor: [shape] (n, c, h, w), [values] in that order. */
-class Tensor(val shape: List<Int>, val values: FloatArray)
+class Tensor(val shape: List<Int>, val values: FloatArray) {
+    companion object {
+        /** Three planes of zeros. */
+        fun zeros(size: Size) = Tensor(listOf(1, 3, size.height, size.width), FloatArray(3 * size.height * size.width))
+    }
+}
 
 /** A loaded artifact, whatever runs it. Not for several threads at once. */
 interface Engine : AutoCloseable {

@@ -7,8 +7,8 @@ class CancelledException : Exception("cancelled")
 
 /**
  * An artifact of one size applied to a picture of any size (edge_scs/inference/fixed_program.py): tiles that overlap,
- * blended
- * linearly. A picture of exactly the artifact's size is one tile; a smaller one is continued by its border pixels.
+ * blended linearly. A picture of exactly the artifact's size is one tile; a smaller one is continued by its border
+ * pixels.
  */
 class Enlarger(
     private val engine: Engine,
@@ -66,7 +66,10 @@ class Enlarger(
         return Tensor(listOf(1, choice.channels, choice.lr.height, choice.lr.width), values)
     }
 
-    /** The second input: nothing, or the reference at the size that the network takes. */
+    /**
+     * The inputs after the first: the reference at the size that the network takes, where it takes one; then planes of
+     * zeros, which say that there are no colour hints, where it has a port for them.
+     */
     fun guide(reference: Picture?): List<Tensor> {
         val size = choice.reference
         if (size == null && reference != null) {
@@ -75,9 +78,11 @@ class Enlarger(
         if (size != null && reference == null) {
             throw ArtifactException("$name: was exported with a reference input; choose a reference picture")
         }
-        if (size == null || reference == null) return emptyList()
-        val small = Shrinking.resize(reference, size.height, size.width)
-        return listOf(Tensor(listOf(1, 3, size.height, size.width), Pixels.rgbTensor(small)))
+        val colours = if (size == null || reference == null) null else {
+            val small = Shrinking.resize(reference, size.height, size.width)
+            Tensor(listOf(1, 3, size.height, size.width), Pixels.rgbTensor(small))
+        }
+        return listOfNotNull(colours, choice.hints?.let(Tensor::zeros))
     }
 
     private fun check(rgb: Tensor) {

@@ -71,6 +71,7 @@ private class ManifestReader(private val file: String) {
         val version = optional(table, "manifest_version") ?: 1L
         if (whole(version)?.let { it in 1..Manifest.VERSION } != true) wrong("manifest_version", version)
         val parity = optional(table, "parity") as? Map<*, *>
+        val methods = list(table, "methods").map(::method)
         return Manifest(
             artifact = text(table, "artifact"),
             target = oneOf(table, "target", "executorch", "coreml"),
@@ -84,19 +85,20 @@ private class ManifestReader(private val file: String) {
             halo = optional(table, "halo")?.let { whole(it)?.takeIf { n -> n >= 0 } ?: wrong("halo", it) },
             parityDb = parity?.let { optional(it, "psnr_db") as? Number }?.toDouble(),
             verdict = parity?.let { optional(it, "verdict") as? String },
-            facts = optional(table, "continuous")?.let { facts(it as? Map<*, *> ?: wrong("continuous", it)) },
+            facts = optional(table, "continuous")?.let { facts(it as? Map<*, *> ?: wrong("continuous", it), methods) },
             restoration = if (optional(table, "restoration") == null) 0.0 else number(table, "restoration"),
-            methods = list(table, "methods").map(::method),
+            methods = methods,
         )
     }
 
-    private fun facts(table: Map<*, *>): ContinuousFacts {
+    private fun facts(table: Map<*, *>, methods: List<Method>): ContinuousFacts {
         val count = { key: String -> whole(required(table, key))?.takeIf { it >= 0 } ?: wrong(key, table[key]) }
         val all = { key: String -> list(table, key).map { whole(it)?.takeIf { n -> n > 0 } ?: wrong(key, table[key]) } }
         val sides = all("colour_grid_sides")
         return ContinuousFacts(
             count("halo"), count("tile"), count("chunk"), count("colour_side"), sides.first()..sides.last(),
             all("shuffle_scales"),
+            methods.any { it.name == "colour" && it.inputs.any { port -> port.name == "hints" } },
         )
     }
 

@@ -2,6 +2,7 @@ package org.edgescs.core
 
 import java.io.File
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNull
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
@@ -42,7 +43,16 @@ class ArtifactTest {
         assertEquals(listOf("forward" to 4.0, "x2_640x360" to 2.0), sizes.map { it.method to it.scale })
         val led = Artifact.open(model("led", text("with a reference"))).choices.single()
         assertEquals(Size(128, 128), led.reference)
+        val hinted = Artifact.open(model("hinted", text("with a reference and hints"))).choices.single()
+        assertEquals(listOf(Size(128, 128), Size(45, 80)), hinted.run { listOf(reference, hints) })
+        assertNull(led.hints)
+        val alone = Artifact.open(model("alone", text("with hints"))).choices.single()
+        assertEquals(listOf(null, Size(45, 80)), alone.run { listOf(reference, hints) })
+        val strange = text("with hints").replace("\"hints\"", "\"depth\"")
+        assertTrue("RGB picture" in refusal(model("strange", strange)))
         val any = Artifact.open(model("any", text("continuous")))
+        assertFalse(any.manifest.facts!!.takesHints)
+        assertTrue(Artifact.open(model("anyhinted", text("continuous with hints"))).manifest.facts!!.takesHints)
         assertTrue(any.manifest.continuous)
         assertEquals(listOf("x2", "x1", "x1.5", "x2.7", "x3", "x4", "x6", "x8"), any.choices.map { it.method })
         assertEquals(2.7, any.choices[3].scale, 0.0)
@@ -97,5 +107,9 @@ class ArtifactTest {
         File(folder, "m.pte.golden/forward").mkdirs()
         File(folder, "m.pte.golden/forward/expected.png").createNewFile()
         assertEquals("forward", artifact.golden(artifact.choices[0])!!.name)
+        val hinted = model("goldenhints", text("with hints"))
+        File(hinted, "m.pte.golden/forward").mkdirs()
+        File(hinted, "m.pte.golden/forward/expected.png").createNewFile()
+        assertNull(Artifact.open(hinted).run { golden(choices[0]) })
     }
 }

@@ -36,6 +36,28 @@ class EnlargerTest {
         assertEquals(Size(16, 16), led.enlarge(grey(8, 8), grey(50, 70)).let { Size(it.height, it.width) })
     }
 
+    /** A port for hints is filled with zeros, behind the reference, for every tile. */
+    @Test
+    fun noHintsAreZeros() {
+        val given = ArrayList<List<Tensor>>()
+        val engine = object : Engine by Repeating(Size(80, 80)) {
+            override fun run(method: String, inputs: List<Tensor>): Tensor =
+                Tensor(listOf(1, 3, 80, 80), FloatArray(3 * 80 * 80)).also { given += inputs }
+        }
+        val choice = Choice("forward", 1, Size(40, 40), Size(80, 80), Size(4, 4), hints = Size(10, 12))
+        Enlarger(engine, choice, 2, "m.pte").enlarge(grey(60, 40), grey(5, 5))
+        assertEquals(true, given.size > 1)
+        for (inputs in given) {
+            val shapes = listOf(listOf(1, 1, 40, 40), listOf(1, 3, 4, 4), listOf(1, 3, 10, 12))
+            assertEquals(shapes, inputs.map { it.shape })
+            assertTrue(inputs[2].values.size == 360 && inputs[2].values.all { it == 0f })
+        }
+        given.clear()
+        val alone = Choice("forward", 1, Size(40, 40), Size(80, 80), null, hints = Size(10, 12))
+        Stopwatch(engine, alone, "m.pte").time(TimingPlan(1, 1))
+        assertEquals(listOf(listOf(1, 1, 40, 40), listOf(1, 3, 10, 12)), given[0].map { it.shape })
+    }
+
     @Test
     fun anotherTensorThanTheManifestsIsRefused() {
         val choice = Choice("forward", 1, Size(8, 8), Size(16, 16), null)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -72,11 +73,46 @@ def test_the_fixed_driver_gives_every_pixel(pte: Exported, photo: NDArray[np.uin
     assert np.array_equal(ours, expected)
 
 
+@pytest.mark.parametrize("reference", [False, True])
+def test_the_fixed_driver_fills_a_port_for_hints_with_zeros(
+    small: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: bool
+) -> None:
+    """Behind the reference, if there is one."""
+    asked = []
+
+    def execute(inputs: list[Tensor]) -> list[Tensor]:
+        asked.append(inputs)
+        return [torch.zeros(1, 3, 32, 48)]
+
+    method = SimpleNamespace(execute=execute)
+    runtime = ModuleType("executorch.runtime")
+    runtime.Runtime = SimpleNamespace(  # type: ignore[attr-defined]
+        get=lambda: SimpleNamespace(load_program=lambda path: SimpleNamespace(load_method=lambda name: method))
+    )
+    monkeypatch.setitem(sys.modules, "executorch.runtime", runtime)
+    shapes = {"gray": [1, 1, 16, 24], "reference": [1, 3, 8, 8], "hints": [1, 3, 4, 6]}
+    inputs = [{"name": k, "shape": v} for k, v in shapes.items() if reference or k != "reference"]
+    table = {"inputs": inputs, "outputs": [{"shape": [1, 3, 32, 48]}], "halo": 2}
+    (tmp_path / "x.pte.json").write_text(json.dumps(table))
+    space: dict[str, Callable[..., Image.Image]] = {"__name__": "driver"}  # type: ignore[dict-item]
+    exec(compile(driver("drive_fixed.py"), "drive_fixed.py", "exec"), space)
+    image = Image.new("RGB", (24, 16), "red")
+    space["enlarge"](str(tmp_path / "x.pte"), image, *([image] if reference else []))
+    (given,) = asked
+    assert [list(x.shape) for x in given] == [port["shape"] for port in inputs]
+    assert not given[-1].any()
+
+
 class Methods:
     """``executorch.runtime.Program`` of the same modules, run by PyTorch: lowering takes minutes."""
 
-    def __init__(self, model: EdgeSCS):
-        self.methods = continuous_methods(model)
+    def __init__(self, model: EdgeSCS, hints: bool):
+        self.methods = continuous_methods(model, hints=hints)
+
+    @property
+    def ports(self) -> list[dict[str, object]]:
+        """``methods`` of the manifest, as far as the driver reads it."""
+        return [{"name": m, "inputs": [{"name": name} for name in x.inputs]} for m, x in self.methods.items()]
 
     def run(self, inputs: list[Tensor], method: str) -> list[Tensor]:
         with torch.no_grad():
@@ -92,24 +128,29 @@ class Methods:
         return SimpleNamespace(execute=execute)
 
 
-@pytest.mark.parametrize(("size", "scale"), [((40, 60), 2.7), ((40, 60), 3.0), ((300, 260), 1.2)])
+@pytest.mark.parametrize(
+    ("size", "scale", "hints"),
+    [((40, 60), 2.7, False), ((40, 60), 3.0, False), ((300, 260), 1.2, False), ((41, 60), 2.0, True)],
+)
 def test_the_continuous_driver_gives_the_same_image(
-    small: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], scale: float
+    small: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], scale: float, hints: bool
 ) -> None:
-    """Chunks, a whole magnification, and tiles with a colour grid of averages: against the package's driver."""
+    """Chunks, a whole magnification, tiles with a colour grid of averages, a port for hints that stays empty: against
+    the package's driver."""
     from skimage import data
 
     assert isinstance(small.model, EdgeSCS)
-    program = Methods(small.model)
+    model = small.model if not hints else EdgeSCS(replace(small.model.config, hints=True)).eval()
+    program = Methods(model, hints)
     runtime = ModuleType("executorch.runtime")
     runtime.Runtime = SimpleNamespace(get=lambda: SimpleNamespace(load_program=lambda path: program))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "executorch.runtime", runtime)
-    (tmp_path / "x.pte.json").write_text(json.dumps({"continuous": _continuous_facts(small)}))
+    (tmp_path / "x.pte.json").write_text(json.dumps({"continuous": _continuous_facts(small), "methods": program.ports}))
     space: dict[str, Callable[..., Image.Image]] = {"__name__": "driver"}  # type: ignore[dict-item]
     exec(compile(driver("drive_continuous.py"), "drive_continuous.py", "exec"), space)
     image = Image.fromarray(data.coffee()).resize(size[::-1])
     ours = np.array(space["enlarge"](str(tmp_path / "x.pte"), image, scale))
-    own = ContinuousProgram(_Named(program), small.description.halo)  # type: ignore[arg-type]
+    own = ContinuousProgram(_Named(program), small.description.halo, hints)  # type: ignore[arg-type]
     gray = torch.from_numpy(np.array(image.convert("L")))[None, None].float() / 255
     hr = (round(size[0] * scale), round(size[1] * scale))
     assert psnr(ours, to_picture(own.render(gray, own.chroma(gray), hr))) >= 80
@@ -146,7 +187,8 @@ def continuous_pte(tmp_path_factory: pytest.TempPathFactory, small: Loaded) -> E
 
 def test_every_port_has_a_meaning(small: Loaded, pte: Exported, mlpackage: Exported) -> None:
     assert isinstance(small.model, EdgeSCS)
-    for name, method in continuous_methods(small.model, reference=True).items():
+    hinted = EdgeSCS(replace(small.model.config, hints=True))
+    for name, method in continuous_methods(hinted, reference=True, hints=True).items():
         own = COLOUR_PORTS if name.startswith("colour") else ENCODE_PORTS if name == "encode" else {}
         assert {*method.inputs, *method.outputs} <= {*own, *PORTS}
     for exported in (pte, mlpackage):

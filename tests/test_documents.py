@@ -101,6 +101,23 @@ def test_results_stand_in_the_documents_as_in_their_data(monkeypatch: pytest.Mon
     for document in ("README.md", "docs/performance.md"):
         text = (ROOT / document).read_text(encoding="utf-8")
         assert results.table() in text, f"{document} is stale: python docs/figures/make.py"
+    words = " ".join(text.split())  # of docs/performance.md, whatever its line breaks
+    said = results.statements()
+    assert not [statement for statement in said if statement not in words], "differs from docs/figures/results.toml"
+
+
+def test_times_faster_are_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In README and the first part of docs/performance.md no factor stands that docs/figures/results.toml lacks."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "figures"))
+    import results
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    performance = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").partition("## Goals")[0]
+    allowed = set(re.findall(r"\d+(?:\.\d+)?", results.table() + " ".join(results.statements())))
+    for text in (readme, performance):
+        factors = re.findall(r"(\d+(?:\.\d+)?)(?:x| times faster)(?!\w)", re.sub(r"\b\d+x\d+\b", "", text))
+        assert factors
+        assert set(factors) <= allowed
 
 
 @pytest.mark.parametrize("path", CARDS, ids=name)

@@ -11,14 +11,20 @@ from edge_scs import presets
 from edge_scs.errors import InputError, did_you_mean
 from edge_scs.recipes import build
 
-DEFAULTS = {"executorch": "xnnpack-fp32", "coreml": "coreml-fp16", "onnx": "onnx-fp32"}
-BACKENDS = {"executorch": ("xnnpack", "vulkan", "coreml"), "coreml": ("mlprogram",), "onnx": ("onnxruntime",)}
+DEFAULTS = {"executorch": "xnnpack-fp32", "coreml": "coreml-fp16", "onnx": "onnx-fp32", "litert": "litert-fp32"}
+BACKENDS = {
+    "executorch": ("xnnpack", "vulkan", "coreml"),
+    "coreml": ("mlprogram",),
+    "onnx": ("onnxruntime",),
+    "litert": ("litert",),
+}
 PRECISIONS = {
     "xnnpack": ("fp32", "int8"),
     "vulkan": ("fp16", "fp32"),
     "coreml": ("fp16", "fp32"),
     "mlprogram": ("fp16", "fp32", "int8"),
     "onnxruntime": ("fp32",),
+    "litert": ("fp32",),
 }
 COMPRESSIONS = ("none", "int8", "palette6")
 MAX_SIDE = 4096
@@ -86,8 +92,8 @@ class Preset:
             raise InputError(f"{where}: images and compression are Core ML's; use target = 'coreml'")
         if self.sizes and self.target == "coreml" and self.minimum_target == "iOS17":
             raise InputError(f"{where}: several sizes in one package need minimum_target = 'iOS18'")
-        if self.sizes and self.target == "onnx":
-            raise InputError(f"{where}: an .onnx file has one size; use lr and scale")
+        if self.sizes and self.target in ("onnx", "litert"):
+            raise InputError(f"{where}: a file for {self.target} has one size; use lr and scale")
         if len({shape.method for shape in self.shapes}) < len(self.shapes):
             raise InputError(f"{where}: sizes names one size twice")
 
@@ -130,7 +136,7 @@ def known() -> list[str]:
 
 
 def load_preset(target: str | Path) -> Preset:
-    """A preset by target ("executorch", "coreml", "onnx"), by name, or from a TOML file.
+    """A preset by target ("executorch", "coreml", "onnx", "litert"), by name, or from a TOML file.
 
     Raises InputError: no such preset (naming the nearest), unreadable file, unknown key, missing key, wrong value.
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from edge_scs.artifacts.driver import ContinuousProgram
 from edge_scs.artifacts.manifest import Manifest, takes_hints
+from edge_scs.artifacts.optional_imports import quiet
+from edge_scs.artifacts.presets import DEFAULTS
 from edge_scs.errors import InputError
 
 Inputs = Mapping[str, Tensor]
@@ -45,12 +48,14 @@ def open_artifact(artifact: Path, manifest: Manifest) -> Opened:
         return _coreml(artifact, manifest)
     if manifest.target == "onnx":
         return _onnx(artifact)
+    if manifest.target == "litert":
+        return _litert(artifact)
     if manifest.target == "executorch":
         backend = manifest.backend or "xnnpack"
         opener = {"xnnpack": _xnnpack, "vulkan": _vulkan, "coreml": _coreml_delegate}.get(backend)
         if opener is not None:
             return opener(artifact, manifest)
-    raise InputError(f"{artifact}: its manifest names the target {manifest.target!r}; known: executorch, coreml, onnx")
+    raise InputError(f"{artifact}: its manifest names the target {manifest.target!r}; known: {', '.join(DEFAULTS)}")
 
 
 def _xnnpack(artifact: Path, manifest: Manifest) -> Opened:
@@ -87,6 +92,29 @@ def _onnx(artifact: Path) -> Opened:
         return torch.from_numpy(session.run(None, {name: x.numpy() for name, x in inputs.items()})[0])
 
     proof = f"executed by onnxruntime {onnxruntime.__version__} on this machine's CPU"
+    return Opened(lambda method: Run(call, rounds=False), proof)
+
+
+def _litert(artifact: Path) -> Opened:
+    try:
+        with quiet():
+            from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise InputError(f"{artifact}: ai_edge_litert is not installed; run: pip install 'edge-scs[litert]'") from error
+    try:
+        with quiet():
+            interpreter = Interpreter(model_content=artifact.read_bytes(), num_threads=torch.get_num_threads())
+            runner = interpreter.get_signature_runner()
+    except Exception as error:  # ValueError, RuntimeError and what else its native part raises
+        why = str(error).strip().splitlines()[:1]
+        raise InputError(f"{artifact}: LiteRT cannot load it ({''.join(why)}); export it again") from error
+
+    def call(inputs: Inputs, exact: bool) -> Tensor:
+        given = {f"args_{i}": x.numpy() for i, x in enumerate(inputs.values())}
+        (rgb,) = runner(**given).values()
+        return torch.from_numpy(rgb)
+
+    proof = f"executed by LiteRT {version('ai-edge-litert')} on this machine's CPU"
     return Opened(lambda method: Run(call, rounds=False), proof)
 
 

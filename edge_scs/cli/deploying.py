@@ -13,7 +13,9 @@ from edge_scs.errors import InputError
 @app.command()
 def export(
     model: Model,
-    target: Annotated[str, typer.Option(help="executorch, coreml, onnx, all, or a preset: a name or a TOML file.")],
+    target: Annotated[
+        str, typer.Option(help="executorch, coreml, onnx, litert, all, or a preset: a name or a TOML file.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the artifacts.")] = Path("out"),
     weights: Weights = None,
     scale: Annotated[float | None, typer.Option(help="Magnification instead of the preset's.")] = None,

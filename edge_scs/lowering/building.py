@@ -40,6 +40,12 @@ def build(methods: Mapping[str, Method], artifact: Path, loaded: Loaded, preset:
         (method,) = methods.values()
         onnx_file.convert(method, artifact)
         return Built(None, [], None)
+    if preset.target == "litert":
+        from edge_scs.lowering import litert_file
+
+        (method,) = methods.values()
+        litert_file.convert(method, artifact)
+        return Built(None, [], None)
     from edge_scs.lowering import executorch
 
     options = {} if preset.backend == "xnnpack" else {"precision": preset.precision}

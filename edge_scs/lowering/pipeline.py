@@ -40,14 +40,15 @@ from edge_scs.models.colour import COLOUR_SIDE, answer_size
 from edge_scs.models.edge_scs import SHUFFLE_SCALES, EdgeSCS
 from edge_scs.weights.loading import Loaded
 
-SUFFIXES = {"executorch": ".pte", "coreml": ".mlpackage", "onnx": ".onnx"}
+SUFFIXES = {"executorch": ".pte", "coreml": ".mlpackage", "onnx": ".onnx", "litert": ".tflite"}
 # Photographs at export for what cannot be run here: evaluating takes seconds for each. ``verify`` takes all.
 EVALUATED = 3
-EXECUTED = ("xnnpack", "onnxruntime")  # backends that run here
+EXECUTED = ("xnnpack", "onnxruntime", "litert")  # backends that run here
 PACKAGES = {
     "executorch": ("torch", "executorch", "torchao"),
     "coreml": ("torch", "coremltools"),
     "onnx": ("torch", "onnx", "onnxscript", "onnxruntime"),
+    "litert": ("torch", "litert-torch", "ai-edge-litert"),
 }
 
 

@@ -21,6 +21,8 @@ TARGETS = {
     ("executorch", "vulkan"): ("Android, GPU", "Android 8 (sample app)"),
     ("coreml", "mlprogram"): ("iOS and macOS, Core ML", ""),
     ("executorch", "coreml"): ("iOS and macOS, Core ML in ExecuTorch", ""),
+    ("onnx", "onnxruntime"): ("onnxruntime", ""),
+    ("litert", "litert"): ("LiteRT", ""),
 }
 SHIP_WORDS = (
     "Android: the int8 .pte, on the CPU; float32 where every decibel counts. iOS: the Core ML package, which may use "

@@ -111,8 +111,8 @@ def test_presets_are_made_side_by_side(tmp_path: Path, small: Loaded) -> None:
     whole = {manifest.preset for manifest in made}
     assert {"xnnpack-fp32", "coreml-fp16"} <= whole
     assert all(manifest.path is not None and manifest.path.exists() for manifest in made)
-    # Nothing quantised it; ONNX is an extra.
-    assert {refusal.preset for refusal in refused} - {"onnx-fp32"} == {"xnnpack-int8", "coreml-w8a8"}
+    # Nothing quantised it; ONNX and LiteRT are extras.
+    assert {refusal.preset for refusal in refused} - {"onnx-fp32", "litert-fp32"} == {"xnnpack-int8", "coreml-w8a8"}
     assert any(line.startswith("[xnnpack-fp32] verifying") for line in said)
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".partial")]
 

@@ -104,6 +104,7 @@ def _litert(artifact: Path) -> Opened:
     try:
         with quiet():
             interpreter = Interpreter(model_content=artifact.read_bytes(), num_threads=torch.get_num_threads())
+            interpreter.allocate_tensors()  # says on stderr which delegate it takes
             runner = interpreter.get_signature_runner()
     except Exception as error:  # ValueError, RuntimeError and what else its native part raises
         why = str(error).strip().splitlines()[:1]

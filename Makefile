@@ -9,7 +9,7 @@ setup: .venv/.installed
 .venv/.installed: pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[export,dev,docs]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[export,web,dev,docs]"
 	touch $@
 
 demo: setup

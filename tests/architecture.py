@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "edge_scs"
 # From top to bottom: a part imports parts that stand after it, in its own layer or below, and nothing else.
 LAYERS = {
-    "interfaces": ("cli", "api"),
+    "interfaces": ("cli", "web", "api"),
     "applications": (
         "demo",
         "report",

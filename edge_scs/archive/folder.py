@@ -146,7 +146,7 @@ def enhance_files(
     if guide is not None and is_monochrome(guide):
         say(f"{reference}: {NO_COLOUR}")
         guide = None
-    work = partial(_attempt, wanted=wanted, guide=guide)
+    work = partial(attempt, wanted=wanted, guide=guide)
     if len(inputs) == 1 and not Path(inputs[0]).is_dir():
         if run.dry_run:
             return _dry(pairs, wanted, Summary())
@@ -203,9 +203,10 @@ def _sweep(folders: set[Path], say: Callable[[str], None]) -> None:
             say(f"removed {printable(path)}, left unfinished by a killed run")
 
 
-def _attempt(
+def attempt(
     source: Path, target: Path, wanted: Wanted, guide: Picture | None, enhancer: Engine, progress: Any = None
 ) -> Outcome:
+    """One image; whatever goes wrong with it is the outcome's reason. ``guide`` is the reference's RGB."""
     begun = time.monotonic()
     content = ""
     try:

@@ -69,12 +69,7 @@ def _into_folder(sources: list[Path], folders: list[Path], out: Path, suffix: st
         # The innermost of the given folders decides; a file given by name keeps its name only.
         above = [folder for folder in folders if folder in source.parents]
         place = source.relative_to(max(above, key=lambda folder: len(folder.parts))) if above else Path(source.name)
-        if place.suffix.lower() not in SUFFIXES:
-            place = place.with_name(f"{place.name}{suffix or '.png'}")
-        elif place.suffix.lower() not in SAVE:
-            place = place.with_suffix(suffix or ".png")
-        elif suffix is not None and SAVE[place.suffix.lower()][0] != SAVE[suffix][0]:
-            place = place.with_suffix(suffix)
+        place = result_name(place, suffix)
         name, count = place, 1
         while str(name).casefold() in taken:  # many file systems do not distinguish A.png from a.png
             count += 1
@@ -82,6 +77,17 @@ def _into_folder(sources: list[Path], folders: list[Path], out: Path, suffix: st
         taken.add(str(name).casefold())
         jobs.append((source, out / name))
     return jobs
+
+
+def result_name(source: Path, suffix: str | None) -> Path:
+    """The source's name with the suffix of what it becomes: its own where that is written, else ``suffix`` or PNG."""
+    if source.suffix.lower() not in SUFFIXES:
+        return source.with_name(f"{source.name}{suffix or '.png'}")
+    if source.suffix.lower() not in SAVE:
+        return source.with_suffix(suffix or ".png")
+    if suffix is not None and SAVE[source.suffix.lower()][0] != SAVE[suffix][0]:
+        return source.with_suffix(suffix)
+    return source
 
 
 def _outside(folders: list[Path], out: Path) -> Callable[[Path], bool]:

@@ -8,11 +8,11 @@ from typing import Any
 import typer
 
 # In the order of --help; importing them is what registers them.
-from edge_scs.cli import restoring, learning, deploying, measuring, apps  # isort: skip
+from edge_scs.cli import restoring, web, learning, deploying, measuring, apps  # isort: skip
 from edge_scs.cli.app import app, emit, say
 from edge_scs.errors import InputError
 
-__all__ = ["app", "apps", "deploying", "emit", "learning", "main", "measuring", "restoring", "say"]
+__all__ = ["app", "apps", "deploying", "emit", "learning", "main", "measuring", "restoring", "say", "web"]
 
 # typer carries click inside it or beside it, as its version will: this finds the class either way.
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -33,7 +33,7 @@ class Timed:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path):
         self.slowest = 0.0
-        attempt = folder_module._attempt
+        attempt = folder_module.attempt
 
         def timed(source: Path, *given: object, **more: object) -> object:
             begun = time.process_time()
@@ -48,7 +48,7 @@ class Timed:
                 self.slowest = max(self.slowest, time.process_time() - begun)
 
         signal.signal(signal.SIGPROF, _hang)
-        monkeypatch.setattr(folder_module, "_attempt", timed)
+        monkeypatch.setattr(folder_module, "attempt", timed)
 
 
 class Hang(BaseException):

@@ -1,0 +1,1 @@
+"""`edge-scs web`: a page in the browser that restores photographs on this machine (extra ``[web]``)."""

@@ -159,10 +159,8 @@ class Page:
         if request.query_params.get("kind") == "colours":
             work, limiter = partial(upload.preview.coloured, engine, settings, guide), self._colouring
         else:
-            work, limiter = (
-                partial(upload.preview.restored, engine, settings, guide, upload.preview.turn()),
-                self._detailing,
-            )
+            turn = upload.preview.turn()
+            work, limiter = partial(upload.preview.restored, engine, settings, guide, turn), self._detailing
         content = await to_thread.run_sync(work, limiter=limiter)
         return Response(status_code=204) if content is None else Response(content, media_type="image/jpeg")
 
@@ -202,9 +200,7 @@ class Page:
         upload = self._found(request)[1]
         path = upload.result()
         assert upload.job is not None
-        return FileResponse(
-            path, filename=upload.result_name(upload.job.settings), content_disposition_type="attachment"
-        )
+        return FileResponse(path, filename=upload.result_name(upload.job.settings))
 
     async def result_view(self, request: Request) -> Response:
         upload = self._found(request)[1]
@@ -292,7 +288,7 @@ async def _settings(request: Request) -> tuple[Settings, dict[str, Any]]:
     return parse_settings(given), given
 
 
-def _json(value: dict[str, Any]) -> Response:
+def _json(value: dict[str, Any] | None) -> Response:
     return Response(json.dumps(value), media_type="application/json")  # ASCII: names may hold what is no text
 
 

@@ -60,9 +60,8 @@ class Engines:
 
 def _abilities(engine: Engine) -> Abilities:
     if not isinstance(engine, Predictor):
-        return Abilities(
-            engine.name, engine.takes_hints, engine.takes_reference, None, engine.default_scale, MIN_SCALE, MAX_SCALE, None
-        )  # fmt: skip
+        takes = engine.takes_hints, engine.takes_reference
+        return Abilities(engine.name, *takes, None, engine.default_scale, MIN_SCALE, MAX_SCALE, None)
     loaded, about = engine.loaded, engine.loaded.description
     two_ends = "quantised" not in loaded.spec and restoring_file(Path(loaded.source)) is not None
     low, high = about.continuous or (min(about.scales), max(about.scales))

@@ -60,7 +60,7 @@ def host_name(header: str) -> str:
     """The name or address in a ``Host`` header, without its port; "" for what is no such header."""
     if header.startswith("["):
         address, _, rest = header[1:].partition("]")
-        return address if not rest or rest[1:].isdecimal() and rest[0] == ":" else ""
+        return address if not rest or (rest[1:].isdecimal() and rest[0] == ":") else ""
     name, _, port = header.partition(":")
     return name.lower() if not port or port.isdecimal() else ""
 

@@ -1,4 +1,4 @@
-"""Who has uploaded what: a session for every open page, which nobody enters without its token, and which leaves nothing.
+"""Who has uploaded what: a session for every open page, which needs its token and leaves nothing.
 
 A session ends when its page is closed or has not been heard of for IDLE seconds, and with the server.
 """

@@ -58,7 +58,19 @@ def picture(tmp_path, photograph):
 def test_version_and_help():
     assert process("--version").stdout.strip() == f"edge-scs {__version__}"
     commands = cli("--help").stdout
-    for command in ("demo", "enhance", "train", "export", "verify", "evaluate", "inspect", "bench", "report", "models"):
+    for command in (
+        "demo",
+        "enhance",
+        "web",
+        "train",
+        "export",
+        "verify",
+        "evaluate",
+        "inspect",
+        "bench",
+        "report",
+        "models",
+    ):
         assert f"\n  {command} " in commands
     assert cli().stdout.split() == commands.split()
 

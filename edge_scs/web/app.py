@@ -267,7 +267,7 @@ def _reference(path: Path) -> Picture | None:
 def _name(request: Request) -> str:
     """The uploaded file's name, for messages and for the result's name."""
     name = printable(request.query_params.get("name", "").replace("\\", "/").rpartition("/")[2])[-120:]
-    return name if Path(name).name else "image"
+    return name if name.strip(". ") else "image"
 
 
 def _plain(message: str, upload: Upload) -> str:

@@ -90,7 +90,7 @@ class Guard:
             return PlainTextResponse("this server answers to its own address only", 421)
         if any(origin != f"http://{hosts[0]}" for origin in headers.getlist("origin")):
             return PlainTextResponse("requests from other pages are refused", 403)
-        opened = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"  # a link or a bookmark
+        opened = scope["path"] == "/" and headers.get("sec-fetch-dest") == "document"  # a link or a bookmark
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not opened:
             return PlainTextResponse("requests from other pages are refused", 403)
         return None

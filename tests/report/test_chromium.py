@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report.chromium import Chromium, find_chromium
+from report.chromium import Chromium, axe_source, find_chromium, serious
 
 from edge_scs.report.comparison import Comparison
 from edge_scs.report.render import render_html
@@ -15,8 +15,6 @@ from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
 from tests.measurements import latency
 
-ROOT = Path(__file__).parents[2]
-AXE, AXE_SHA256 = "axe-core@4.10.3", "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"
 SECTIONS = ["ship", "comparisons", "table", "networks", "costs", "stages", "phones", "published", "environment"]
 
 
@@ -145,14 +143,7 @@ def test_tables_sort_and_sliders_move(tab, page):
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """axe-core's source, from npm: installed once into apps/.tools, which git ignores."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "apps"))
-        import tools
-    try:
-        return (tools.from_npm(tools.tools_folder(), AXE, AXE_SHA256) / "axe.min.js").read_text(encoding="utf-8")
-    except tools.Skip as skip:
-        pytest.skip(str(skip))
+    return axe_source()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -161,12 +152,7 @@ def test_axe_has_nothing_serious_to_say(tab, page, axe, width, dark):
     tab.open(page, width, 900, dark)
     tab.evaluate(f"{axe}; 0")
     found, passed = tab.evaluate("axe.run().then(r => [r.violations, r.passes.map(rule => rule.id)])")
-    said = [
-        (each["impact"], each["id"], [node["html"][:120] for node in each["nodes"]][:3])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert said == []
+    assert serious(found) == []
     assert {"color-contrast", "scrollable-region-focusable"} <= set(passed)
 
 

@@ -44,10 +44,12 @@ export class Card {
     this.download = make("a", "download", "Download");
     this.download.setAttribute("aria-label", `Download the restored ${image.name}`);
     this.cancel = this.button("Cancel", () => on.cancel(image));
-    this.remove = this.button("Remove", () => on.remove(image));
+    this.remove = this.button("×", () => on.remove(image));
+    this.remove.classList.add("remove");
+    this.remove.setAttribute("aria-label", `Remove ${image.name}`);
     this.actions = make("p", "actions");
-    this.actions.append(this.download, this.cancel, this.remove);
-    this.element.append(this.pick, this.bar, this.actions);
+    this.actions.append(this.download, this.cancel);
+    this.element.append(this.pick, this.remove, this.bar, this.actions);
   }
 
   button(text, act) {
@@ -76,6 +78,7 @@ export class Card {
     this.download.hidden = state !== "done";
     if (state === "done") this.download.href = at(`images/${image.number}/result`);
     this.cancel.hidden = state !== "running" && state !== "waiting";
+    this.actions.hidden = this.download.hidden && this.cancel.hidden;
     this.remove.hidden = image.reading || !this.cancel.hidden;
   }
 }

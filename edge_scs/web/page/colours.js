@@ -15,7 +15,10 @@ export function words(colour) {
   const shade = light < 0.3 ? "dark " : light > 0.7 ? "light " : "";
   if (high - low < 0.06) return `${shade}grey`;
   const turn = high === r ? (g - b) / (high - low) : high === g ? 2 + (b - r) / (high - low) : 4 + (r - g) / (high - low);
-  return `${shade}${high - low < 0.2 ? "greyish " : ""}${HUES[Math.round(((turn + 6) % 6) * 2) % 12]}`;
+  const hue = HUES[Math.round(((turn + 6) % 6) * 2) % 12];
+  if (hue === "orange" && high - low < 0.35) return light > 0.6 ? "beige" : `${shade}brown`;
+  if (hue === "orange" && light < 0.4) return "brown";
+  return `${shade}${high - low < 0.2 ? "greyish " : ""}${hue}`;
 }
 
 export class Editor {

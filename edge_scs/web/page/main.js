@@ -235,6 +235,7 @@ function arrange() {
 }
 
 async function add(files) {
+  await ready; // what the network can do
   const coming = [...files].map((file) => {
     const image = { name: file.name, reading: true, hints: [], job: null, notes: [] };
     image.choices = { ...(current?.choices ?? fresh()), reference: current?.choices.reference ?? null };
@@ -431,9 +432,10 @@ async function start() {
   $("restoration").parentElement.hidden = $("restoration-help").hidden = about.restoration === null;
   $("reference-row").hidden = !about.reference;
   $("hints").hidden = $("keys").hidden = !about.hints;
-  wire();
   arrange();
   poll();
 }
 
-guarded(start)();
+wire(); // before the server has answered: a photograph may come first
+const ready = start();
+guarded(() => ready)();

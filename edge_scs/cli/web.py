@@ -1,11 +1,14 @@
 """The page in the browser: web."""
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from edge_scs.cli.app import Weights, app, say
 from edge_scs.errors import InputError
+
+EXTRA = ("anyio", "starlette", "uvicorn")
 
 
 @app.command()
@@ -21,11 +24,11 @@ def web(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1. auto: a GPU if there is one.")] = "auto",
 ) -> None:
     """Restore photographs in the browser, with colour hints; nothing leaves this machine."""
-    try:
-        from edge_scs.web.server import serve
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "anyio"):
-            raise
-        raise InputError(f"web: needs {error.name}; run: pip install 'edge-scs[web]'") from error
+    for name in EXTRA:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise InputError(f"web: {name} cannot be imported ({error}); run: pip install 'edge-scs[web]'") from error
+    from edge_scs.web.server import serve
 
     serve(model, weights, host=host, port=port, device=device, tile=tile or None, open_browser=browser, say=say)

@@ -17,6 +17,7 @@ from edge_scs.imaging.scans import Scan, read_scan
 from edge_scs.imaging.sizes import check_scale, target_size
 from edge_scs.inference.engine import Engine
 from edge_scs.inference.likely import coloured, likely_colours
+from edge_scs.inference.predictor import Predictor
 from edge_scs.inference.request import Request
 from edge_scs.web.settings import Settings
 
@@ -60,7 +61,7 @@ class Preview:
         check_scale(settings.scale)
         h, w = _shape(self.small)
         scale = settings.scale if (h, w) == self.size else min(settings.scale, 2.0)
-        size = target_size((h, w), max(1.0, min(scale, SHOWN / max(h, w))))
+        size = target_size((h, w), _possible(engine, max(1.0, min(scale, SHOWN / max(h, w)))))
         plain = replace(settings, options=replace(settings.options, vividness=1.0), suffix=None)
         request = self._request(plain, guide, size)
         engine.check(request)
@@ -102,6 +103,15 @@ def jpeg(pixels: Picture) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
     return buffer.getvalue()
+
+
+def _possible(engine: Engine, scale: float) -> float:
+    """The magnification, or for a network of few the largest of its own below it, else its smallest."""
+    about = engine.loaded.description if isinstance(engine, Predictor) else None
+    if about is None or about.enlarges(scale):
+        return scale
+    own = sorted({*map(float, about.scales), *((about.continuous[0],) if about.continuous else ())})
+    return max([one for one in own if one <= scale], default=own[0])
 
 
 def _on_white(scan: Scan) -> Picture:

@@ -97,16 +97,22 @@ class Chromium:
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Send one command and return its result; events that come meanwhile are kept."""
+        self._send(method, params)
+        number = self._number
+        while (answer := self._read()).get("id") != number:
+            self.events.append(answer)
+            if answer.get("method") == "Page.javascriptDialogOpening":  # such as "Leave this page?": yes
+                self._send("Page.handleJavaScriptDialog", {"accept": True})
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def _send(self, method: str, params: dict[str, Any]) -> None:
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
-        while (answer := self._read()).get("id") != self._number:
-            self.events.append(answer)
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        return answer["result"]
 
     def open(self, page: Path | str, width: int, height: int, dark: bool = False) -> None:
         """Show a file or an address at this viewport, in CSS pixels, and wait until it is loaded."""

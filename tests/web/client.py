@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import uvicorn
+import pytest
 
-from edge_scs.web.app import Page
 from edge_scs.web.engines import Engines
-from edge_scs.web.server import configuration, listening, url
+
+uvicorn = pytest.importorskip("uvicorn", reason="the extra [web] is not installed")
+pytest.importorskip("starlette", reason="the extra [web] is not installed")
+
+from edge_scs.web.app import Page  # noqa: E402
+from edge_scs.web.server import configuration, listening, url  # noqa: E402
 
 
 @dataclass

@@ -14,9 +14,6 @@ from edge_scs.models import registry
 from edge_scs.models.edge_scs import EdgeSCS
 from edge_scs.weights import loading
 
-pytest.importorskip("starlette", reason="the extra [web] is not installed")
-pytest.importorskip("uvicorn", reason="the extra [web] is not installed")
-
 SMALL = {"channels": 8, "blocks": 1, "repeats": 1, "hints": True}
 
 

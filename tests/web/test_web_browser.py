@@ -50,6 +50,7 @@ def quiet(tab: Chromium, url: str, expected: int = 0) -> None:
     """No message, no exception, and no request to anybody else. ``expected``: of the server's refusals are logged."""
     said = [e for e in tab.events if e["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
     logged = [e["params"]["entry"] for e in tab.events if e["method"] == "Log.entryAdded"]
+    logged = [entry for entry in logged if entry["source"] != "intervention"]  # of the page that was left
     assert said == []
     assert len(logged) == expected, logged
     assert all("422" in entry["text"] for entry in logged)
@@ -106,6 +107,24 @@ def test_a_photograph_with_a_hint_becomes_the_file_of_enhance(tab, served, old, 
     with Image.open(made) as image:
         assert (image.size, image.getexif()[0x010E]) == ((300, 225), "Harbour, 1912")
     quiet(tab, served.url)
+
+
+def test_leaving_the_page_is_questioned_and_removes_everything(tab, served, old):
+    tab.open(served.url, 1440, 900)
+    tab.choose_files("files", [old])
+    tab.wait(PREVIEW)
+    tab.click(*at(tab, 0.7, 0.5))  # browsers ask only where somebody has done something
+    slide(tab, "scale", 2)
+    tab.evaluate("document.getElementById('restore').click()")
+    tab.wait(DONE)
+    folders = list(served.folder.iterdir())
+    assert any(folder.glob("*/result-*.jpg") for folder in folders)
+    tab.open("about:blank", 1440, 900)
+    assert any(event.get("method") == "Page.javascriptDialogOpening" for event in tab.events)
+    end = time.monotonic() + 30
+    while list(served.folder.iterdir()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not list(served.folder.iterdir())
 
 
 def test_everything_by_keyboard(tab, served, old):
@@ -167,8 +186,7 @@ def test_two_pages_at_once_do_not_mix(tab, served, old, tmp_path, photograph):
         assert sizes == [240, 180]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1440, True)], ids=["390-light", "1440-dark"])
 def test_the_page_fits_and_axe_has_nothing_serious_to_say(tab, served, old, artefacts, width, dark):
     tab.open(served.url, width, 844 if width < 600 else 900, dark)
     tab.wait("!document.getElementById('welcome').hidden && document.getElementById('limits').textContent")

@@ -45,7 +45,7 @@ def test_without_the_extra_the_line_names_it(monkeypatch, missing):
     assert "pip install 'edge-scs[web]'" in refused(cli("web"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_stopped_server_leaves_nothing(tmp_path, weights, number):
     command = [sys.executable, "-m", "edge_scs", "web", "--port", "0", "--no-browser", "--model", str(weights)]
     environment = os.environ | {"TMPDIR": str(tmp_path)}

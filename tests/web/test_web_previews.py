@@ -9,10 +9,14 @@ from PIL import Image
 
 from edge_scs.errors import InputError
 from edge_scs.imaging.arrays import as_grey
+from edge_scs.inference.predictor import Predictor
 from edge_scs.inference.request import Options
+from edge_scs.models.pcarn import PCARN, PCARNConfig
+from edge_scs.models.registry import describe
 from edge_scs.web.engines import Engines
 from edge_scs.web.previews import SHOWN, SMALL, VIEW, read_preview, view_of
 from edge_scs.web.settings import Settings
+from edge_scs.weights.loading import Loaded
 
 
 def size_of(content: bytes) -> tuple[int, int]:
@@ -85,6 +89,20 @@ def test_colours_do_not_need_the_detail(tmp_path, make):
     preview, engine = read_preview(path), make(None)
     assert size_of(preview.coloured(engine, Settings(4.0, Options()), None)) == (24, 24)
     assert preview.coloured(engine, Settings(4.0, Options(keep_colour=True)), None) is None
+
+
+@pytest.mark.parametrize(("side", "scale", "shown"), [(500, 4, 800), (300, 4, 1200), (60, 2, 120)])
+def test_a_network_of_few_magnifications_has_previews(tmp_path, side, scale, shown):
+    model = PCARN(PCARNConfig(channels=8, blocks=1, repeats=1)).eval()
+    engine = Predictor(Loaded("pcarn_m", model, describe("pcarn_m", model), "untrained"))
+    path = tmp_path / "image.png"
+    Image.new("RGB", (side, side // 20), "red").save(path)
+    preview = read_preview(path)
+    settings = Settings(float(scale), Options(keep_colour=True))
+    assert size_of(preview.restored(engine, settings, None, preview.turn()))[0] == shown
+    assert preview.coloured(engine, settings, None) is None
+    abilities = Engines(lambda _: engine).abilities
+    assert (abilities.scales, abilities.hints, abilities.restoration) == ([2.0, 3.0, 4.0], False, None)
 
 
 def test_engines_are_made_once_for_each_amount(make):

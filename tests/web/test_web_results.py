@@ -1,7 +1,9 @@
 """What the page makes is what ``edge-scs enhance`` makes, byte for byte; whoever has no image there sees none."""
 
 import io
+import socket
 import time
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -141,6 +143,21 @@ def test_nothing_is_left_when_a_page_is_closed(tmp_path, served, session, large)
     while folder.exists() and time.monotonic() < end:  # the running one lets go after its tile
         time.sleep(0.02)
     assert not folder.exists()
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(served, session):
+    page = session()
+    folder = page_folder(served, page)
+    with socket.create_connection(urlsplit(served.url).netloc.split(":")) as line:
+        head = f"POST /s/{page.token}/images?name=a.png HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n"
+        line.sendall(head.encode() + b"abc")
+        end = time.monotonic() + 20
+        while not list(folder.iterdir()) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert list(folder.iterdir())
+    while list(folder.iterdir()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not list(folder.iterdir())
 
 
 def test_a_removed_image_is_gone(tmp_path, served, session):

@@ -42,6 +42,8 @@ export class Card {
     this.bar.max = 1;
     this.bar.setAttribute("aria-label", `Progress of ${image.name}`);
     this.download = make("a", "download", "Download");
+    this.download.download = ""; // under the name that the server gives
+    this.download.addEventListener("click", () => { image.saved = image.job.file; });
     this.download.setAttribute("aria-label", `Download the restored ${image.name}`);
     this.cancel = this.button("Cancel", () => on.cancel(image));
     this.remove = this.button("×", () => on.remove(image));

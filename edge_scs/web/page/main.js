@@ -1,13 +1,16 @@
 // The page: photographs, what is chosen for each, previews that follow, and the queue.
 
 import { Card } from "./cards.js";
+import { body, fresh, isStale, readHints, saveHints, settingsOf } from "./choices.js";
 import { Editor, words } from "./colours.js";
 import { command } from "./command.js";
+import { showList } from "./list.js";
+import { Previews } from "./previews.js";
 import { at, begin, call, state, upload } from "./server.js";
 import { Viewer } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
-const [COLOURS_AFTER, DETAIL_AFTER, POLL, IDLE] = [80, 350, 500, 60_000]; // ms
+const [POLL, IDLE] = [500, 60_000]; // ms
 
 const images = [];
 let about = null;
@@ -31,13 +34,6 @@ function trouble(error) {
 
 /** An event handler whose errors become messages. */
 const guarded = (act) => (...given) => Promise.resolve().then(() => act(...given)).catch(trouble);
-
-// What is chosen for an image, as the server takes it.
-function settingsOf(image) {
-  const hints = image.choices.keep_colour ? [] : image.hints.filter((hint) => hint.colour);
-  return { ...image.choices, hints: hints.map(({ x, y, colour }) => ({ x, y, colour })) };
-}
-const body = (image) => JSON.stringify(settingsOf(image));
 
 const viewer = new Viewer({
   say,
@@ -71,6 +67,8 @@ const editor = new Editor({
   },
 });
 
+const previews = new Previews(viewer, guarded);
+
 async function edit(hint, focus = false) {
   if (current) current.hints = current.hints.filter((each) => each.colour || each === hint);
   chosen = hint;
@@ -88,96 +86,13 @@ function drop(hint) {
 function showHints() {
   const hints = current.choices.keep_colour ? [] : current.hints;
   viewer.show(hints, chosen);
-  $("no-hints").hidden = hints.length > 0;
-  $("save").hidden = $("clear").hidden = !hints.some((hint) => hint.colour);
-  $("list").replaceChildren(...hints.map((hint) => {
-    const [row, button, dot, remove] = ["li", "button", "i", "button"].map((tag) => document.createElement(tag));
-    button.type = remove.type = "button";
-    button.className = "quiet edit";
-    dot.style.background = hint.colour === "neutral" ? "#8a8a8a" : hint.colour || "transparent";
-    button.append(dot, `${hint.colour ? words(hint.colour) : "no colour yet"} at ${hint.x}, ${hint.y}`);
-    button.addEventListener("click", guarded(() => edit(hint, true)));
-    remove.className = "quiet";
-    remove.textContent = "×";
-    remove.setAttribute("aria-label", `Remove the hint at ${hint.x}, ${hint.y}`);
-    remove.addEventListener("click", () => drop(hint));
-    row.append(button, remove);
-    return row;
-  }));
-}
-
-// Previews: colours at once, detail when nothing has changed for a moment.
-let timers = [];
-let asked = null;
-
-function follow() {
-  timers.forEach(clearTimeout);
-  asked?.abort();
-  const [image, control] = [current, new AbortController()];
-  asked = control;
-  const show = async (kind, label) => {
-    const path = at(`images/${image.number}/preview?kind=${kind}`);
-    const answer = await call("POST", path, body(image), { signal: control.signal });
-    if (answer.status === 204 || control.signal.aborted) return;
-    await present(URL.createObjectURL(await answer.blob()), label, control.signal);
-  };
-  busy("colours …");
-  timers = [
-    setTimeout(guarded(() => show("colours", "detail follows …")), COLOURS_AFTER),
-    setTimeout(guarded(async () => {
-      try {
-        await show("detail", "Preview");
-      } finally {
-        if (!control.signal.aborted) $("what").classList.remove("busy");
-      }
-    }), DETAIL_AFTER),
-  ];
-}
-
-function busy(text) {
-  $("what").textContent = text;
-  $("what").classList.add("busy");
-}
-
-/** Show an image on the right side once it is decoded, so that nothing flickers. */
-async function present(url, label, signal) {
-  const probe = new Image();
-  probe.src = url;
-  await probe.decode();
-  if (signal.aborted) return URL.revokeObjectURL(url);
-  const old = $("after").src;
-  viewer.after(url);
-  if (old.startsWith("blob:")) URL.revokeObjectURL(old);
-  $("what").textContent = label;
-  $("what").classList.toggle("busy", label.endsWith("…"));
-  $("caption").textContent = caption(current, label);
-}
-
-function caption(image, label) {
-  const whole = image.shown_width === image.width;
-  const size = label === "Result" ? "The finished result." : whole ? "" :
-    `Preview of a smaller copy, ${image.shown_width} pixels wide: its colours are the result's, its detail is not.`;
-  return [size, ...image.notes.map((note) => `${note}.`)].join(" ");
-}
-
-/** The finished file, if it was made with the settings of now; else a preview. */
-async function showBest() {
-  const image = current;
-  image.stale = image.job?.state === "done" && JSON.stringify(image.job.settings) !== body(image);
-  if (image.job?.state !== "done" || image.stale) return follow();
-  timers.forEach(clearTimeout);
-  asked?.abort();
-  asked = new AbortController();
-  const { signal } = asked;
-  busy("result …");
-  const answer = await call("GET", at(`images/${image.number}/result/view`), undefined, { signal });
-  await present(URL.createObjectURL(await answer.blob()), "Result", signal);
+  showList(hints, { pick: guarded((hint) => edit(hint, true)), drop });
 }
 
 function changed() {
   fill();
   showHints();
-  guarded(showBest)();
+  guarded(() => previews.show(current))();
   cards();
 }
 
@@ -223,7 +138,7 @@ function open(image) {
   $("before").alt = `${image.name} before`;
   $("after").alt = `${image.name} after`;
   guarded(edit)(null);
-  $("caption").textContent = caption(image, "");
+  previews.caption(image);
   changed();
 }
 
@@ -238,7 +153,7 @@ async function add(files) {
   await ready; // what the network can do
   const coming = [...files].map((file) => {
     const image = { name: file.name, reading: true, hints: [], job: null, notes: [] };
-    image.choices = { ...(current?.choices ?? fresh()), reference: current?.choices.reference ?? null };
+    image.choices = { ...(current?.choices ?? fresh(about)), reference: current?.choices.reference ?? null };
     image.referenceName = current?.referenceName;
     image.card = new Card(image, { pick: open, cancel: guarded(cancel), remove: guarded(remove) });
     images.push(image);
@@ -263,16 +178,11 @@ async function add(files) {
   }
 }
 
-const fresh = () => ({
-  scale: about.scale, vividness: 1, restoration: about.restoration, keep_colour: false, reference: null, format: null,
-});
-
 function forget(image) {
   images.splice(images.indexOf(image), 1);
   image.card.element.remove();
   if (current === image) {
-    timers.forEach(clearTimeout);
-    asked?.abort();
+    previews.stop();
     current = null;
     const next = images.find((each) => !each.reading);
     if (next) open(next);
@@ -293,7 +203,7 @@ async function cancel(image) {
 
 async function restore(image) {
   image.job = await (await call("POST", at(`images/${image.number}/job`), body(image))).json();
-  image.stale = false;
+  Object.assign(image, { stale: false, saved: null });
   cards();
   poll();
 }
@@ -312,7 +222,7 @@ async function poll() {
         say(`${image.name}: ${now.state === "done" ? "restored" : now.message}`);
         if (now.state === "failed") trouble(new Error(`${image.name}: ${now.message}`));
         for (const note of now.notes) if (!image.notes.includes(note)) image.notes.push(note);
-        if (image === current) guarded(showBest)();
+        if (image === current) guarded(() => previews.show(image))();
       }
     }
     cards();
@@ -323,6 +233,10 @@ async function poll() {
   }
   polling = setTimeout(poll, active() ? POLL : IDLE);
 }
+
+/** Whether leaving the page would lose a file that nobody has downloaded, or one that is being made. */
+const unsaved = () => images.some(({ job, saved }) =>
+  ["waiting", "running"].includes(job?.state) || (job?.state === "done" && saved !== job.file));
 
 // Everything that can be pressed.
 function wire() {
@@ -346,6 +260,7 @@ function wire() {
     over(event, -depth);
     if (event.dataTransfer.files.length) await add(event.dataTransfer.files);
   }));
+  addEventListener("beforeunload", (event) => unsaved() && event.preventDefault());
   $("scale").addEventListener("input", () => {
     const value = Number($("scale").value);
     choose("scale", about.scales ? about.scales[value] : value);
@@ -371,16 +286,12 @@ function wire() {
   $("hints-file").addEventListener("change", guarded(async () => {
     const [file] = $("hints-file").files;
     $("hints-file").value = "";
-    if (file) await loadHints(file);
+    if (!file) return;
+    current.hints = await readHints(file, current);
+    guarded(edit)(null);
+    changed();
   }));
-  $("save").addEventListener("click", () => {
-    const text = `${JSON.stringify(settingsOf(current).hints, null, 2)}\n`;
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = `${current.name}.hints.json`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  });
+  $("save").addEventListener("click", () => saveHints(current));
   $("clear").addEventListener("click", () => {
     current.hints = [];
     guarded(edit)(null);
@@ -390,7 +301,7 @@ function wire() {
     for (const image of images) {
       image.choices = { ...current.choices };
       image.referenceName = current.referenceName;
-      image.stale = image.job?.state === "done" && JSON.stringify(image.job.settings) !== body(image);
+      image.stale = isStale(image);
     }
     cards();
     say("All photographs have these settings now; hints are each one's own.");
@@ -401,23 +312,6 @@ function wire() {
       !reading && (stale || !["waiting", "running", "done"].includes(job?.state)));
     for (const image of left) await restore(image);
   }));
-}
-
-async function loadHints(file) {
-  let rows;
-  try {
-    rows = JSON.parse(await file.text());
-  } catch {
-    throw new Error(`${file.name}: not valid JSON`);
-  }
-  const good = ({ x, y, colour } = {}) => x >= 0 && x < current.width && y >= 0 && y < current.height
-    && typeof colour === "string";
-  if (!Array.isArray(rows) || !rows.every((row) => row && good(row))) {
-    throw new Error(`${file.name}: must be a list of {"x": 120, "y": 80, "colour": "#8a1c22"}, all inside the image`);
-  }
-  current.hints = rows.map(({ x, y, colour }) => ({ x, y, colour }));
-  guarded(edit)(null);
-  changed();
 }
 
 async function start() {

@@ -80,5 +80,5 @@ def notes(result: dict[str, Any]) -> list[str]:
         found.append(f"{who} was in low-power mode: its processors were slowed down.")
     if result["thermal_after"] in HOT:
         after = result["thermal_after"]
-        found.append(f"{who} was {after} hot when {model} ended: its later runs may have been throttled.")
+        found.append(f"{who}: the thermal state was {after} when {model} ended; later runs may have been throttled.")
     return found

@@ -161,6 +161,14 @@ def test_both_apps_begin_with_the_same_longest_side() -> None:
     assert ours[1] == theirs[1]
 
 
+def test_core_and_app_are_in_swift_6_language_mode(objects: dict[str, dict[str, Any]]) -> None:
+    """A package of tools version 6 is, unless it says otherwise."""
+    package = (IOS / "EdgeSCSCore" / "Package.swift").read_text(encoding="utf-8")
+    assert package.startswith("// swift-tools-version: 6.")
+    assert "swiftLanguage" not in package
+    assert settings(objects, "SWIFT_VERSION") == {"6.0"}
+
+
 def test_swift_files_stay_readable() -> None:
     assert len(SOURCES) > 30
     for path in SOURCES:

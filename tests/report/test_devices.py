@@ -60,7 +60,7 @@ def test_placement_names_what_leaves_the_neural_engine():
     [
         ({"build_type": "debug"}, "debug build"),
         ({"low_power_mode": True}, "low-power mode"),
-        ({"thermal_after": "serious"}, "serious hot"),
+        ({"thermal_after": "serious"}, "state was serious"),
     ],
 )
 def test_what_makes_a_result_slow_is_said_on_the_page_and_in_the_table(changes, words):

@@ -58,11 +58,18 @@ public enum AccessibilityAdjustmentDirection { case increment, decrement }
 
 public protocol Gesture {}
 public struct DragGesture: Gesture {
-    public struct Value { public let location: CGPoint }
+    public struct Value {
+        public let startLocation, location: CGPoint
+        public let translation: CGSize
+    }
     public init(minimumDistance: CGFloat) { fatalError() }
-    public func onChanged(_ action: @escaping @MainActor (Value) -> Void) -> some Gesture { self }
+    public func onChanged(_ action: @escaping @MainActor (Value) -> Void) -> DragGesture { self }
+    public func onEnded(_ action: @escaping @MainActor (Value) -> Void) -> DragGesture { self }
 }
-public struct UnitPoint { public static var center: UnitPoint { fatalError() } }
+public struct UnitPoint {
+    public static var center: UnitPoint { fatalError() }
+    public var x, y: CGFloat
+}
 public struct MagnifyGesture: Gesture {
     public struct Value {
         public let magnification: CGFloat
@@ -84,6 +91,7 @@ extension View {
     public func clipShape<S: Shape>(_ shape: S) -> some View { self }
     public func gesture<G: Gesture>(_ gesture: G) -> some View { self }
     public func simultaneousGesture<G: Gesture>(_ gesture: G) -> some View { self }
+    public func offset(x: CGFloat = 0, y: CGFloat = 0) -> some View { self }
     public func scaleEffect(_ s: CGFloat, anchor: UnitPoint = .center) -> some View { self }
     public func accessibilityElement() -> some View { self }
     public func accessibilityLabel(_ key: LocalizedStringKey) -> some View { self }

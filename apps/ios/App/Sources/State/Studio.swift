@@ -13,7 +13,7 @@ final class Studio {
     var side = 640 { didSet { reread() } }
     var keepColours = false { didSet { show(original) } }
     /// How strong the colours of the result are shown and shared: 0 (grey) to 1.5; 1 as the network gives them.
-    var vividness = 1.0 { didSet { Task { await showVivid() } } }
+    var vividness = 1.0 { didSet { showSoon() } }
     private(set) var original: Picture?
     private(set) var reference: Picture?
     private(set) var result: Enlarged?
@@ -28,6 +28,7 @@ final class Studio {
     private var photograph: Data?
     private var reading: Task<Void, Never>?
     private var task: Task<Void, Never>?
+    private var showing: Task<Void, Never>?
 
     /// "640x427 to 2560x1708 in 1.90 s, of which 1.40 s model, 12 tiles"
     var summary: String? {
@@ -89,7 +90,7 @@ final class Studio {
                     original, reference: guide, keepColours: keep, setup: setup, progress: show)
                 if Task.isCancelled { return }
                 result = made
-                await showVivid()
+                await showSoon().value
             } catch is CancellationError {
                 return
             } catch {
@@ -122,6 +123,18 @@ final class Studio {
         forget()
         original = picture
         before = picture.flatMap { PictureFile.image(keepColours ? $0 : $0.withoutColour) }
+    }
+
+    /// One after the other, since all write one file; while a slider moves, only the newest.
+    @discardableResult private func showSoon() -> Task<Void, Never> {
+        let before = showing
+        before?.cancel()
+        let next = Task {
+            await before?.value
+            if !Task.isCancelled { await showVivid() }
+        }
+        showing = next
+        return next
     }
 
     /// The result with its vividness, on the screen and as the file to share.

@@ -1,46 +1,44 @@
+import EdgeSCSCore
 import SwiftUI
 
-/// Two pictures on one place and a line between them to drag: before on the left, after on the right.
+/// Two pictures on one place and a line between them to drag: before on the left, after on the right. Two fingers
+/// magnify; then a drag that begins beside the line moves what is seen.
 struct CompareView: View {
     let before: CGImage
     let after: CGImage
 
     @State private var position = 0.5
-    @State private var zoom = 1.0
-    @State private var settled = 1.0
-    @State private var anchor = UnitPoint.center
+    @State private var zoom = Zoom()
+    /// What a gesture under way began with.
+    @State private var pinched: Zoom?
+    @State private var dragged: Zoom?
+    @State private var moves = false
 
     var body: some View {
         Image(decorative: after, scale: 1)
             .resizable()
-            .interpolation(zoom > 1 ? .none : .high)
             .aspectRatio(contentMode: .fit)
             .overlay {
                 GeometryReader { proxy in
                     ZStack(alignment: .leading) {
-                        Image(decorative: before, scale: 1)
-                            .resizable()
-                            .interpolation(zoom > 1 ? .none : .high)
+                        layer(after)
+                        layer(before)
                             .mask(alignment: .leading) { Rectangle().frame(width: proxy.size.width * position) }
                         handle
                             .position(x: proxy.size.width * position, y: proxy.size.height / 2)
                     }
                     .contentShape(Rectangle())
                     .gesture(
-                        DragGesture(minimumDistance: 4).onChanged { drag in
-                            position = min(max(drag.location.x / proxy.size.width, 0), 1)
-                        }
+                        DragGesture(minimumDistance: 4)
+                            .onChanged { drag($0, in: proxy.size) }
+                            .onEnded { _ in dragged = nil }
                     )
                     .simultaneousGesture(
                         MagnifyGesture()
-                            .onChanged { pinch in
-                                if settled == 1 { anchor = pinch.startAnchor }
-                                zoom = min(max(settled * pinch.magnification, 1), Self.maxZoom)
-                            }
-                            .onEnded { _ in settled = zoom })
+                            .onChanged { pinch($0, in: proxy.size) }
+                            .onEnded { _ in pinched = nil })
                 }
             }
-            .scaleEffect(zoom, anchor: anchor)
             .overlay(alignment: .topLeading) { caption("Before") }
             .overlay(alignment: .topTrailing) { caption("After") }
             .clipShape(RoundedRectangle(cornerRadius: 12))
@@ -56,7 +54,45 @@ struct CompareView: View {
             }
     }
 
-    private static let maxZoom = 8.0
+    /// How near the line a finger takes hold of it, in points.
+    private static let grip = 32.0
+
+    private func layer(_ image: CGImage) -> some View {
+        Image(decorative: image, scale: 1)
+            .resizable()
+            .interpolation(zoom.scale > 1 ? .none : .high)
+            .scaleEffect(zoom.scale)
+            .offset(x: zoom.x, y: zoom.y)
+    }
+
+    private func drag(_ drag: DragGesture.Value, in size: CGSize) {
+        guard pinched == nil else {
+            dragged = nil
+            return
+        }
+        if dragged == nil {
+            moves = zoom.scale > 1 && abs(drag.startLocation.x - size.width * position) > Self.grip
+        }
+        let began = dragged ?? zoom
+        dragged = began
+        if moves {
+            var next = began
+            next.pan(x: drag.translation.width, y: drag.translation.height, width: size.width, height: size.height)
+            zoom = next
+        } else {
+            position = min(max(drag.location.x / size.width, 0), 1)
+        }
+    }
+
+    private func pinch(_ pinch: MagnifyGesture.Value, in size: CGSize) {
+        let began = pinched ?? zoom
+        pinched = began
+        var next = began
+        next.magnify(
+            by: pinch.magnification, x: pinch.startAnchor.x * size.width, y: pinch.startAnchor.y * size.height,
+            width: size.width, height: size.height)
+        zoom = next
+    }
 
     private var handle: some View {
         ZStack {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the user gave cannot be used: one sentence that names the file or key and the mend.
+/// What the user gave cannot be used: one sentence that names the file or key and the fix.
 public struct ArtifactError: LocalizedError, Equatable, Sendable {
     public let message: String
 

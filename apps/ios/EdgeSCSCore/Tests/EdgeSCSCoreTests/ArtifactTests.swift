@@ -81,7 +81,7 @@ final class ArtifactTests: XCTestCase {
         XCTAssertTrue(try Artifact.choices(try read("Core ML"), system: 17, executorch: false)[0].images)
     }
 
-    func testWhatThisPhoneCannotRunIsRefusedWithTheMend() throws {
+    func testWhatThisPhoneCannotRunIsRefusedWithTheFix() throws {
         for (name, changes, system, executorch, words) in [
             ("continuous", [:], 18, true, "takes fixed sizes"), ("one size", [:], 18, false, "ExecuTorch package"),
             ("not run here", [:], 18, true, "lowered for Vulkan"),

@@ -1,6 +1,6 @@
 package org.edgescs.core
 
-/** An artifact that cannot be used, why, and the mend: one line for the screen. */
+/** An artifact that cannot be used, why, and the fix: one line for the screen. */
 class ArtifactException(message: String) : Exception(message)
 
 /** Rows and columns, in pixels. */

@@ -5,8 +5,8 @@ On a CPU: ``eager``; ``channels_last`` (weights and image in NHWC order); ``bf16
 quantised one). On a GPU the first four, and ``graph``: a CUDA graph, one launch for all kernels.
 
 Precision is PyTorch's default: on GPUs that have it, float32 convolutions compute in TF32. What a machine or a network
-cannot do is ``Unavailable``, with the reason in one line. The CUDA side of this module was written and reviewed, and
-never run: no GPU was at hand.
+cannot do is ``Unavailable``, with the reason in one line. The CUDA side of this module was never run, as no GPU was at
+hand; that no network copies from the host or waits inside ``forward`` is tested without one (docs/gpu.md).
 """
 
 from collections.abc import Callable

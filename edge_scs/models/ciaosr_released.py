@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_scs.models.ciaosr_window import tiles
+from edge_scs.models.constants import constant
 from edge_scs.models.implicit import Perceptron, Region, Size, cells, on_unfolded, searched_region
 
 SHARPNESS = 10.0  # softmax_scale of the authors' CrossScaleAttention
@@ -28,7 +29,7 @@ DIVISOR = 6.0  # of the features that were found
 
 def region_as_released(coordinates: Tensor, lr: tuple[int, int], size: Size) -> Region:
     """As ``searched_region``, at the authors' distance of (1 - cell) / (H - 1), with their arithmetic."""
-    extent = coordinates.new_tensor(lr)
+    extent = constant(lr, coordinates)
     radius = 1 / ((extent - 1) / (1 - cells(size, coordinates)))
     # One pixel has no neighbours: any radius finds it, but not 0 / 0.
     return searched_region(coordinates, lr, size, torch.where(extent > 1, radius, torch.zeros_like(radius)))

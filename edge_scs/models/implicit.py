@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_scs.models.constants import constant
 from edge_scs.models.sr_encoders import Encoder
 
 SCALES = (1.0, 30.0)  # as far as CiaoSR's Table 1 goes
@@ -44,15 +45,15 @@ Size = tuple[int, int] | Tensor  # HR (H, W) of all images, or (n, 2) of each
 
 def cells(size: Size, like: Tensor) -> Tensor:
     """LIIF's cells, 2 / H and 2 / W: (n, 1, 2), or (1, 1, 2) for one size of all images."""
-    sizes = size.to(like) if isinstance(size, Tensor) else like.new_tensor(size)
+    sizes = size.to(like) if isinstance(size, Tensor) else constant(size, like)
     return 2 / sizes.reshape(-1, 1, 2)
 
 
 def region_of(coordinates: Tensor, lr: tuple[int, int], size: Size) -> Region:
     """Coordinates (n, q, 2) as in ``ImplicitNetwork.points``, LR size (h, w), HR size -> the points' regions."""
-    extent = coordinates.new_tensor(lr)
+    extent = constant(lr, coordinates)
     at = ((coordinates + 1) * extent - 1) / 2
-    corners = coordinates.new_tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+    corners = constant(((0, 0), (0, 1), (1, 0), (1, 1)), coordinates)
     first = (at + _TIE).floor()
     beyond = (at - first)[:, :, None]
     neighbours = torch.minimum((first[:, :, None] + corners).clamp(min=0), extent - 1)
@@ -75,11 +76,11 @@ def searched_region(coordinates: Tensor, lr: tuple[int, int], size: Size, radius
     places = [torch.arange(side, device=grid.device, dtype=grid.dtype) for side in lr]
     sampled = torch.cat([grid, torch.stack(torch.meshgrid(*places, indexing="ij"))])
     sampled = sampled[None].expand(len(coordinates), -1, -1, -1)
-    extent = coordinates.new_tensor(lr)
+    extent = constant(lr, coordinates)
     neighbours, positions = [], []
     for down in (-1, 1):
         for right in (-1, 1):
-            shifted = coordinates + (coordinates.new_tensor([down, right]) * radius + EPSILON)
+            shifted = coordinates + (constant((down, right), coordinates) * radius + EPSILON)
             found = _nearest(sampled, shifted.clamp(-1 + EPSILON, 1 - EPSILON))
             positions.append(found[..., :2])
             neighbours.append(found[..., 2:])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edge_scs.models.constants import constant
 from edge_scs.models.implicit import ImplicitNetwork, Perceptron, Region, Size, on_unfolded, searched_region
 from edge_scs.models.sr_encoders import create_encoder
 
@@ -60,7 +61,7 @@ class LIIF(ImplicitNetwork):
         return (on_unfolded(self.encoder(2 * rgb - 1), first.weight, first.bias),)
 
     def region(self, coordinates: Tensor, lr: tuple[int, int], size: Size) -> Region:
-        return searched_region(coordinates, lr, size, 1 / coordinates.new_tensor(lr))
+        return searched_region(coordinates, lr, size, 1 / constant(lr, coordinates))
 
     def decode(self, rows: tuple[Tensor, ...], region: Region) -> Tensor:
         # Opposite areas, as the authors add them up: where a point lies on the last row's or column's centre, the

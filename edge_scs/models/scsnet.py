@@ -25,7 +25,6 @@ Cost: as in the paper, CPM's first layer acts on interpolated features, at every
 published network. Attention is quadratic in the image and the instance norms see all of it: no tiles.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -35,9 +34,9 @@ from torch.nn import functional as F
 from edge_scs.models.attention import CrossAttention
 from edge_scs.models.blocks import ResidualBlock, conv3x3
 from edge_scs.models.heads import for_float64, pixel_shuffle, sample_bilinear
+from edge_scs.models.lab import to_lab, to_rgb
 from edge_scs.models.scsnet_attention import SLOPE, BCAttn, PVCAttn, SAttn
 
-AB_RANGE = 110.0
 # The encoders halve twice. At least two cells a side must be left, as instance norm cannot norm a single one.
 MULTIPLE, MIN_SIDE = 4, 8
 # HR pixels that CPM maps at a time when it need not remember them for gradients: 256 channels wide, 16 MiB a layer.
@@ -85,43 +84,16 @@ class SCSNetConfig:
             raise ValueError(f"head {self.head!r}: must be cpm or shuffle")
 
 
-def to_lab(rgb: Tensor) -> Tensor:
-    """sRGB (n, 3, h, w) in [0, 1] -> normalised CIELAB (D65): L / 100 in [0, 1], a / 110 and b / 110 about [-1, 1].
-
-    Autocast is kept out: bf16 would round the colours of a training target to 8 bits.
-    """
-    from kornia.color import rgb_to_lab
-
-    with _without_autocast(rgb.device):
-        return rgb_to_lab(rgb) / _lab_range(rgb)
-
-
-def to_rgb(lab: Tensor) -> Tensor:
-    """Normalised LAB (n, 3, h, w) -> sRGB clamped to [0, 1]."""
-    from kornia.color import lab_to_rgb
-
-    with _without_autocast(lab.device):
-        return lab_to_rgb(lab * _lab_range(lab))
-
-
-def _without_autocast(device: torch.device) -> AbstractContextManager[None]:
-    """No autocast on this device, nor an error on one that has none (meta, where costs are counted)."""
-    has_one = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if has_one else nullcontext()
-
-
-def _lab_range(like: Tensor) -> Tensor:
-    return torch.tensor([100.0, AB_RANGE, AB_RANGE], device=like.device, dtype=like.dtype).reshape(3, 1, 1)
-
-
-def relative_positions(lr: int, hr: int) -> Tensor:
+def relative_positions(lr: int, hr: int, device: torch.device | None = None) -> Tensor:
     """Z_rel of eq. 3 for one axis: (hr) float64 in [-1, 1], with x = i / (hr - 1) and unit 1 / lr.
 
     mod(x, unit) / unit is the fraction of i lr / (hr - 1), taken in whole numbers: a position on the edge of two units
-    shall not depend on rounding. The last HR pixel ends the last unit, so it is +1 and not -1 again.
+    shall not depend on rounding. The last HR pixel ends the last unit, so it is +1 and not -1 again. On ``device``, or
+    on the CPU where that has no float64.
     """
-    z = [i * lr % (hr - 1) / (hr - 1) * 2 - 1 for i in range(hr - 1)]
-    return torch.tensor([*z, 1.0 if hr > 1 else -1.0], dtype=torch.float64)
+    i = torch.arange(hr - 1, dtype=torch.float64, device=for_float64(device))
+    z = (i * lr).remainder(hr - 1) / (hr - 1) * 2 - 1
+    return torch.cat([z, z.new_full((1,), 1.0 if hr > 1 else -1.0)])
 
 
 class PixelMapping(nn.Module):
@@ -147,7 +119,7 @@ class PixelMapping(nn.Module):
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         features = self.conv(x)
         n, _, h, w = features.shape
-        z_rows, z_cols = relative_positions(h, size[0]).to(features), relative_positions(w, size[1]).to(features)
+        z_rows, z_cols = (relative_positions(*pair, x.device).to(features) for pair in ((h, size[0]), (w, size[1])))
         step = max(1, CHUNK_PIXELS // (n * size[1]))
         if self.training or step >= size[0]:
             return self._map(F.interpolate(features, size, mode="bilinear", align_corners=True), z_rows, z_cols)

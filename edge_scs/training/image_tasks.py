@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from edge_scs.data.pairs import Batch
 from edge_scs.data.photographs import Photographs
 from edge_scs.data.points import PointBatch
-from edge_scs.models.scsnet import to_lab, to_rgb
+from edge_scs.models.lab import to_lab, to_rgb
 from edge_scs.recipes import Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.perceptual import PerceptualLoss

@@ -46,14 +46,15 @@ def _register() -> None:
 class _Mode(FakeTensorMode):
     """``reads`` counts what the program waits for: numbers and tensors that it takes from the device.
 
-    ``moved`` has what became of parameters that moved, by the id of what they were.
+    ``sent`` counts what it copies to the device. ``moved`` has what became of parameters that moved, by the id of what
+    they were.
     """
 
     avoid_device_init = True
 
     def __init__(self, **options: Any):
         super().__init__(**options)
-        self.reads, self.moved = 0, dict[int, nn.Parameter]()
+        self.reads, self.sent, self.moved = 0, 0, dict[int, nn.Parameter]()
 
     def dispatch(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         on_device = bool(args) and isinstance(args[0], Tensor) and args[0].device.type == NAME
@@ -62,8 +63,10 @@ class _Mode(FakeTensorMode):
             constant = getattr(args[0], "constant", None)
             with real():
                 return (torch.ones((), dtype=args[0].dtype) if constant is None else constant).item()
-        if func is torch.ops.aten._to_copy.default and torch.device((kwargs or {}).get("device") or NAME).type == "cpu":
-            self.reads += on_device
+        if func is torch.ops.aten._to_copy.default:
+            target = (kwargs or {}).get("device")
+            self.reads += on_device and target is not None and torch.device(target).type == "cpu"
+            self.sent += not on_device and target is not None and torch.device(target).type == NAME
         if "_foreach_" in str(func) or "_fused_" in str(func):  # lists that FakeTensorMode does not compare
             tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
             if len({x.device for x in tensors if x.dim()}) > 1:

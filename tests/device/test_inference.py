@@ -40,7 +40,7 @@ ALIKE = ("edge_scs_s", "pcarn_m", "carn", "carn_m", "rdn", "swinir", "ciaosr_rdn
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in registry.names()]
 )
 def test_a_network_stays_on_its_device(name: str) -> None:
-    with fake_gpu():
+    with fake_gpu() as gpu:
         engine = on_device(name, tile=16, batch=2)
         about = engine.loaded.description
         scale = float((*about.scales, 2)[0])
@@ -49,9 +49,26 @@ def test_a_network_stays_on_its_device(name: str) -> None:
             enlarge(engine, scale, reference=IMAGE)
         channels = 1 if about.input == "grey" else 3
         metrics_of(engine.model, about, np.zeros((48, 64, 3), np.uint8), scale, DEVICE)
-        for mode in ("eager", "channels_last", "bf16"):
-            x = torch.zeros(1, channels, 12, 16, device=DEVICE)
-            modes.prepare(mode, engine.model, x, (round(12 * scale), round(16 * scale)))()
+        x = torch.zeros(1, channels, 12, 16, device=DEVICE)
+        size = (round(12 * scale), round(16 * scale))
+        for mode in ("channels_last", "bf16", "eager"):
+            run = modes.prepare(mode, engine.model, x, size, _reference(about) if mode == "eager" else None)
+            gpu.reads = gpu.sent = 0
+            run()
+            # A CUDA graph cannot capture either (bench's mode "graph").
+            assert (gpu.reads, gpu.sent) == (0, 0), "forward waits for its device or copies constants to it"
+
+
+def _reference(about: registry.Description) -> torch.Tensor | None:
+    return torch.zeros(1, 3, 16, 16, device=DEVICE) if about.reference else None
+
+
+def test_a_constant_from_the_host_is_counted() -> None:
+    with fake_gpu() as gpu:
+        x = torch.zeros(1, 1, 4, 4, device=DEVICE)
+        x * torch.tensor([2.0], device=DEVICE)
+        x + float(x.sum())
+        assert (gpu.reads, gpu.sent) == (1, 1)
 
 
 def test_edge_scs_at_decimal_scales_with_references_and_kept_colours() -> None:

@@ -25,8 +25,8 @@ import os, sys, runpy
 rank = os.environ["RANK"]
 for name, *more in {runs!r}:
     sys.argv[:] = ["edge-scs", "train", {recipe!r}, "--set", 'stages=["l1"]', "--threads", "1", "--resume", *more]
-    own = "{base}/" + name + "_data" + rank
-    sys.argv += ["--data", own if os.path.isdir(own) else "{base}/data" + rank, "--out", "{base}/" + name + rank]
+    places = ["{base}/" + name + "_data", "{base}/" + name + "_data" + rank, "{base}/data" + rank]
+    sys.argv += ["--data", next(filter(os.path.isdir, places)), "--out", "{base}/" + name + rank]
     try:
         runpy.run_module("edge_scs", run_name="__main__")
     except SystemExit as end:
@@ -42,12 +42,16 @@ def free_port() -> int:
 
 
 class Pair:
-    """Ranks 0 and 1, which train by a recipe in ``base``/NAME0 and NAME1 on photographs in data0 and data1."""
+    """Ranks 0 and 1, which train by a recipe in ``base``/NAME0 and NAME1 on photographs in data0 and data1.
+
+    NAME_data0 and NAME_data1 are another run's own photographs, and NAME_data those of both of its ranks.
+    """
 
     def __init__(self, base: Path, recipe: Path, *runs: tuple[str, ...]):
         script = base / "pair.py"
         script.write_text(SCRIPT.format(recipe=str(recipe), base=base, runs=runs))
         common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        common["EDGE_SCS_CACHE"] = str(base / "cache")
         self.processes = [
             subprocess.Popen(
                 [sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -75,7 +79,7 @@ def code(text: str, name: str) -> int:
 def test_rank_0_s_checkpoint_counts_or_all_stop(machines: Path, folder: Path, pcarn_recipe) -> None:
     """Copies of a run, with rank 1's checkpoint missing or older, rank 0's older, or a photograph missing on rank 1.
 
-    And then rank 1 is killed.
+    Two ranks decode the photographs of one folder into one store at once. And then rank 1 is killed.
     """
     recipe, whole = pcarn_recipe(l1=8), machines / "whole"
     doubled = load_recipe(recipe, ['stages=["l1"]', "stage.l1.data.batch=4"])
@@ -90,17 +94,22 @@ def test_rank_0_s_checkpoint_counts_or_all_stop(machines: Path, folder: Path, pc
     for rank in (0, 1):
         shutil.copytree(folder, machines / f"odd_data{rank}")
     (machines / "odd_data1" / "2.png").unlink()
+    shutil.copytree(folder, machines / "shared_data")
 
-    names = ("missing", "older", "ahead", "odd")
+    names = ("missing", "older", "shared", "ahead", "odd")
     pair = Pair(machines, recipe, *((name,) for name in names), ("last", *LONG))
     wait_for_checkpoints(machines / "last0", pair)
     os.kill(pair.processes[1].pid, signal.SIGKILL)
     first, second = pair.ended()
-    assert [code(first, name) for name in (*names, "last")] == [0, 0, 2, 2, 2], first
-    assert [code(second, name) for name in names] == [0, 0, 2, 2], second
+    assert [code(first, name) for name in (*names, "last")] == [0, 0, 0, 2, 2, 2], first
+    assert [code(second, name) for name in names] == [0, 0, 0, 2, 2], second
     expected = [float(value) for *_, value in losses(whole)]
-    for name in ("missing0", "older0"):
+    for name in ("missing0", "older0", "shared0"):
         assert [float(value) for *_, value in losses(machines / name)] == pytest.approx(expected, rel=1e-5)
+    # One of each rank's own folder, and one of both: nobody wrote a second, or left something unfinished.
+    kept = sorted(path.name for path in (machines / "cache").iterdir() if not path.name.startswith("photographs-"))
+    assert len(kept) == 6, kept
+    assert len([name for name in kept if name.endswith(".rgb")]) == 3
     ahead, odd, last = [line for line in (first + second).splitlines() if line.startswith("edge-scs:")]
     assert re.search(r"rank 1 on \S+ holds a checkpoint of stage 0, step 6, rank 0 on \S+ one of .* step 3", ahead)
     assert re.search(r"the photographs differ between rank 0 \(3\) and rank 1 on \S+ \(2\): 2.png", odd)

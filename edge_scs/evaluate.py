@@ -149,6 +149,14 @@ def evaluate(
     }
 
 
+def figures_of(
+    model: torch.nn.Module, description: Description, folder: Path, scale: float, device: torch.device
+) -> dict[str, float]:
+    """The metrics of a network that is being trained, without those that do not apply: ``training``'s [benchmarks]."""
+    found = evaluate(Loaded(description.name, model, description, "in training"), folder, scale, str(device))
+    return {key: found[key] for key in _FIGURES if found[key] is not None}
+
+
 def _border(border: str | None, scale: float) -> tuple[int | None, bool]:
     """Pixels, None for the usual ones, and whether PSNR is of unrounded outputs."""
     if border is None:

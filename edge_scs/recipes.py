@@ -13,10 +13,10 @@ MAX_BYTES, MAX_WIDTH = 1 << 20, 1024
 # The least that a number may be, whichever table of a recipe it stands in.
 LEAST = {
     "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1,
-    "colour_side": 32, "ema": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0, "lr_patch": 4,
-    "keep_checkpoints": 0, "min_colourfulness": 0, "min_kb": 0, "min_side": 1, "points": 0, "reference_every": 0,
-    "seed": 0, "steps": 0, "store_mb": 0, "validate_every": 1, "validate_pictures": 1, "validate_side": 32,
-    "views": 1, "warmup": 0, "workers": 0,
+    "colour_side": 32, "device_mb": 0, "ema": 0, "every": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0,
+    "lr_patch": 4, "keep_checkpoints": 0, "min_colourfulness": 0, "min_kb": 0, "min_side": 1, "points": 0,
+    "profile": 0, "reference_every": 0, "seed": 0, "steps": 0, "store_mb": 0, "validate_every": 1,
+    "validate_pictures": 1, "validate_side": 32, "views": 1, "warmup": 0, "workers": 0,
 }  # fmt: skip
 
 
@@ -40,6 +40,7 @@ class DataSection:
     degradation: Literal["clean", "worn", "old", "copied", "bsrgan"] = "clean"  # how LR is made (``data.degradation``)
     views: int = 1  # 2: every image comes twice, the second time mirrored, shifted and with a degradation of its own
     hints: float = 0.0  # share of images that come with hints of their colours, task = "colour"
+    on_device: bool = False  # windows are reduced, and cut out where they fit, on the device (``data.on_device``)
     spoiled_references: float = 0.0  # share of references without true colour: grey, sepia, tinted or badly exposed
 
 
@@ -97,6 +98,15 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Benchmarks:
+    """Folders that are evaluated during training, by the protocol of ``edge-scs evaluate``; every 0: none."""
+
+    every: int = 0  # steps of a stage, and after its last one
+    folders: list[str] = field(default_factory=list)
+    scales: list[float] = field(default_factory=lambda: [4.0])
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training. Every stage named in ``stages`` has a table of its own."""
 
@@ -113,6 +123,8 @@ class Recipe:
     workers: int = 0
     cache_mb: int = 4096  # of decoded photographs, in memory, where one process trains and all of them fit
     store_mb: int = 32768  # else: in a file for all processes of a machine (``data.store``); 0: none
+    device_mb: int = 16384  # of photographs that stay on the GPU, in stages with data.on_device, where all fit
+    mix: dict[str, float] = field(default_factory=dict)  # share of draws of each --data folder; empty: by their counts
     verify: bool = True  # decode every photograph once before the first step; false: believe the files' headers
     min_side: int = 64  # photographs with a shorter side are left out
     min_kb: int = 0  # and files that are smaller
@@ -122,6 +134,9 @@ class Recipe:
     validate_side: int = 256  # HR pixels of their centre crops, at least 32; networks that are slow on a CPU want less
     checkpoint_every: int = 500
     keep_checkpoints: int = 0  # how many of the last also stay, under names of their own
+    benchmarks: Benchmarks = field(default_factory=Benchmarks)
+    trackers: list[Literal["tensorboard", "wandb"]] = field(default_factory=list)  # metrics go there too
+    profile: int = 0  # steps of each stage that torch.profiler records, after the first ones; 0: none
     config: dict[str, Any] = field(default_factory=dict)  # overrides of the registered network's fields
 
 

@@ -27,6 +27,7 @@ def train(
     from edge_scs.data.agreement import StoppedElsewhere
     from edge_scs.data.index import cache_folder
     from edge_scs.data.photographs import load_photographs
+    from edge_scs.evaluate import figures_of
     from edge_scs.recipes import load_recipe
     from edge_scs.training.loop import train as fit
     from edge_scs.training.processes import start_processes
@@ -40,9 +41,9 @@ def train(
         photographs = load_photographs(
             data, plan.min_side, plan.cache_mb, say, *start_processes(),
             min_kb=plan.min_kb, min_colourfulness=plan.min_colourfulness,
-            store_mb=plan.store_mb, cache=cache_folder(), verify=plan.verify,
+            store_mb=plan.store_mb, cache=cache_folder(), verify=plan.verify, mix=plan.mix,
         )  # fmt: skip
-        outcome = fit(plan, photographs, out, resume, init, say)
+        outcome = fit(plan, photographs, out, resume, init, say, figures_of)
     except StoppedElsewhere:  # the process that says why speaks for all
         raise typer.Exit(2) from None
     if outcome.interrupted:

@@ -87,7 +87,8 @@ class StepBatches(Dataset[Batch]):
         self._pixels: Callable[[Tensor], Tensor] = Tensor.contiguous if as_bytes else unit
         self.rank, self.processes, self.colour, self.heads = rank, processes, colour, heads
 
-    def __getitem__(self, step: int) -> Batch:
+    def plan(self, step: int) -> "Plan":
+        """What the whole batch of a step shows, all processes' parts of it: drawn from the images' sizes alone."""
         data, n = self.data, self.data.batch * self.processes
         rng = np.random.default_rng([self.seed, step, 0])
         lr, size = draw_sizes(data, rng, self.heads)
@@ -98,8 +99,11 @@ class StepBatches(Dataset[Batch]):
         references = None
         if data.reference_every and step % data.reference_every == data.reference_every - 1:
             references = draw_references(n, data.foreign_references, rng, data.spoiled_references, data.views)
-        chroma_ratio = float(rng.uniform(1.5, 8.0))
+        return Plan(lr, size, windows, shifts, references, float(rng.uniform(1.5, 8.0)))
 
+    def __getitem__(self, step: int) -> Batch:
+        data, n, plan = self.data, self.data.batch * self.processes, self.plan(step)
+        lr, size, windows, shifts, references = plan.lr, plan.size, plan.windows, plan.shifts, plan.references
         own = range(self.rank * data.batch, (self.rank + 1) * data.batch)
         needed = {*own} if references is None else {*own, *(references.order[i] for i in own)}
         pictures = {i: windows[i].cut(self.photographs[windows[i].picture], size) for i in sorted(needed)}
@@ -122,7 +126,7 @@ class StepBatches(Dataset[Batch]):
             gray=self._pixels(gray) if gray.dtype == torch.uint8 else unit(gray),
             hr=self._pixels(hr),
             reference=reference,
-            chroma_ratio=chroma_ratio,
+            chroma_ratio=plan.chroma_ratio,
             rgb=self._pixels(small) if self.colour else None,
             points=points,
             shifts=None if shifts is None else shifts[own.start // 2 : own.stop // 2],
@@ -246,7 +250,7 @@ def draw_windows(
     """
     windows = []
     patches = data.crop == "patch"
-    for picture in rng.integers(len(photographs), size=n):
+    for picture in photographs.draw(rng, n):
         h, w = photographs.size(int(picture))
         rows, cols = size
         if not patches:
@@ -282,6 +286,18 @@ def second_views(
         right = moved[1] - window.left if not window.mirror else window.left - moved[1]
         shifts.append(((moved[0] - window.top) / window.h, right / window.w))
     return views, torch.tensor(shifts)
+
+
+@dataclass
+class Plan:
+    """What a batch shows: LR and HR sizes (h, w), windows, second views' shifts, references, ``Batch.chroma_ratio``."""
+
+    lr: tuple[int, int]
+    size: tuple[int, int]
+    windows: list[Window]
+    shifts: Tensor | None
+    references: "References | None"
+    chroma_ratio: float
 
 
 @dataclass

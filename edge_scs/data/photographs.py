@@ -7,7 +7,7 @@ In this process's memory where they fit ``cache_mb``, else in a file that all pr
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import Tensor
 from edge_scs import launch
 from edge_scs.data.agreement import all_or_none, check_same, gathered, of_first
 from edge_scs.data.index import Answer, Index, key_of
+from edge_scs.data.mix import chances_of
 from edge_scs.data.shards import Member
 from edge_scs.data.sources import Source, Sources, find_sources
 from edge_scs.data.store import Store, open_store
@@ -40,6 +41,7 @@ class Photographs:
 
     ``sizes`` (n, 2) are heights and widths where they are known without decoding. ``cached`` are images in memory, by
     index, None where one is not; without any, it may be empty. ``store`` holds others, at the places ``stored``.
+    ``chances`` (n) is how likely each is to be drawn, summed up to it; None: all alike.
     """
 
     paths: Sequence[Source]
@@ -48,6 +50,7 @@ class Photographs:
     sizes: NDArray[np.int32] | None = None
     store: Store | None = None
     stored: NDArray[np.int64] | None = None
+    chances: NDArray[np.float64] | None = None
     _digest: str = ""
 
     def __len__(self) -> int:
@@ -69,12 +72,18 @@ class Photographs:
         h, w = self[index].shape[1:]
         return h, w
 
+    def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+        """n indices at random, with repetition: all as likely, or by ``chances``."""
+        if self.chances is None:
+            return rng.integers(len(self), size=n)
+        return np.searchsorted(self.chances, rng.random(n) * self.chances[-1], "right")
+
     def digest(self) -> str:
         """SHA-256 of the names and sizes, in order: what a run's batches are drawn from. Computed once."""
         if not self._digest:
             digest = hashlib.sha256(b"[")
-            for index, path in enumerate(self.paths):
-                digest.update(f"{', ' * (index > 0)}{(path.name, *self.size(index))!r}".encode())
+            for index, name in enumerate(_names(self.paths)):
+                digest.update(f"{', ' * (index > 0)}{(name, *self.size(index))!r}".encode())
             digest.update(b"]")
             self._digest = digest.hexdigest()
         return self._digest
@@ -84,7 +93,7 @@ class Photographs:
 
         Files of one name, in several folders, are versions of one image: all of them are held out, or none.
         """
-        names = [os.path.basename(path.name) for path in self.paths]  # a shard's members may lie in folders
+        names = [os.path.basename(name) for name in _names(self.paths)]  # a shard's members may lie in folders
         kinds = sorted(set(names))
         chosen = set(kinds[::HOLD_OUT]) if len(kinds) > 1 else set()
         held = [index for index, name in enumerate(names) if name in chosen]
@@ -92,14 +101,14 @@ class Photographs:
         return self._part(others), self._part(np.array(held or [0]))
 
     def _part(self, chosen: NDArray[np.int64]) -> "Photographs":
-        chosen_paths = [self.paths[i] for i in chosen.tolist()]
         return replace(
             self,
-            paths=Sources(chosen_paths) if isinstance(self.paths, Sources) else chosen_paths,
+            paths=self.paths.take(chosen) if isinstance(self.paths, Sources) else [self.paths[i] for i in chosen],
             cached=[self.cached[i] for i in chosen] if self.cached else (),
             skipped=[],
             sizes=None if self.sizes is None else self.sizes[chosen],
             stored=None if self.stored is None else self.stored[chosen],
+            chances=None if self.chances is None else np.cumsum(np.diff(self.chances, prepend=0.0)[chosen]),
             _digest="",
         )
 
@@ -158,6 +167,7 @@ def load_photographs(
     store_mb: int = 0,
     cache: Path | None = None,
     verify: bool = True,
+    mix: Mapping[str, float] | None = None,
 ) -> Photographs:
     """Find the images under ``folders`` and keep them: in memory if all fit ``cache_mb``, else see below.
 
@@ -169,6 +179,9 @@ def load_photographs(
 
     Every image is decoded once to see whether it can be, unless ``verify`` is False: then its header is believed, and
     a damaged one stops the run when it is drawn.
+
+    ``mix`` gives each of ``folders``, by its path or its last name, a share of the draws. Without, all photographs are
+    as likely.
 
     With a ``cache`` folder, what a start learns of each file is kept there, and a file that is as it was is not opened
     by the next. Images that do not fit ``cache_mb``, and those of several processes, are decoded into one store of up
@@ -182,7 +195,11 @@ def load_photographs(
     speak = warn if rank == 0 else lambda text: None
     sources, keys, bytes_ = all_or_none(lambda: _found(folders, speak))
     known_by = "{} of {} bytes".format
-    check_same(lambda: map(known_by, _names(sources), bytes_), "the photographs", "give every process the same files")
+    check_same(
+        lambda: map(known_by, map(os.path.basename, _names(sources)), bytes_),
+        "the photographs",
+        "give every process the same files",
+    )
     what = [sorted(map(os.path.abspath, folders)), limits]
     index = None if cache is None else Index(cache, what)
     # Rank 0's index counts: other machines may know more or less, and all have to look at the same files.
@@ -208,8 +225,10 @@ def load_photographs(
     if not len(usable):
         where = ", ".join(map(str, folders))
         raise InputError(f"{where}: no usable photograph; name a folder of PNG, JPEG, WebP or TIFF, or tar shards")
-    paths = sources if len(usable) == len(sources) else Sources(sources[i] for i in usable.tolist())
+    paths = sources if len(usable) == len(sources) else sources.take(usable)
     photographs = Photographs(paths, [kept.get(i) for i in usable.tolist()], skipped, sizes[usable])
+    if mix:
+        photographs.chances = all_or_none(lambda: chances_of(paths, folders, mix))
     if index is not None and store_mb and (processes > 1 or len(kept) < len(usable)):
         photographs.store = all_or_none(
             lambda: open_store(
@@ -265,8 +284,8 @@ def _known(index: Index | None, keys: NDArray[np.int64]) -> tuple[NDArray[np.int
     return sizes, {int(i): index.reasons[int(keys[i])] for i in np.flatnonzero(sizes[:, 0] < 0)}
 
 
-def _names(sources: Sources) -> Iterator[str]:
-    return (os.path.basename(source.name) for source in sources)
+def _names(sources: Sequence[Source]) -> list[str]:
+    return sources.names() if isinstance(sources, Sources) else [source.name for source in sources]
 
 
 def _found(folders: list[Path], warn: Callable[[str], None]) -> tuple[Sources, NDArray[np.int64], NDArray[np.int64]]:

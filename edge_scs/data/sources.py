@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_scs.data.shards import Member, index_shard, is_shard
 from edge_scs.errors import InputError
@@ -39,6 +40,24 @@ class Sources(Sequence[Source]):
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    def names(self) -> list[str]:
+        """Every ``name`` of ``Path`` or ``Member``: of files without their folders, of members with them."""
+        ends, starts = self._ends.tolist(), [0, *self._ends[:-1].tolist()]
+        whole = [os.fsdecode(self._text[start:end]) for start, end in zip(starts, ends, strict=True)]
+        if not len(self._places):
+            return [os.path.basename(name) for name in whole]
+        inside = (self._places[:, 0] >= 0).tolist()
+        return [name if member else os.path.basename(name) for name, member in zip(whole, inside, strict=True)]
+
+    def take(self, chosen: NDArray[np.int64]) -> "Sources":
+        """Those at some indices, in this order."""
+        ends = self._ends.tolist()
+        part = Sources([])
+        part._text = b"".join(self._text[ends[i - 1] if i else 0 : ends[i]] for i in chosen.tolist())
+        part._ends = np.cumsum(np.diff(self._ends, prepend=0)[chosen], dtype=np.int64)
+        part._shards, part._places = self._shards, self._places[chosen] if len(self._places) else self._places
+        return part
 
     @overload
     def __getitem__(self, index: int) -> Source: ...

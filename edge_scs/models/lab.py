@@ -32,9 +32,9 @@ def to_lab(rgb: Tensor) -> Tensor:
 
     with _without_autocast(rgb.device):
         xyz = _mixed(rgb_to_linear_rgb(rgb), _TO_XYZ) / _planes(_WHITE, rgb)
-        x, y, z = torch.where(
-            xyz > _LEAST, torch.pow(xyz.clamp(min=_LEAST), 1 / 3.0), 7.787 * xyz + 4.0 / 29.0
-        ).unbind(-3)
+        x, y, z = torch.where(xyz > _LEAST, torch.pow(xyz.clamp(min=_LEAST), 1 / 3.0), 7.787 * xyz + 4.0 / 29.0).unbind(
+            -3
+        )
         return torch.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], dim=-3) / _planes(_RANGE, rgb)
 
 
@@ -51,7 +51,9 @@ def to_rgb(lab: Tensor) -> Tensor:
 
 
 def _mixed(x: Tensor, matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    return torch.einsum("oi, ...ihw -> ...ohw", constant(matrix, x), x).contiguous()
+    """x (n, 3, h, w) by a matrix, as one product."""
+    n, _, h, w = x.shape
+    return (constant(matrix, x) @ x.transpose(0, 1).reshape(3, -1)).reshape(3, n, h, w).transpose(0, 1).contiguous()
 
 
 def _planes(values: tuple[tuple[float], ...], like: Tensor) -> Tensor:

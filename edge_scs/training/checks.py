@@ -12,7 +12,7 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
-from edge_scs.recipes import Recipe, Stage, build
+from edge_scs.recipes import Benchmarks, Recipe, Stage, build
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
 from edge_scs.training.image_tasks import PictureTask, PointsTask
@@ -58,6 +58,7 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
         if stage.encoder_init:
             loading.find_encoder(stage.encoder_init)
         _check_scales(stage, where, described)
+        _check_on_device(stage, where)
         _check_losses(stage, where)
 
 
@@ -84,6 +85,17 @@ def _check_scales(stage: Stage, where: str, described: Description) -> None:
         raise InputError(f"{where}.data.own_scales: task {stage.task!r} needs images of one size; set it to false")
     if issubclass(TASKS[stage.task], PointsTask) and stage.data.points < 1:
         raise InputError(f"{where}.data.points: task {stage.task!r} needs a number of points, as 2304")
+
+
+def _check_on_device(stage: Stage, where: str) -> None:
+    data = stage.data
+    for key, wrong, fix in (
+        ("degradation", data.degradation != "clean", '"clean"'),
+        ("fade", data.fade > 0, "0"),
+        ("own_scales", data.own_scales, "false"),
+    ):
+        if data.on_device and wrong:
+            raise InputError(f"{where}.data.on_device: {key} is made by the CPU; choose {fix}, or on_device = false")
 
 
 def _check_losses(stage: Stage, where: str) -> None:
@@ -175,4 +187,7 @@ def _whole_batches(recipe: Recipe, processes: int) -> Recipe:
         if name in recipe.stages  # the others are not run
     }
     # Where batches come from and what is written beside the weights may change: the steps stay what they were.
-    return replace(recipe, stage=stages, workers=0, cache_mb=0, store_mb=0, verify=True, keep_checkpoints=0)
+    return replace(
+        recipe, stage=stages, workers=0, cache_mb=0, store_mb=0, device_mb=0, verify=True, keep_checkpoints=0,
+        benchmarks=Benchmarks(), trackers=[], profile=0,
+    )  # fmt: skip

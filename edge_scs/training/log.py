@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,20 +15,25 @@ from edge_scs.data.photographs import Photographs
 from edge_scs.files import write_atomically
 from edge_scs.training.validation import crop_pair
 
-SPEED_EVERY = 50  # steps
 HEADER = ("stage_number", "stage", "step", "name", "value")
+BLOCK = 1 << 16  # bytes of the file that are looked at together, from its end
+Tracker = Callable[[int, int, dict[str, float]], None]  # stage number, its step, figures by "stage/name"
 
 
 class MetricsLog:
     """Rows (stage_number, stage, step, name, value) in ``folder``/metrics.csv, flushed as they come."""
 
-    def __init__(self, folder: Path, enabled: bool = True):
-        self.path, self.enabled = folder / "metrics.csv", enabled
+    def __init__(self, folder: Path, enabled: bool = True, tracker: Tracker | None = None):
+        self.path, self.enabled, self.tracker = folder / "metrics.csv", enabled, tracker
         self.writer: Any = None
         if not enabled:
             return
         if not self.path.exists():
-            self._replace([])
+            text = io.StringIO(newline="")
+            csv.writer(text).writerow(HEADER)
+            write_atomically(self.path, text.getvalue())
+        if tracker is not None:
+            return
         try:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -36,22 +42,34 @@ class MetricsLog:
             self.writer = None
 
     def truncate(self, stage_number: int, step: int) -> None:
-        """Drop rows at or after a position: a resumed run writes them again."""
+        """Drop rows at or after a position: a resumed run writes them again.
+
+        Rows stand in the order of their steps, so the file is read from its end, as far as it has to be.
+        """
         if not self.enabled:
             return
-        with open(self.path, newline="") as file:
-            rows = [row for row in csv.reader(file) if len(row) == len(HEADER)]
-        self._replace([row for row in rows[1:] if (int(row[0]), int(row[2])) < (stage_number, step)])
-
-    def _replace(self, rows: list[list[str]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([HEADER, *rows])
-        write_atomically(self.path, text.getvalue())
+        with open(self.path, "r+b") as file:
+            end = start = file.seek(0, os.SEEK_END)
+            keep, rest = 0, b""
+            while start and not keep:
+                start = max(0, start - BLOCK)
+                file.seek(start)
+                rest = file.read(end - start)
+                # What stands before the first line break may be half a line, unless the file begins here.
+                place = rest.find(b"\n") + 1 if start else 0
+                for line in rest[place:].splitlines(keepends=True):
+                    if not _is_before(line, (stage_number, step)):
+                        break
+                    place += len(line)
+                    keep = start + place
+            file.truncate(keep)
 
     def write(self, number: int, stage: str, step: int, figures: dict[str, float]) -> None:
         """Append one row per figure of a step."""
         if self.enabled:
             self._write([(number, stage, step, key, f"{value:.9g}") for key, value in figures.items()])
+            if self.tracker is not None:
+                self.tracker(number, step, {f"{stage}/{key}": value for key, value in figures.items()})
 
     def _write(self, rows: list[tuple[int, str, int, str, str]]) -> None:
         with open(self.path, "a", newline="") as file:
@@ -61,21 +79,14 @@ class MetricsLog:
                 self.writer.add_scalar(f"{stage}/{name}", float(value), step)
 
 
-class Speed:
-    """``images_per_second`` and ``data_wait``, the share of time spent waiting for batches, over SPEED_EVERY steps."""
-
-    def __init__(self) -> None:
-        self.steps, self.images, self.seconds, self.waited = 0, 0, 0.0, 0.0
-
-    def advance(self, images: int, seconds: float, waited: float) -> dict[str, float]:
-        """One step done; ``waited`` are the seconds for batches since the beginning. Figures when they are due."""
-        self.steps, self.images, self.seconds = self.steps + 1, self.images + images, self.seconds + seconds
-        if self.steps % SPEED_EVERY:
-            return {}
-        share = (waited - self.waited) / self.seconds
-        figures = {"images_per_second": self.images / self.seconds, "data_wait": share}
-        self.images, self.seconds, self.waited = 0, 0.0, waited
-        return figures
+def _is_before(line: bytes, position: tuple[int, int]) -> bool:
+    """Whether a whole line is the header, or of a step before ``position``."""
+    row = line.decode("utf-8", "replace").rstrip("\r\n").split(",")
+    if len(row) != len(HEADER) or not line.endswith(b"\n"):
+        return False
+    if row[0] == HEADER[0]:
+        return True
+    return row[0].isdecimal() and row[2].isdecimal() and (int(row[0]), int(row[2])) < position
 
 
 class Progress:

@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from edge_scs.data.on_device import Planned, PlannedBatches, Resident
 from edge_scs.data.pairs import StepBatches, few_shapes
 from edge_scs.data.photographs import Photographs
 from edge_scs.data.points import PointBatches
@@ -18,10 +20,12 @@ from edge_scs.recipes import Recipe, Stage
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
 from edge_scs.training.divergence import Guard, next_batch
-from edge_scs.training.log import MetricsLog, Progress, Speed
+from edge_scs.training.log import MetricsLog, Progress
 from edge_scs.training.optimizers import from_groups, load, optimizer, set_rate
+from edge_scs.training.speed import Speed, device_peak
 from edge_scs.training.tasks import TASKS
 from edge_scs.training.validation import held_out_loss
+from edge_scs.training.watching import profiled
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -54,6 +58,7 @@ class StageRun:
         number: int,
         model: Any,
         photographs: Photographs,
+        resident: Resident | None = None,
     ):
         self.accelerator, self.recipe, self.name, self.number = accelerator, recipe, name, number
         self.stage = stage = recipe.stage[name]
@@ -62,8 +67,12 @@ class StageRun:
         self.model = model.to(accelerator.device)
         self.seed = recipe.seed + 1000 * number
         rank, processes = accelerator.process_index, accelerator.num_processes
-        kind = PointBatches if stage.data.own_scales else StepBatches
+        kind = PointBatches if stage.data.own_scales else PlannedBatches if stage.data.on_device else StepBatches
         self.batches = kind(photographs, stage.data, self.seed, rank, processes, self.colour, self.heads, True)
+        self.resident: Tensor | None = None  # photographs on the device
+        if isinstance(self.batches, PlannedBatches) and resident is not None:
+            self.resident = resident.pixels(accelerator.device)
+            self.batches.resident = self.resident is not None
         self.on_gpu = accelerator.device.type == "cuda"
         # The first call of every shape tries all algorithms: that pays where the shapes of a stage are few.
         torch.backends.cudnn.benchmark = few_shapes(stage.data) and not recipe.deterministic
@@ -89,8 +98,13 @@ class StageRun:
         self.stopped = False
         self.waited = 0.0  # seconds for batches
 
-    def steps(self, start: int, say: Any, log: MetricsLog, requested: Callable[[], bool]) -> Iterator[int]:
-        """Take the steps, yielding how many are done after each; when a stop is ``requested`` it sets ``stopped``."""
+    def steps(
+        self, start: int, say: Any, log: MetricsLog, requested: Callable[[], bool], out: Path = Path()
+    ) -> Iterator[int]:
+        """Take the steps, yielding how many are done after each; when a stop is ``requested`` it sets ``stopped``.
+
+        A profile goes to ``out``/profile.
+        """
         workers = self.recipe.workers
         loader = iter(
             torch.utils.data.DataLoader(
@@ -102,17 +116,24 @@ class StageRun:
                 pin_memory=self.on_gpu,
             )
         )
-        speed = Speed()
-        with Progress(self.name, start, self.stage.steps, say) as progress:
+        speed = Speed(device_peak(self.accelerator.device, self.recipe.precision, self.recipe.compile))
+        recorded = self.recipe.profile if self.accelerator.is_main_process else 0
+        trace = out / "profile" / f"{self.name}-{start:07d}.json"
+        with (
+            Progress(self.name, start, self.stage.steps, say) as progress,
+            profiled(recorded, trace, self.on_gpu, say) as step_recorded,
+        ):
             for step in range(start, self.stage.steps):
                 begun = time.perf_counter()
-                losses, pictures = self.step(loader, step)
+                with speed.counting():
+                    losses, pictures = self.step(loader, step)
                 losses, self.stopped = self._agree(losses, requested())
                 losses |= speed.advance(pictures, time.perf_counter() - begun, self.waited)
                 if "skipped" in losses:
                     say(f"{self.name} {step}: no finite gradient, step skipped, {self.guard.skipped} so far")
                 log.write(self.number, self.name, step, losses | {"learning_rate": learning_rate(self.stage, step)})
                 progress.advance(losses["loss"], pictures, time.perf_counter() - begun)
+                step_recorded()
                 yield step + 1
                 if self.stopped:
                     return
@@ -129,7 +150,8 @@ class StageRun:
             begun = time.perf_counter()
             batch = next_batch(loader)
             self.waited += time.perf_counter() - begun
-            batch = batch.to(self.accelerator.device)
+            device = self.accelerator.device
+            batch = batch.made(device, self.resident) if isinstance(batch, Planned) else batch.to(device)
             last = turn + 1 == self.stage.accumulate  # the only one after which processes exchange gradients
             with nullcontext() if last else self.accelerator.no_sync(self.task):
                 with self.accelerator.autocast():

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from torch.utils._pytree import tree_map
 
+from edge_scs.data.on_device import Resident
 from edge_scs.data.photographs import Photographs, load_photographs
 from edge_scs.models import registry
 from edge_scs.models.features import Features
@@ -23,6 +24,7 @@ from edge_scs.training.losses import ERRORS
 from edge_scs.training.stage import StageRun
 from edge_scs.training.validation import validate
 from tests.device.fake import DEVICE, fake_gpu, real
+from tests.test_models_end_to_end import SMALL as END_TO_END
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 # Networks of the same kind, and small: their layers are followed one by one.
@@ -32,7 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pcarn": {"channels": 8, "blocks": 1, "repeats": 1},
     "pcarn_m": {"channels": 8, "blocks": 1, "repeats": 1},
     "scsnet": {"channels": 4, "blocks": 1},
-    "ciaosr_edsr": {},
+    "ciaosr_edsr": END_TO_END["ciaosr_edsr"],
 }
 
 
@@ -67,12 +69,14 @@ def small_recipe(name: str) -> Recipe:
     return replace(recipe, stage=stages, validate_pictures=1, validate_side=48, config=SMALL[recipe.model])
 
 
-def begun(accelerator: Accelerator, recipe: Recipe, name: str, photographs: Photographs) -> StageRun:
+def begun(
+    accelerator: Accelerator, recipe: Recipe, name: str, photographs: Photographs, resident: Resident | None = None
+) -> StageRun:
     for state in (PartialState, AcceleratorState):
         state._shared_state["device"] = torch.device(DEVICE)
     with real():
         model = registry.create(recipe.model, recipe.config)
-    return StageRun(accelerator, recipe, name, recipe.stages.index(name), model, photographs)
+    return StageRun(accelerator, recipe, name, recipe.stages.index(name), model, photographs, resident)
 
 
 def take_step(run: StageRun, step: int) -> None:
@@ -109,10 +113,7 @@ ALIKE = (("edge_scs_m", "colour"), ("edge_scs_m", "continuous_fine"))
 
 @pytest.mark.parametrize(
     ("name", "stage_name"),
-    [
-        pytest.param(*pair, id="-".join(pair), marks=[pytest.mark.slow] * (pair in ALIKE))
-        for pair in kinds().values()
-    ],
+    [pytest.param(*pair, id="-".join(pair), marks=[pytest.mark.slow] * (pair in ALIKE)) for pair in kinds().values()],
 )
 def test_a_stage_stays_on_its_device(
     name: str, stage_name: str, accelerator: Accelerator, photographs: Photographs, tmp_path: Path
@@ -133,6 +134,21 @@ def test_a_stage_stays_on_its_device(
                 contact_sheet(run.model, photographs, tmp_path / "sheet.png", run.colour, 1, 48)
         run.finish()
         assert {str(p.device) for p in run.model.parameters()} == {DEVICE}
+
+
+@pytest.mark.parametrize("fits", [True, False], ids=["resident", "sent"])
+def test_batches_are_made_on_the_device(fits: bool, accelerator: Accelerator, photographs: Photographs) -> None:
+    recipe = small_recipe("scsnet")
+    stage = recipe.stage["scs"]
+    small = replace(stage.perceptual, weight=0.0), replace(stage.adversary, weight=0.0)
+    stage = replace(stage, data=replace(stage.data, on_device=True), perceptual=small[0], adversary=small[1])
+    recipe = replace(recipe, stage={"scs": stage})
+    with fake_gpu():
+        resident = Resident(photographs, 1 << 30 if fits else 0)
+        run = begun(accelerator, recipe, "scs", photographs, resident)
+        for step in range(stage.data.reference_every):
+            take_step(run, step)
+        assert (run.resident is not None) == fits
 
 
 def test_every_error_stays_on_its_device() -> None:

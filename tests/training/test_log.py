@@ -48,6 +48,24 @@ def test_rows_from_a_position_on_are_dropped(tmp_path: Path, position: tuple[int
     assert [f"{row[0]}:{row[2]}" for row in rows(tmp_path)[1:]] == left
 
 
+def test_a_long_file_is_read_from_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks of any size: the same rows stay, and what is far from the end is not read."""
+    metrics = MetricsLog(tmp_path)
+    for step in range(60):
+        metrics.write(0, "a", step, {"loss": 1.0, "luma": 0.5})
+    whole = metrics.path.read_bytes()
+    for block in (1, 7, 40, 200, 1 << 16):
+        monkeypatch.setattr(log, "BLOCK", block)
+        for step in (0, 1, 31, 60):
+            metrics.path.write_bytes(whole + b"0,a,60,lo")
+            metrics.truncate(0, step)
+            assert metrics.path.read_bytes() == b"".join(whole.splitlines(keepends=True)[: 1 + 2 * step])
+    monkeypatch.setattr(log, "BLOCK", 100)
+    metrics.path.write_bytes(b"not ours\n" + whole)
+    metrics.truncate(0, 55)
+    assert metrics.path.read_bytes().startswith(b"not ours")
+
+
 def test_other_processes_write_nothing(tmp_path: Path) -> None:
     metrics = MetricsLog(tmp_path, enabled=False)
     metrics.write(0, "a", 0, {"loss": 1.0})

@@ -1,9 +1,10 @@
 """What a recipe's stage spends: the loader alone against the step: python benchmarks/loader.py RECIPE --data DIR
 
 Images a second of batches as they are drawn (one process, no workers), from memory (kept), from a store on disk, and
-decoded whenever they are drawn (cold), and of training steps. --set as in `edge-scs train`. On the CPU unless a GPU is
-there. The loader's numbers are per second of processor time, so that other work on the machine changes them little: a
-step that sees N images a second needs N / images cores. --loader leaves the steps out.
+decoded whenever they are drawn (cold); with ``data.on_device``, windows from the store (sent) and nothing but what a
+batch shows (resident); and of training steps. --set as in `edge-scs train`. On the CPU unless a GPU is there. The
+loader's numbers are per second of processor time, so that other work on the machine changes them little: a step that
+sees N images a second needs N / images cores. --loader leaves the steps out.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from edge_scs.data.on_device import PlannedBatches
 from edge_scs.data.pairs import Batch
 from edge_scs.data.photographs import load_photographs
 from edge_scs.models import registry
@@ -74,6 +76,12 @@ def main() -> None:
             kinds = {way: copy.copy(run.batches) for way in ways}
             for way, batches in kinds.items():
                 batches.photographs = ways[way]
+            data = recipe.stage[name].data
+            if data.degradation == "clean" and not data.fade and not data.own_scales:
+                for way, resident in (("sent", False), ("resident", True)):
+                    planned = PlannedBatches(ways["store"], data, run.seed, 0, 1, run.colour, run.heads, True)
+                    planned.resident = resident
+                    kinds[way] = planned
             drawn = processor_seconds({way: batches.__getitem__ for way, batches in kinds.items()}, options.turns)
             line = "  ".join(f"{way} {batch / seconds:8.1f}" for way, seconds in drawn.items())
             print(f"{name:14s} loader, images a second and core: {line}", flush=True)

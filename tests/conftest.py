@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tests.device.fake import register
+
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ("tests.exported",)  # networks and artifacts that several folders look at
 
@@ -19,6 +21,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+register()
 
 
 # Fixtures that take seconds to make and serve many tests: by ``--dist loadgroup`` one worker runs these tests, so that

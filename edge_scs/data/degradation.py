@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from edge_scs.data.wear import wear
+from edge_scs.data.wear import fade, wear
 
 
 def grey(rgb: Tensor) -> Tensor:
@@ -63,6 +63,20 @@ def degrade(hr: Tensor, size: tuple[int, int], kind: str, rngs: Sequence[np.rand
         pixels = small[0].numpy() if len(small) == 1 else small.permute(1, 2, 0).contiguous().numpy()
         worn.append(torch.from_numpy(wear(pixels, kind, rng).copy()).reshape(*small.shape[1:], -1).permute(2, 0, 1))
     return torch.stack(worn)
+
+
+def faded(gray: Tensor, share: float, rngs: list[np.random.Generator]) -> Tensor:
+    """uint8 (n, 1, h, w) -> the same, or floats of as many levels, a ``share`` of the images with a print's tones."""
+    if not share:
+        return gray
+    return torch.stack(
+        [
+            torch.from_numpy(fade(image[0].numpy().astype(np.float32), rng))[None]
+            if rng.random() < share
+            else image.float()
+            for image, rng in zip(gray, rngs, strict=True)
+        ]
+    )
 
 
 def _bsrgan(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:

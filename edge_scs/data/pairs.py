@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge_scs.data.degradation import bicubic, degrade, grey, pillow_bicubic
+from edge_scs.data.degradation import bicubic, degrade, faded, grey, pillow_bicubic
 from edge_scs.data.photographs import Photographs
-from edge_scs.data.wear import fade
 from edge_scs.recipes import DataSection
 
 REFERENCE_SIDE = 128
@@ -132,20 +131,6 @@ class StepBatches(Dataset[Batch]):
             shifts=None if shifts is None else shifts[own.start // 2 : own.stop // 2],
             hints=draw_hints(n, data, [self.seed, step])[own.start : own.stop] if data.hints else None,
         )
-
-
-def faded(gray: Tensor, share: float, rngs: list[np.random.Generator]) -> Tensor:
-    """uint8 (n, 1, h, w) -> the same, or floats of as many levels, a ``share`` of the images with a print's tones."""
-    if not share:
-        return gray
-    return torch.stack(
-        [
-            torch.from_numpy(fade(image[0].numpy().astype(np.float32), rng))[None]
-            if rng.random() < share
-            else image.float()
-            for image, rng in zip(gray, rngs, strict=True)
-        ]
-    )
 
 
 def draw_sizes(

@@ -7,6 +7,7 @@ program reads from the device comes out as ones (a number) or zeros (an array).
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -19,15 +20,18 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily as real
 from torch.utils._pytree import tree_leaves
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-__all__ = ["DEVICE", "fake_gpu", "real"]  # ``with real():`` computes as if there were no fake device
+__all__ = ["DEVICE", "fake_gpu", "real", "register"]  # ``with real():`` computes as if there were no fake device
 
 NAME, DEVICE = "fakegpu", "fakegpu:0"
 _on = [False]  # whether there is such a device now
 _kept: list[Any] = []  # a library's kernels live as long as it does
 
 
-def _register() -> None:
-    """Once a process. Outside ``fake_gpu`` the device says that it is not available."""
+def register() -> None:
+    """Once a process, before its first backward pass, when autograd counts devices (tests/conftest.py).
+
+    Outside ``fake_gpu`` the device says that it is not available.
+    """
     if torch._C._get_privateuse1_backend_name() == NAME:
         return
     library = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
@@ -43,18 +47,27 @@ def _register() -> None:
     _setup_privateuseone_for_python_backend(NAME, backend_module=module)
 
 
+@cache
+def _is_view(func: Any) -> bool:
+    """Whether an operation only looks at its input otherwise, or asks about it."""
+    aliases = [value.alias_info for value in func._schema.returns]
+    return func.namespace == "prim" or any(alias is not None and not alias.is_write for alias in aliases)
+
+
 class _Mode(FakeTensorMode):
     """``reads`` counts what the program waits for: numbers and tensors that it takes from the device.
 
-    ``sent`` counts what it copies to the device. ``moved`` has what became of parameters that moved, by the id of what
-    they were.
+    ``sent`` counts what it copies to the device, ``launched`` the operations there that are no views, and
+    ``traffic``, where ``weigh`` is set, the bytes that these read and write. ``moved`` has what became of parameters
+    that moved, by the id of what they were.
     """
 
     avoid_device_init = True
 
     def __init__(self, **options: Any):
         super().__init__(**options)
-        self.reads, self.sent, self.moved = 0, 0, dict[int, nn.Parameter]()
+        self.reads, self.sent, self.launched, self.traffic, self.weigh = 0, 0, 0, 0, False
+        self.moved = dict[int, nn.Parameter]()
 
     def dispatch(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         on_device = bool(args) and isinstance(args[0], Tensor) and args[0].device.type == NAME
@@ -63,6 +76,10 @@ class _Mode(FakeTensorMode):
             constant = getattr(args[0], "constant", None)
             with real():
                 return (torch.ones((), dtype=args[0].dtype) if constant is None else constant).item()
+        if func is torch.ops.aten.nonzero.default and on_device:  # its size is read: as if nothing were zero
+            self.reads += 1
+            with self:
+                return torch.zeros(args[0].numel(), args[0].dim(), dtype=torch.int64, device=args[0].device)
         if func is torch.ops.aten._to_copy.default:
             target = (kwargs or {}).get("device")
             self.reads += on_device and target is not None and torch.device(target).type == "cpu"
@@ -71,7 +88,13 @@ class _Mode(FakeTensorMode):
             tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
             if len({x.device for x in tensors if x.dim()}) > 1:
                 raise RuntimeError(f"{func}: Expected all tensors to be on the same device, but found two devices")
-        return super().dispatch(func, types, args, kwargs or {})
+        launched = not _is_view(func)
+        self.launched += launched
+        out = super().dispatch(func, types, args, kwargs or {})
+        if self.weigh and launched:
+            tensors = [x for x in tree_leaves((args, kwargs, out)) if isinstance(x, Tensor)]
+            self.traffic += sum(x.numel() * x.element_size() for x in tensors if x.device.type == NAME)
+        return out
 
 
 def _mover(moved: dict[int, nn.Parameter]) -> Callable[..., nn.Module]:
@@ -108,7 +131,7 @@ _real_numpy = Tensor.numpy
 @contextmanager
 def fake_gpu() -> Iterator[_Mode]:
     """Within it, tensors on ``DEVICE`` are followed, and none is computed."""
-    _register()
+    register()
     _on[0] = True
     try:
         with ExitStack() as stack:

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from torch.utils._pytree import tree_map
 
-from edge_scs.data.on_device import Resident
+from edge_scs.data.on_device import PlannedBatches, Resident
 from edge_scs.data.photographs import Photographs, load_photographs
 from edge_scs.models import registry
 from edge_scs.models.features import Features
@@ -29,7 +29,7 @@ from tests.test_models_end_to_end import SMALL as END_TO_END
 RECIPES = Path(__file__).parents[2] / "recipes"
 # Networks of the same kind, and small: their layers are followed one by one.
 SMALL: dict[str, dict[str, Any]] = {
-    "edge_scs_m": {"channels": 16, "blocks": 1, "repeats": 1, "tied": False},
+    "edge_scs_m": {"channels": 16, "blocks": 1, "repeats": 1, "tied": False, "hints": True},
     "edge_scs_s": {"channels": 16, "blocks": 1, "repeats": 1},
     "pcarn": {"channels": 8, "blocks": 1, "repeats": 1},
     "pcarn_m": {"channels": 8, "blocks": 1, "repeats": 1},
@@ -92,7 +92,7 @@ def kind_of(recipe: Recipe, stage: Stage) -> tuple[Any, ...]:
     return (
         recipe.model.removesuffix("_m").removesuffix("_s"), stage.task, stage.optimizer, stage.consistency > 0,
         features.weight > 0 and features.features, judged, data.views, data.own_scales, data.points > 0,
-        data.reference_every > 0, data.whole_scales == 0,
+        data.reference_every > 0, data.whole_scales == 0, data.hints > 0,
     )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def kinds() -> dict[str, tuple[str, str]]:
 
 
 # Stages whose every line on the device another one runs.
-ALIKE = (("edge_scs_m", "colour"), ("edge_scs_m", "continuous_fine"))
+ALIKE = (("edge_scs_m", "colour"), ("edge_scs_m", "colour_worn"), ("edge_scs_m", "continuous_fine"))
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,10 @@ def test_a_stage_stays_on_its_device(
         run.restore(tree_map(lambda x: x.cpu() if torch.is_tensor(x) else x, run.state()))
         gpu.reads = 0
         take_step(run, 0)
-        # The gradient's norm decides on the step; the discriminators' loss is there after their own step only.
-        assert gpu.reads == 1 + (run.adversary is not None), "a step waits for its device once"
+        # The gradient's norm decides on the step; the discriminators' loss is there after their own step only. With
+        # hints, which images have none is asked for three times before their second views are compared.
+        others = (run.adversary is not None) + 3 * (run.stage.data.hints > 0 and run.stage.consistency > 0)
+        assert gpu.reads == 1 + others, "a step waits for its device once"
         with run.averaged():
             run.validation_loss(photographs)
             if stage_name == recipe.stages[0]:  # the whole network, whatever a stage trains
@@ -136,19 +138,23 @@ def test_a_stage_stays_on_its_device(
         assert {str(p.device) for p in run.model.parameters()} == {DEVICE}
 
 
-@pytest.mark.parametrize("fits", [True, False], ids=["resident", "sent"])
-def test_batches_are_made_on_the_device(fits: bool, accelerator: Accelerator, photographs: Photographs) -> None:
+def test_batches_are_made_on_the_device(accelerator: Accelerator, photographs: Photographs) -> None:
+    """With photographs that lie there and with windows that are sent, with references and without."""
     recipe = small_recipe("scsnet")
     stage = recipe.stage["scs"]
-    small = replace(stage.perceptual, weight=0.0), replace(stage.adversary, weight=0.0)
-    stage = replace(stage, data=replace(stage.data, on_device=True), perceptual=small[0], adversary=small[1])
+    plain = replace(stage.perceptual, weight=0.0), replace(stage.adversary, weight=0.0)
+    stage = replace(stage, data=replace(stage.data, on_device=True), perceptual=plain[0], adversary=plain[1])
     recipe = replace(recipe, stage={"scs": stage})
-    with fake_gpu():
-        resident = Resident(photographs, 1 << 30 if fits else 0)
-        run = begun(accelerator, recipe, "scs", photographs, resident)
-        for step in range(stage.data.reference_every):
-            take_step(run, step)
-        assert (run.resident is not None) == fits
+    with fake_gpu() as gpu:
+        run = begun(accelerator, recipe, "scs", photographs, Resident(photographs, 1 << 30))
+        assert isinstance(run.batches, PlannedBatches)
+        assert run.resident is not None
+        assert str(run.resident.device) == DEVICE
+        gpu.reads = 0
+        take_step(run, stage.data.reference_every - 1)
+        assert gpu.reads == 1, "a step waits for its device once"
+        run.resident, run.batches.resident = None, False
+        take_step(run, stage.data.reference_every)
 
 
 def test_every_error_stays_on_its_device() -> None:

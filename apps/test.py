@@ -122,6 +122,8 @@ def main(wanted: list[str]) -> int:
     print(f"\n{tally.passed} passed, {len(tally.skipped)} skipped, {len(tally.failed)} failed")
     for words in tally.skipped:
         print(f"skipped: {words}")
+    if tally.skipped or tally.failed:
+        print("Checks that build on a skipped or failed one did not run either.")
     for words in tally.failed:
         print(f"failed: {words}")
     return 1 if tally.failed else 0

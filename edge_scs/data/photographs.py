@@ -193,7 +193,7 @@ def load_photographs(
     """
     folders, limits = list(folders), Limits(min_side, min_kb, min_colourfulness, verify)
     speak = warn if rank == 0 else lambda text: None
-    sources, keys, bytes_ = all_or_none(lambda: _found(folders, speak))
+    sources, keys, bytes_ = all_or_none(lambda: _found(folders, speak, cache))
     known_by = "{} of {} bytes".format
     check_same(
         lambda: map(known_by, map(os.path.basename, _names(sources)), bytes_),
@@ -288,9 +288,11 @@ def _names(sources: Sequence[Source]) -> list[str]:
     return sources.names() if isinstance(sources, Sources) else [source.name for source in sources]
 
 
-def _found(folders: list[Path], warn: Callable[[str], None]) -> tuple[Sources, NDArray[np.int64], NDArray[np.int64]]:
+def _found(
+    folders: list[Path], warn: Callable[[str], None], cache: Path | None
+) -> tuple[Sources, NDArray[np.int64], NDArray[np.int64]]:
     """The sources, their keys, and how many bytes each has; 0 for one that is gone."""
-    found = find_sources(folders, warn)
+    found = find_sources(folders, warn, cache)
     keys, bytes_ = np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
     of_shards: dict[Path, os.stat_result] = {}
     for number, source in enumerate(found):

@@ -74,8 +74,10 @@ class Sources(Sequence[Source]):
         return Path(name)
 
 
-def find_sources(folders: Iterable[Path], warn: Callable[[str], None]) -> list[Source]:
+def find_sources(folders: Iterable[Path], warn: Callable[[str], None], cache: Path | None = None) -> list[Source]:
     """Images and members of shards, in an order that does not depend on that of ``folders``.
+
+    ``cache``: where the places in shards are kept (``shards.index_shard``).
 
     Raises InputError like ``images.find_images``, and for a pattern that nothing matches.
     """
@@ -98,5 +100,5 @@ def find_sources(folders: Iterable[Path], warn: Callable[[str], None]) -> list[S
                     warn(f"skipped: {folder}: {reason}")
             elif not alone:
                 others.append(match)
-    members = [member for shard in sorted(shards) for member in index_shard(shard, warn)]
+    members = [member for shard in sorted(shards) for member in index_shard(shard, warn, cache)]
     return [*(find_images(others) if others else []), *members]

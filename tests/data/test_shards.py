@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from edge_scs.data.photographs import load_photographs
+from edge_scs.data.shards import index_shard
 from edge_scs.errors import InputError
 
 
@@ -97,3 +98,31 @@ def test_a_torn_shard_gives_what_is_left_and_says_so(shards):
     with pytest.raises(InputError, match="no usable photograph"):
         load_photographs([shards], warn=said.append)
     assert any("a.tar: not read to its end as an uncompressed tar" in line for line in said)
+
+
+def test_a_shard_is_read_once(shards, tmp_path, monkeypatch):
+    opened, cache = [], tmp_path / "cache"
+    read = tarfile.open
+
+    def counted(*args, **kwargs):
+        opened.append(args[0].name)
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(tarfile, "open", counted)
+    first = index_shard(shards / "a.tar", pytest.fail, cache)
+    assert [member.name for member in first] == ["000.png", "001.png", "002.png"]
+    assert index_shard(shards / "a.tar", pytest.fail, cache) == first
+    assert opened == ["a.tar"]
+    (kept,) = cache.iterdir()
+    kept.write_bytes(kept.read_bytes()[:50])
+    assert index_shard(shards / "a.tar", pytest.fail, cache) == first
+    write_shard(shards / "a.tar", {"9.png": png(9)})
+    assert [member.name for member in index_shard(shards / "a.tar", pytest.fail, cache)] == ["9.png"]
+    assert len(opened) == 3 + 1, "write_shard is one of them"
+    assert len([*cache.iterdir()]) == 1, "what was kept of the shard before is gone"
+    torn = (shards / "b.tar").read_bytes()[:15_000]
+    (shards / "b.tar").write_bytes(torn)
+    said = []
+    for _ in range(2):  # a torn one is named at every start
+        index_shard(shards / "b.tar", said.append, cache)
+    assert len(said) == 2

@@ -6,6 +6,7 @@ there, for all images of a batch at once. Draws are ``StepBatches``'; reduction 
 loader's differs by a grey level.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -18,7 +19,8 @@ from torch import Tensor
 
 from edge_scs.data.degradation import grey
 from edge_scs.data.pairs import Batch, References, StepBatches, Window, draw_hints, unit
-from edge_scs.data.photographs import Photographs
+from edge_scs.data.photographs import SAY_EVERY, Photographs
+from edge_scs.errors import InputError
 from edge_scs.models.heads import for_float64
 
 # The columns of ``Planned.table``: where an image's first byte lies, its extent, the window, its orientation.
@@ -148,22 +150,33 @@ def _shape(w: Window) -> tuple[int, ...]:
 class Resident:
     """Photographs as uint8 on a device, one after another, if they fit ``limit`` bytes; copied when first used."""
 
-    def __init__(self, photographs: Photographs, limit: int):
-        areas = _areas(photographs)
-        self.photographs, self.total = photographs, int(areas.sum())
+    def __init__(self, photographs: Photographs, limit: int, say: Callable[[str], None] = lambda text: None):
+        self.photographs, self.total, self.say = photographs, int(_areas(photographs).sum()), say
         self.fits = self.total <= limit
         self._pixels: Tensor | None = None
 
     def pixels(self, device: torch.device) -> Tensor | None:
-        """uint8 (total), or None where they do not fit."""
-        if self._pixels is None and self.fits:
-            pixels, start = torch.empty(self.total, dtype=torch.uint8, device=device), 0
-            for index in range(len(self.photographs)):
-                flat = self.photographs[index].reshape(-1)
-                pixels[start : start + len(flat)].copy_(flat)
-                start += len(flat)
-            self._pixels = pixels
-        return self._pixels
+        """uint8 (total), or None where they do not fit. Raises InputError where the device has less memory."""
+        if self._pixels is not None or not self.fits:
+            return self._pixels
+        try:
+            pixels = torch.empty(self.total, dtype=torch.uint8, device=device)
+        except torch.OutOfMemoryError as error:
+            needed = self.total >> 20
+            raise InputError(
+                f"device_mb: {device} has no {needed} MB left for the photographs; set it below"
+            ) from error
+        self.say(f"copying {len(self.photographs)} photographs to {device}, {self.total / 2**30:.1f} GiB")
+        start, said = 0, time.monotonic()
+        for index in range(len(self.photographs)):
+            flat = self.photographs[index].reshape(-1)
+            pixels[start : start + len(flat)].copy_(flat)
+            start += len(flat)
+            if time.monotonic() - said > SAY_EVERY:
+                said = time.monotonic()
+                self.say(f"copied {index + 1} of {len(self.photographs)} photographs")
+        self._pixels = pixels
+        return pixels
 
 
 def _areas(photographs: Photographs) -> NDArray[np.int64]:

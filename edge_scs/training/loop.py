@@ -115,7 +115,7 @@ def train(
         return model, training, validation
 
     model, training, validation = all_or_none(prepared)
-    resident = Resident(training, recipe.device_mb << 20)
+    resident = Resident(training, recipe.device_mb << 20, say)
     log = MetricsLog(out, first, start_trackers(accelerator, recipe, recipe_lines(asdict(recipe)), out))
     position = {"stage": 0, "step": 0} if state is None else state["position"]
     # Also without a checkpoint: a run killed before its first one has left rows too.

@@ -103,3 +103,14 @@ def test_what_the_cpu_alone_makes_is_refused(setting: str, pcarn_recipe) -> None
     plan = load_recipe(pcarn_recipe(), ["stage.l1.data.on_device=true", f"stage.l1.data.{setting}"])
     with pytest.raises(InputError, match=r"stage\.l1\.data\.on_device: \w+ is made by the CPU"):
         check_stages(plan, registry.create(plan.model, plan.config))
+
+
+def test_a_device_without_the_memory_is_named_in_one_line(
+    photographs: Photographs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(InputError, match="device_mb: cpu has no 0 MB left for the photographs; set it below"):
+        Resident(photographs, 1 << 30).pixels(CPU)

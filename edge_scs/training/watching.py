@@ -21,10 +21,14 @@ SKIPPED, WARMUP = 10, 2
 Evaluate = Callable[[nn.Module, Description, Path, float, torch.device], dict[str, float]]
 
 
+def installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
 def check_trackers(recipe: Recipe) -> None:
     """Raise InputError for a tracker that is not installed."""
     for name in recipe.trackers:
-        if importlib.util.find_spec(name) is None:
+        if not installed(name):
             raise InputError(f"trackers: {name} is not installed; pip install {name}, or leave it out")
 
 

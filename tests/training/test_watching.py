@@ -1,9 +1,7 @@
 """Trackers, the profiler, benchmarks during training, and shares of folders."""
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,7 @@ ONE = 'stages=["l1"]'
 def test_a_run_is_watched(folder: Path, tmp_path: Path, pcarn_recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     tracked: list[tuple[int, dict[str, float]]] = []
     config: dict[str, Any] = {}
-    monkeypatch.setattr(watching.importlib.util, "find_spec", lambda name: ModuleType(name))
+    monkeypatch.setattr(watching, "installed", lambda name: True)
     monkeypatch.setattr(Accelerator, "init_trackers", lambda self, name, config, init_kwargs: given.update(config))
     monkeypatch.setattr(Accelerator, "log", lambda self, figures, step: tracked.append((step, figures)))
     given = config
@@ -63,8 +61,7 @@ def test_a_run_is_watched(folder: Path, tmp_path: Path, pcarn_recipe, monkeypatc
 def test_what_cannot_be_watched_is_refused(
     settings: list[str], reason: str, folder: Path, tmp_path: Path, pcarn_recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    monkeypatch.setattr(watching.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(watching, "installed", lambda name: name != "wandb")
     plan = load_recipe(pcarn_recipe(l1=1), [ONE, *settings])
     with pytest.raises(InputError, match=reason):
         train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None, evaluate=figures_of)

@@ -65,17 +65,18 @@ def test_a_script_that_breaks_is_a_failure(frame, tmp_path: Path) -> None:
     assert tally.failed == [f"{script}: ended with 7"]
 
 
-def test_a_suite_counts_what_ran_and_names_what_did_not(frame, tmp_path: Path) -> None:
+def test_a_suite_counts_what_ran_and_names_what_did_not(frame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skip = "import pytest\n@pytest.mark.skip(reason='no phone')\ndef test_b(): pass\n"
-    for name, text in {"some": "def test_a(): pass\n" + skip, "none": skip, "bad": "def test_a(): assert 0\n"}.items():
-        (tmp_path / f"test_{name}.py").write_text(text)
+    (tmp_path / "test_some.py").write_text("def test_a(): pass\n" + skip)
     tally = frame.Tally()
     tally.suite("files: some", tmp_path / "test_some.py")
-    tally.suite("files: none", tmp_path / "test_none.py")
+    assert (tally.passed, tally.skipped, tally.failed) == (1, ["files: some: no phone"], [])
+    (tmp_path / "test_bad.py").write_text("def test_a(): assert 0\n")
     tally.suite("files: bad", tmp_path / "test_bad.py")
-    tally.suite("files: gone", tmp_path / "test_gone.py")
-    assert (tally.passed, tally.failed) == (1, ["files: bad", "files: gone"])
-    assert tally.skipped == ["files: some: no phone", "files: none: no phone"]
+    assert tally.failed == ["files: bad"]
+    monkeypatch.setattr(frame, "_pytest", lambda tests: ({"passed": 0}, ["no phone", "no phone"]))
+    tally.suite("files: none", tmp_path / "test_none.py")
+    assert (tally.passed, tally.skipped[1:]) == (1, ["files: none: no phone"])
 
 
 def test_what_make_test_apps_names_is_there(frame) -> None:

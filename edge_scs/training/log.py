@@ -86,7 +86,10 @@ def _is_before(line: bytes, position: tuple[int, int]) -> bool:
         return False
     if row[0] == HEADER[0]:
         return True
-    return row[0].isdecimal() and row[2].isdecimal() and (int(row[0]), int(row[2])) < position
+    try:
+        return (int(row[0]), int(row[2])) < position  # what is measured before the first step is of step -1
+    except ValueError:
+        return False
 
 
 class Progress:

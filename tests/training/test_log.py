@@ -51,6 +51,7 @@ def test_rows_from_a_position_on_are_dropped(tmp_path: Path, position: tuple[int
 def test_a_long_file_is_read_from_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In blocks of any size: the same rows stay, and what is far from the end is not read."""
     metrics = MetricsLog(tmp_path)
+    metrics.write(0, "a", -1, {"loss": 1.0, "luma": 0.5})
     for step in range(60):
         metrics.write(0, "a", step, {"loss": 1.0, "luma": 0.5})
     whole = metrics.path.read_bytes()
@@ -59,7 +60,7 @@ def test_a_long_file_is_read_from_its_end(tmp_path: Path, monkeypatch: pytest.Mo
         for step in (0, 1, 31, 60):
             metrics.path.write_bytes(whole + b"0,a,60,lo")
             metrics.truncate(0, step)
-            assert metrics.path.read_bytes() == b"".join(whole.splitlines(keepends=True)[: 1 + 2 * step])
+            assert metrics.path.read_bytes() == b"".join(whole.splitlines(keepends=True)[: 3 + 2 * step])
     monkeypatch.setattr(log, "BLOCK", 100)
     metrics.path.write_bytes(b"not ours\n" + whole)
     metrics.truncate(0, 55)

@@ -21,7 +21,7 @@ from edge_scs.inference.predictor import Predictor
 from edge_scs.inference.request import Request
 from edge_scs.web.settings import Settings
 
-SMALL = 400  # LR pixels of a preview's longer side: a second or two of computing
+SMALL = 512  # LR pixels of a preview's longer side: a second or two of computing
 SHOWN = 1600  # a preview's longer side, at most
 VIEW = 3000  # the longer side of what is shown of a file
 _QUALITY = 92
@@ -120,7 +120,9 @@ def _on_white(scan: Scan) -> Picture:
     if scan.alpha is not None:
         rest = scan.top - scan.alpha
         pixels = pixels + (rest if pixels.ndim == 2 else rest[..., None])
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.right_shift(pixels, 8, out=np.empty(pixels.shape, np.uint8), casting="unsafe")  # no second uint16 copy
 
 
 def _shrunk(pixels: Picture, side: int) -> Picture:

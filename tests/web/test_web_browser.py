@@ -3,8 +3,10 @@
 Screenshots stay in EDGE_SCS_ARTEFACTS, or in pytest's own folder.
 """
 
+import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,9 @@ from fuzz.mixed import write_broken
 from PIL import Image
 from report.chromium import Chromium, axe_source, find_chromium, serious
 from test_cli import cli
+
+from edge_scs.web.sessions import Upload
+from edge_scs.web.settings import parse_settings
 
 PREVIEW = "document.getElementById('what').textContent === 'Preview'"
 DONE = "document.querySelectorAll('.card.done').length"
@@ -125,6 +130,37 @@ def test_leaving_the_page_is_questioned_and_removes_everything(tab, served, old)
     while list(served.folder.iterdir()) and time.monotonic() < end:
         time.sleep(0.05)
     assert not list(served.folder.iterdir())
+
+
+NAMES = (
+    "old.jpg",
+    "OLD.JPG",
+    "a b.tiff",
+    "it's.png",
+    "scan.jfif",
+    "c.bmp",
+    "d.gif",
+    "e",
+    "f.v2",
+    "g.tar.webp",
+    "$(h).jpe",
+)
+
+
+def test_the_command_names_files_as_the_server_does_and_quotes_them(tab, served):
+    tab.open(served.url, 1440, 900)
+    settings = {"scale": 4, "restoration": 1, "vividness": 1, "keep_colour": False, "reference": None,
+                "hints": [{"x": 1, "y": 2, "colour": "#8a1c22"}]}  # fmt: skip
+    for form in (None, "png", "jpeg", "tiff", "webp"):
+        given = settings | {"format": form}
+        script = f"""import('/page/command.js').then(m => {json.dumps(NAMES)}.map(name =>
+            m.command({{ name }}, {json.dumps(given)}, {{ model: 'edge_scs_m' }})))"""
+        for name, text in zip(NAMES, tab.evaluate(script), strict=True):
+            upload = Upload(1, name, Path(), Path(), None)
+            words = shlex.split(text)
+            assert words[:4] == ["edge-scs", "enhance", name, "-o"]
+            assert words[4] == upload.result_name(parse_settings(given))
+            assert words[-2:] == ["--hint", "1,2=#8a1c22"]
 
 
 def test_everything_by_keyboard(tab, served, old):

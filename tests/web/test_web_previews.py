@@ -30,10 +30,10 @@ def test_sizes(tmp_path, make):
     Image.new("L", (4000, 200), 120).save(path)
     preview, engine = read_preview(path), make(None)
     assert preview.size == (200, 4000)
-    assert preview.small.shape == (20, SMALL)
+    assert preview.small.shape == (26, SMALL)
     assert size_of(preview.view) == (VIEW, 150)
     assert size_of(view_of(path)) == (VIEW, 150)
-    assert size_of(preview.restored(engine, Settings(8.0, Options()), None, preview.turn())) == (2 * SMALL, 40)
+    assert size_of(preview.restored(engine, Settings(8.0, Options()), None, preview.turn())) == (2 * SMALL, 52)
     small = tmp_path / "small.png"
     Image.new("L", (300, 200), 120).save(small)
     preview = read_preview(small)
@@ -91,7 +91,7 @@ def test_colours_do_not_need_the_detail(tmp_path, make):
     assert preview.coloured(engine, Settings(4.0, Options(keep_colour=True)), None) is None
 
 
-@pytest.mark.parametrize(("side", "scale", "shown"), [(500, 4, 800), (300, 4, 1200), (60, 2, 120)])
+@pytest.mark.parametrize(("side", "scale", "shown"), [(600, 4, 1024), (500, 4, 1500), (60, 2, 120)])
 def test_a_network_of_few_magnifications_has_previews(tmp_path, side, scale, shown):
     model = PCARN(PCARNConfig(channels=8, blocks=1, repeats=1)).eval()
     engine = Predictor(Loaded("pcarn_m", model, describe("pcarn_m", model), "untrained"))

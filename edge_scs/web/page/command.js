@@ -1,14 +1,15 @@
 // The command that makes the same file as the page.
 
+const safe = (text) => (text.startsWith("-") ? `./${text}` : text); // a name, not an option
 const quoted = (text) => (/^[\w./,=:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 export function command(image, settings, about) {
-  const parts = ["edge-scs enhance", quoted(image.name), "-o", quoted(resultName(image.name, settings.format))];
+  const parts = ["edge-scs enhance", quoted(safe(image.name)), "-o", quoted(safe(resultName(image.name, settings.format)))];
   parts.push("--scale", settings.scale);
   if (settings.restoration !== null) parts.push("--restoration", settings.restoration);
   if (settings.vividness !== 1) parts.push("--vividness", settings.vividness);
   if (settings.keep_colour) parts.push("--keep-colour");
-  if (settings.reference !== null) parts.push("--reference", quoted(image.referenceName));
+  if (settings.reference !== null) parts.push("--reference", quoted(safe(image.referenceName)));
   for (const { x, y, colour } of settings.hints) parts.push("--hint", quoted(`${x},${y}=${colour}`));
   if (about.model !== "edge_scs_m") parts.push("--model", quoted(about.model));
   return parts.join(" ");

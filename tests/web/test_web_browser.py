@@ -185,6 +185,28 @@ def test_everything_by_keyboard(tab, served, old):
     quiet(tab, served.url)
 
 
+def test_everything_by_touch(tab, served, old):
+    tab.open(served.url, 390, 844)
+    tab.choose_files("files", [old])
+    tab.wait(PREVIEW)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        tab.call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+
+    x, y = at(tab, 0.75, 0.4)
+    touch("touchStart", (x, y))
+    touch("touchEnd")
+    tab.wait("document.querySelectorAll('.swatch').length > 0")
+    x, y = at(tab, 0.5, 0.2)
+    touch("touchStart", (x - 30, y), (x + 30, y))
+    touch("touchMove", (x - 60, y), (x + 60, y))
+    touch("touchEnd")
+    assert tab.evaluate("document.getElementById('factor').value") == "200 %"
+    assert tab.evaluate("document.querySelectorAll('.marker').length") == 1
+    quiet(tab, served.url)
+
+
 def test_hostile_files_get_a_message_and_the_page_lives(tab, served, old, tmp_path):
     broken = [write_broken(tmp_path, kind, 1) for kind in ("empty", "text", "torn_jpeg", "bomb", "flipped")]
     named = tmp_path / "<img src=x onerror=alert(1)>.png"

@@ -74,7 +74,8 @@ export class Previews {
 
   caption(image, label = "") {
     const size = label === "Result" ? "The finished result." : image.shown_width === image.width ? "" :
-      `Preview of a smaller copy, ${image.shown_width} pixels wide: its colours are the result's, its detail is not.`;
+      `Preview of a smaller copy, ${image.shown_width} pixels wide: its colours are close to the result's, its detail `
+      + "is not.";
     $("caption").textContent = [size, ...image.notes.map((note) => `${note}.`)].join(" ");
   }
 }

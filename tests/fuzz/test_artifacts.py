@@ -41,20 +41,22 @@ def fate(read: Callable[[], object]) -> str:
 @pytest.mark.parametrize("target", ["executorch", "coreml"])
 def test_mutated_artifacts(tmp_path: Path, target: str, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("executorch" if target == "executorch" else "coremltools")
-    from edge_scs.artifacts.verify import open_artifact
+    from edge_scs.artifacts.manifest import read_manifest
+    from edge_scs.artifacts.runnable import open_artifact
     from edge_scs.lowering.targets import export_targets
     from edge_scs.weights.loading import load
 
     loaded = load("edge_scs_s", allow_untrained=True)
     artifact = export_targets(loaded, target, tmp_path, scale=2, lr="48x32")[0].path
     assert artifact is not None
+    manifest = read_manifest(artifact)
     file = artifact if artifact.is_file() else next(artifact.rglob("*.mlmodel"))
     content, fates = file.read_bytes(), Counter[str]()
     for seed in range(COUNT):
         # Weights are most of a program and anything goes there: edits belong where the structure is.
         head, tail = content[:40_000], content[40_000:]
         file.write_bytes(mutate(head, seed) + tail)
-        fates[fate(lambda: open_artifact(artifact, target))] += 1
+        fates[fate(lambda: open_artifact(artifact, manifest))] += 1
     shutil.rmtree(artifact, ignore_errors=True)
     with capfd.disabled():
         print(f"\n{target}: {dict(fates)}")

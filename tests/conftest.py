@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tests.device.fake import register
+from tests.report.chromium import Chromium, find_chromium
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ("tests.exported",)  # networks and artifacts that several folders look at
@@ -95,3 +96,20 @@ def photo() -> NDArray[np.uint8]:
     from skimage import data
 
     return data.chelsea()[60:150, 120:230]
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A headless Chromium, where there is one."""
+    binary = find_chromium()
+    if binary is None:
+        pytest.skip("no Chromium here (Debian: apt install chromium)")
+    with Chromium(binary, tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots stay: EDGE_SCS_ARTEFACTS, or pytest's own folder."""
+    folder = os.environ.get("EDGE_SCS_ARTEFACTS")
+    return Path(folder) if folder else tmp_path_factory.mktemp("artefacts")

@@ -7,7 +7,7 @@ import pytest
 
 from edge_scs.artifacts.presets import load_preset
 from edge_scs.artifacts.verify import verify
-from edge_scs.lowering import litert_file
+from edge_scs.lowering import extras, litert_file
 from edge_scs.lowering.methods import UnsupportedError
 from edge_scs.lowering.pipeline import export_model
 from edge_scs.weights.loading import Loaded
@@ -28,7 +28,7 @@ def test_a_tflite_file_is_verified_by_litert(tmp_path: Path, small: Loaded, chan
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, small: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litert_file, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(
         UnsupportedError, match=r"litert_torch: is not installed; run: pip install 'edge-scs\[litert\]'"
     ):

@@ -1,37 +1,19 @@
 """The page in a real browser: no errors, no requests, every section, nothing wider than a phone; screenshots stay."""
 
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from report.chromium import Chromium, axe_source, find_chromium, serious
 
 from edge_scs.report.comparison import Comparison
 from edge_scs.report.render import render_html
 from edge_scs.report.result import Report
 from edge_scs.report.rows import Row
 from tests.measurements import latency
+from tests.report.chromium import axe_source, serious
 
 SECTIONS = ["ship", "comparisons", "table", "networks", "costs", "stages", "phones", "published", "environment"]
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    binary = find_chromium()
-    if binary is None:
-        pytest.skip("no Chromium here (Debian: apt install chromium)")
-    with Chromium(binary, tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
-def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots stay: EDGE_SCS_ARTEFACTS, or pytest's own folder."""
-    folder = os.environ.get("EDGE_SCS_ARTEFACTS")
-    return Path(folder) if folder else tmp_path_factory.mktemp("artefacts")
 
 
 def row(model: str, kind: str, ms: float, giga: float) -> Row:

@@ -4,11 +4,9 @@ Screenshots stay in EDGE_SCS_ARTEFACTS, or in pytest's own folder.
 """
 
 import json
-import os
 import re
 import shlex
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,29 +14,14 @@ import numpy as np
 import pytest
 from fuzz.mixed import write_broken
 from PIL import Image
-from report.chromium import Chromium, axe_source, find_chromium, serious
 from test_cli import cli
 
 from edge_scs.web.sessions import Upload
 from edge_scs.web.settings import parse_settings
+from tests.report.chromium import Chromium, axe_source, find_chromium, serious
 
 PREVIEW = "document.getElementById('what').textContent === 'Preview'"
 DONE = "document.querySelectorAll('.card.done').length"
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    binary = find_chromium()
-    if binary is None:
-        pytest.skip("no Chromium here (Debian: apt install chromium)")
-    with Chromium(binary, tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
-def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = os.environ.get("EDGE_SCS_ARTEFACTS")
-    return Path(folder) if folder else tmp_path_factory.mktemp("artefacts")
 
 
 @pytest.fixture

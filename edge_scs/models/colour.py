@@ -179,7 +179,8 @@ class ColourBranch(nn.Module):
     @torch.no_grad()
     def fold_temperature(self) -> None:
         """Move the temperature into what makes the logits: the same answers, for nothing."""
-        votes = [part.weights for part in (self.votes, self.hints) if part is not None]
+        voters = (self.votes, None if self.hints is None else self.hints.votes)
+        votes = [part.weights for part in voters if part is not None]
         for x in (*self.classify.parameters(), *votes):
             x.div_(self.temperature)
         self.temperature = 1.0
@@ -192,7 +193,7 @@ class ColourBranch(nn.Module):
             self.split.matrix[1:].div_(self.vividness)
         if self.hints is not None:
             self.hints.scale[:2].div_(self.vividness)
-            self.hints.weights[:, :2].div_(self.vividness)
+            self.hints.votes.weights[:, :2].div_(self.vividness)
         self.vividness = 1.0
 
     def logits(self, gray: Tensor, reference: Tensor | None = None, hints: Tensor | None = None) -> Tensor:
@@ -221,7 +222,7 @@ class ColourBranch(nn.Module):
             if self.hints is None:
                 raise ValueError("this network was built without colour hints")
             planes = self._through_vividness(hints)
-            x4, x8, x16 = (x + more for x, more in zip((x4, x8, x16), self.hints.features(planes), strict=True))
+            x4, x8, x16 = self.hints(planes, x4, x8, x16)
         x16 = self.block16(self.attention(F.relu(x16)))
         x8 = self.merge8(torch.cat([to8(x16, x8), F.relu(x8)], dim=1))
         x8 = self.block8(F.relu(x8))

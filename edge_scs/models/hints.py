@@ -67,15 +67,28 @@ class Hints(nn.Module):
         for conv in (self.at4, self.at8, self.at16):
             nn.init.zeros_(conv.weight)
         self.register_buffer("scale", torch.tensor([CHROMA_SCALE, CHROMA_SCALE, 1.0])[:, None, None], persistent=False)
-        self.register_buffer("weights", VOTE_GAIN * votes, persistent=False)
         self.scale: Tensor
+        self.votes = HintVotes(votes)
+
+    def forward(self, hints: Tensor, x4: Tensor, x8: Tensor, x16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The features at 1/4, 1/8 and 1/16, with what the hints add."""
+        planes = hints * self.scale
+        return x4 + self.at4(planes), x8 + self.at8(planes), x16 + self.at16(planes)
+
+
+class HintVotes(nn.Module):
+    """Class logits, and the hints' votes for the classes near their chroma.
+
+    A module of its own because it must stay float in int8 networks, like ``colour.Votes``: what is done outside of a
+    module's ``forward`` belongs to its caller there.
+
+    Shapes: logits (n, classes, h, w), hint planes (n, 3, h, w) -> (n, classes, h, w).
+    """
+
+    def __init__(self, votes: Tensor):
+        super().__init__()
+        self.register_buffer("weights", VOTE_GAIN * votes, persistent=False)
         self.weights: Tensor
 
-    def features(self, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What to add at 1/4, 1/8 and 1/16."""
-        x = hints * self.scale
-        return self.at4(x), self.at8(x), self.at16(x)
-
-    def votes(self, logits: Tensor, hints: Tensor) -> Tensor:
-        """Logits (n, classes, h, w), and the hints' votes for the classes near their chroma."""
+    def forward(self, logits: Tensor, hints: Tensor) -> Tensor:
         return logits + F.conv2d(hints, self.weights)

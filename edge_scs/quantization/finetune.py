@@ -30,7 +30,7 @@ from edge_scs.models.colour import answer_size
 from edge_scs.models.hints import true_hints
 from edge_scs.models.registry import Description
 from edge_scs.quantization.prepare import prepare
-from edge_scs.quantization.quantised_model import Quantised, parse_variant, save
+from edge_scs.quantization.quantised_model import KEEP_FLOAT, Quantised, parse_variant, save
 from edge_scs.quantization.ranges import Range, Ranges, observe_weights
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.recipes import DataSection
@@ -166,7 +166,7 @@ class Family:
         variants: Sequence[str] | None = None,
         keep_float: Sequence[str] | None = None,
     ):
-        """``variants`` and ``keep_float`` replace the recipe's."""
+        """``variants`` replaces the recipe's, ``keep_float`` both of its lists."""
         self.recipe, self.device, self.about = recipe, device, loaded.description
         if self.about.no_export:
             raise InputError(f"{loaded.name}: cannot be quantised, as it cannot be exported: {self.about.no_export}")
@@ -174,6 +174,7 @@ class Family:
         self.section = DataSection(batch=recipe.batch, crop=recipe.crop)
         self.names = list(recipe.variants if variants is None else variants)
         self.keep_float = list(recipe.keep_float if keep_float is None else keep_float)
+        self.keep_float_with_hints = list(recipe.keep_float_with_hints if keep_float is None else ())
         self.teacher: dict[str, nn.Module] = {}
         self.deployed: dict[str, nn.Module] = {}
         self.graphs: dict[str, Any] = {}
@@ -184,7 +185,8 @@ class Family:
         first = parse_variant(self.names[0]).scale
         small = (recipe.hr[0] // first, recipe.hr[1] // first)
         whole = deploy(self.model, small, self.size, self.about.reference, self.about.hints)
-        check_keep_float(self.keep_float, whole)
+        for key in KEEP_FLOAT:
+            check_keep_float(key, getattr(self, key), whole)
         for name in self.names:
             scale, reference, hints = parse_variant(name)
             lr = (recipe.hr[0] // scale, recipe.hr[1] // scale)
@@ -197,7 +199,8 @@ class Family:
                 deployed.get_submodule(".".join(path))._parameters[last] = common
                 common.requires_grad_(not key.startswith("head.base."))  # a constant
             example = self.inputs(name, torch.zeros(recipe.batch, 3, *self.size, dtype=torch.uint8), None)
-            graph = prepare(deployed, example, self.keep_float)
+            keep_float = [*self.keep_float, *(self.keep_float_with_hints if hints else ())]
+            graph = prepare(deployed, example, keep_float)
             observe_weights(graph)
             self.deployed[name], self.graphs[name], self.activations[name] = deployed, graph, Ranges(graph)
         self.parameters: list[Tensor] = [parameter for parameter in shared.values() if parameter.requires_grad]
@@ -309,7 +312,7 @@ class Family:
         """The network as it is now, for saving."""
         for deployed in self.deployed.values():
             absorb(self.model, deployed)
-        return Quantised(self.model, self.ranges(), self.keep_float)
+        return Quantised(self.model, self.ranges(), self.keep_float, self.keep_float_with_hints)
 
 
 class _Replaced:
@@ -335,13 +338,13 @@ def check_variant(about: Description, name: str) -> None:
         raise InputError(f"variants: {name}: {about.name} takes no colour hints")
 
 
-def check_keep_float(names: Sequence[str], deployed: nn.Module) -> None:
+def check_keep_float(key: str, names: Sequence[str], deployed: nn.Module) -> None:
     """Raise InputError for a part that the deployed network does not have."""
     known = {name for name, _ in deployed.named_modules()}
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known, f"try {', '.join(sorted(n for n in known if n and '.' not in n))}")
-            raise InputError(f"keep_float: the deployed network has no part {name!r}; {hint}")
+            raise InputError(f"{key}: the deployed network has no part {name!r}; {hint}")
 
 
 def _psnr(x: Tensor, y: Tensor) -> float:

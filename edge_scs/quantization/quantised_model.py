@@ -21,19 +21,28 @@ from edge_scs.weights.loading import Loaded
 # Converted graphs that are kept: a benchmark's few image sizes, tile after tile of a folder.
 KEPT = 4
 
+# The lists of parts that stay float: arguments of ``Quantised``, keys of a recipe and of a file's metadata.
+KEEP_FLOAT = ("keep_float", "keep_float_with_hints")
+
 
 class Quantised(nn.Module):
     """``forward`` like the float network's, in int8 arithmetic as a runtime does it (fake-quantised in torch).
 
     ``network`` holds the fine-tuned weights in float, and ``ranges`` the activation ranges of each variant that was
     calibrated: "x4", "x3_ref". They serve every image size. ``keep_float`` names parts of the *deployed* network
-    (``lowering.deploy``) that are not quantised.
+    (``lowering.deploy``) that are not quantised, ``keep_float_with_hints`` further ones where hints are an input.
     """
 
-    def __init__(self, network: nn.Module, ranges: Mapping[str, Sequence[Range]], keep_float: Sequence[str] = ()):
+    def __init__(
+        self,
+        network: nn.Module,
+        ranges: Mapping[str, Sequence[Range]],
+        keep_float: Sequence[str] = (),
+        keep_float_with_hints: Sequence[str] = (),
+    ):
         super().__init__()
         self.network = network
-        self.keep_float = tuple(keep_float)
+        self.keep_float, self.keep_float_with_hints = tuple(keep_float), tuple(keep_float_with_hints)
         self.variants = tuple(ranges)
         for variant, values in ranges.items():
             self.register_buffer(f"ranges_{variant}", torch.tensor([list(r) for r in values], dtype=torch.float64))
@@ -77,7 +86,8 @@ class Quantised(nn.Module):
             raise InputError(f"{lr[1]}x{lr[0]} to {size[1]}x{size[0]}: quantised for {ways} only; use one, or float")
         with torch.no_grad():
             inputs = list(example.values())
-            graph = prepare(deploy(self.network, lr, size, reference, hints), inputs, self.keep_float)
+            keep_float = [*self.keep_float, *(self.keep_float_with_hints if hints else ())]
+            graph = prepare(deploy(self.network, lr, size, reference, hints), inputs, keep_float)
             Ranges(graph).set(self.ranges_of(variant))
             observe_weights(graph)
             graph(*inputs)  # the weights' ranges
@@ -115,7 +125,7 @@ def save(path: Path, name: str, quantised: Quantised, extra: Mapping[str, str] |
     Half precision: its rounding is a 16th of int8's, and what was measured was measured on the file.
     """
     spec = {
-        "quantised": json.dumps({"keep_float": quantised.keep_float}),
+        "quantised": json.dumps({name: getattr(quantised, name) for name in KEEP_FLOAT}),
         **{f"ranges_{v}": json.dumps(quantised.ranges_of(v)) for v in quantised.variants},
         **(extra or {}),
     }
@@ -131,7 +141,8 @@ def load(model: str, weights: Path | None = None, allow_untrained: bool = False,
     """
     loaded = loading.load(model, weights, quantised=True, amount=amount)
     try:
-        keep_float = [str(name) for name in json.loads(loaded.spec["quantised"])["keep_float"]]
+        spec = {"keep_float_with_hints": [], **json.loads(loaded.spec["quantised"])}  # older files have one list only
+        keep_float = {key: [str(name) for name in spec[key]] for key in KEEP_FLOAT}
         ranges = {
             key.removeprefix("ranges_"): [(float(low), float(high)) for low, high in json.loads(text)]
             for key, text in sorted(loaded.spec.items())
@@ -139,4 +150,4 @@ def load(model: str, weights: Path | None = None, allow_untrained: bool = False,
         }
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{loaded.source}: its quantisation is damaged ({error}); make it again") from error
-    return replace(loaded, model=Quantised(loaded.model, ranges, keep_float).eval())
+    return replace(loaded, model=Quantised(loaded.model, ranges, **keep_float).eval())

@@ -18,6 +18,7 @@ class QATRecipe:
     model: str
     variants: list[str] = field(default_factory=lambda: ["x4"])  # "x4", "x3_ref", ...; each step trains one, in turn
     keep_float: list[str] = field(default_factory=list)  # parts of the deployed network that stay float
+    keep_float_with_hints: list[str] = field(default_factory=list)  # further ones, in variants that take hints
     calibration: int = 64  # photographs that the activation ranges are measured on
     steps: int = 400
     learning_rate: float = 1e-5

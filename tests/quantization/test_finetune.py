@@ -140,7 +140,8 @@ def test_learning_rate_falls_along_a_cosine() -> None:
     [
         ({"model": "edge_scs_m"}, "holds edge_scs_s"),
         ({"variants": ["x5"], "hr": [50, 50]}, "x5: edge_scs_s has heads for"),
-        ({"keep_float": ["colour.branch.clasify"]}, "did you mean colour.branch.classify"),
+        ({"keep_float": ["colour.branch.clasify"]}, "^keep_float: .*did you mean colour.branch.classify"),
+        ({"keep_float_with_hints": ["colur"]}, "^keep_float_with_hints: .*did you mean colour"),
     ],
 )
 def test_recipes_that_do_not_fit_the_network(

@@ -10,6 +10,8 @@ from edge_scs.artifacts.verify import verify
 from edge_scs.errors import InputError
 from edge_scs.lowering.pipeline import export_model
 from edge_scs.lowering.targets import export_targets
+from edge_scs.models.colour import answer_size
+from edge_scs.quantization.prepare import owner
 from edge_scs.quantization.quantised_model import Quantised, load, parse_variant, save
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded, is_quantised
@@ -43,6 +45,27 @@ def test_the_reference_matters(quantised: Loaded) -> None:
     with torch.no_grad():
         one, two = (quantised.model(gray, (80, 112), reference) for reference in references)
     assert not torch.equal(one, two)
+
+
+@pytest.mark.parametrize("end", [0.0, 1.0])
+@pytest.mark.parametrize("name", ["edge_scs_s", "edge_scs_m"])
+def test_shipped_weights_keep_the_colour_branch_float_with_hints(name: str, end: float) -> None:
+    model = load(name, amount=end).model
+    assert isinstance(model, Quantised)
+    assert model.keep_float_with_hints == ("colour",)
+
+
+def test_what_stays_float_with_hints_is_int8_without() -> None:
+    model = load("edge_scs_s").model
+    assert isinstance(model, Quantised)
+    gray, hints = torch.rand(1, 1, 16, 16), torch.zeros(1, 3, *answer_size((16, 16)))
+    graphs = {
+        False: model.lowered({"small": gray}, (64, 64)),
+        True: model.lowered({"small": gray, "hints": hints}, (64, 64)),
+    }
+    for hinted, graph in graphs.items():
+        classify = next(node for node in graph.graph.nodes if owner(node) == "colour.branch.classify")
+        assert ("dequantize" in str(classify.args[0])) != hinted
 
 
 @pytest.mark.parametrize("size", [(40, 56), (81, 112), (200, 280)])

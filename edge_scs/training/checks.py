@@ -55,6 +55,8 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             raise InputError(f"{where}.data.views: is {stage.data.views}; choose 1, or 2 and an even data.batch")
         if stage.consistency and (stage.task != "colour" or stage.data.views != 2):
             raise InputError(f'{where}.consistency: goes with task = "colour" and data.views = 2')
+        if stage.data.reference_every and not described.reference:
+            raise InputError(f"{where}.data.reference_every: {recipe.model} has no reference branch; set it to 0")
         if stage.encoder_init:
             loading.find_encoder(stage.encoder_init)
         _check_scales(stage, where, described)

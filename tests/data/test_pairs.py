@@ -1,6 +1,7 @@
 """A batch is a function of (seed, step, rank), and its parts belong together."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import torch
 from edge_scs.data.degradation import grey, to_lr
 from edge_scs.data.pairs import Batch, StepBatches, Window, draw_references, draw_scale, draw_sizes, draw_windows
 from edge_scs.data.photographs import Photographs
-from edge_scs.recipes import DataSection
+from edge_scs.recipes import DataSection, load_recipe
 from edge_scs.training.tasks import disagreement
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 @pytest.fixture
@@ -62,6 +65,17 @@ def test_scenes_may_be_square_and_scales_named(photographs):
     assert all(StepBatches(photographs, data, seed=1)[step].hr.shape == (1, 3, 128, 128) for step in range(4))
     drawn = {draw_scale(DataSection(scales=[2.0, 3.0]), np.random.default_rng(seed)) for seed in range(20)}
     assert drawn == {2.0, 3.0}
+
+
+def test_no_scene_of_scsnets_recipe_is_enlarged():
+    """Its ``min_side`` is the side of its HR images: the smallest photographs that it admits give whole squares."""
+    recipe = load_recipe(RECIPES / "scsnet.toml")
+    data, side = recipe.stage["scs"].data, recipe.min_side
+    lr, hr = draw_sizes(data, np.random.default_rng(0))
+    assert (lr, hr) == ((128, 128), (side, side))
+    photographs = Photographs([None] * 2, sizes=np.array([[side, side + 100], [2 * side, side]], np.int32))
+    windows = draw_windows(photographs, data, hr, 100, np.random.default_rng(0))
+    assert {(window.h, window.w) for window in windows} == {hr}
 
 
 def test_networks_of_colour_get_the_small_picture_in_colour(photographs):

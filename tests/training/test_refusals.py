@@ -105,6 +105,7 @@ def test_emulated_bf16_is_told(tmp_path, monkeypatch, precision, device, native,
     [
         ("stage.gan.data.scales=[2, 5]", "pcarn does x2, x3 or x4, not x5"),
         ("stage.gan.data.scales=[]", "name them here, as [2, 3, 4]"),
+        ("stage.gan.data.reference_every=2", "stage.gan.data.reference_every: pcarn has no reference branch"),
         ("stage.gan.data={scales=[2], lr_patch=8}", "stage.gan.data.lr_patch: gives HR images of 16 pixels"),
         (
             "stage.gan.data.own_scales=true",

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from edge_scs.models.scsnet import CHUNK_PIXELS, PixelMapping
 from edge_scs.models.sr_encoders import create_encoder
 
-# As SCSNet's Tables 6 and 7 print them, PSNR of "CPM-RDN"; the size is the head's alone. RDN's on Set14 and B100 are the
-# PSNR-Y of CiaoSR's Table 2; on DIV2K they equal no other table's, and the paper does not say what they are of.
+# As SCSNet's Tables 6 and 7 print them, PSNR of "CPM-RDN"; the size is the head's alone. RDN's PSNR there is the PSNR-Y
+# of CiaoSR's Table 2 on Set14 and B100; on DIV2K it is not CiaoSR's on RGB, and nothing says what it is of.
 PUBLISHED: dict[str, object] = {
     "source": "SCSNet (AAAI 2022), Tables 6 and 7",
     "params": {"head": 0.35e6},

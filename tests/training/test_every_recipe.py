@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 QAT = sorted(path.stem for path in RECIPES.glob("*_qat.toml"))
-# (recipe, network): the recipe's own, and those that its head or docs/papers.md names for --set model=
+# (recipe, network): the recipe's own, and those that its head or docs/papers.md and its pages name for --set model=
 TRAINED = [(path.stem, "") for path in sorted(RECIPES.glob("*.toml")) if path.stem not in QAT]
 TRAINED += [("ciaosr_edsr", name) for name in ("ciaosr_rdn", "ciaosr_swinir", "liif_edsr")]
 

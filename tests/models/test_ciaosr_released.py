@@ -157,6 +157,13 @@ def test_published_sizes():
     sizes = {"ciaosr_edsr": 2_649_030, "ciaosr_rdn": 23_402_566, "ciaosr_swinir": 14_667_218}
     with torch.device("meta"):
         assert {name: sum(p.numel() for p in registry.create(name).parameters()) for name in sizes} == sizes
+        # Table 4's other networks, whose sizes the paper does not print.
+        for options, size in (
+            ({"ensemble": "mlp"}, 23_254_791),
+            ({"nonlocal_scales": ()}, 23_308_099),
+            ({"ensemble": "mlp", "nonlocal_scales": ()}, 23_160_324),
+        ):
+            assert sum(p.numel() for p in registry.create("ciaosr_rdn", options).parameters()) == size, options
 
 
 def test_without_nonlocal_attention_and_without_attention(lively):

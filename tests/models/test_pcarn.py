@@ -134,10 +134,12 @@ def test_description():
         ({"residual": False, "scales": (4,)}, 1_111_875),
         ({"scales": (4,)}, 1_111_875),
         ({"tied": True, "pointwise": True}, 1_161_283),
+        ({"tied": True, "groups": 2}, 663_619),
+        ({"tied": True, "groups": 64}, 181_507),
     ],
 )
 def test_ablations(options, params):
-    """Table 1 prints 963K, 1,074K, 1,000K, 1,111K and 1,111K; the last row is Figure 8's one group, recursive."""
+    """Table 1 prints 963K, 1,074K, 1,000K, 1,111K and 1,111K; the last rows are Figure 8's G1R, G2R and G64R."""
     model = registry.create("pcarn", options)
     assert sum(p.numel() for p in model.parameters()) == params
     rgb = torch.rand(1, 3, 6, 5)

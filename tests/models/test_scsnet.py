@@ -344,6 +344,20 @@ def test_table_5s_other_rows():
             registry.create("scsnet", wrong)
 
 
+def test_table_5s_sizes() -> None:
+    """Not printed in the paper; docs/papers/scsnet.md has them."""
+    rows = (
+        ({"reference": False, "head": "shuffle"}, 8_912_177),
+        ({"attention": "bcattn", "head": "shuffle"}, 10_410_609),
+        ({"head": "shuffle"}, 14_315_703),
+        ({"reference": False}, 9_000_196),
+        ({}, 14_403_722),
+    )
+    with torch.device("meta"):
+        for options, size in rows:
+            assert sum(p.numel() for p in registry.create("scsnet", options).parameters()) == size, options
+
+
 def test_basic_cross_attention_literally(lively):
     attention = lively(BCAttn(4), noise=0.5)
     source, reference = torch.randn(1, 4, 3, 2), torch.randn(1, 4, 2, 5)

@@ -74,7 +74,7 @@ class _Rule:
 
 
 def blending() -> Document:
-    """Whole pictures through tiles: continued borders, blended overlaps, cut to size."""
+    """Whole images through tiles: continued borders, blended overlaps, cut to size."""
     cases = []
     for (h, w), tile, ratio, halo in [
         ((5, 7), (8, 12), Fraction(2), 3), ((8, 12), (8, 12), Fraction(2), 3), ((9, 30), (8, 12), Fraction(2), 1),
@@ -134,10 +134,8 @@ def shrinking() -> Document:
     """
     cases = []
     for (h, w), size in [((9, 13), (4, 4)), ((4, 5), (8, 8)), ((16, 16), (16, 16)), ((31, 7), (5, 6))]:
-        picture = np.random.default_rng(h).integers(0, 256, (h, w, 3), np.uint8)
-        cases.append(
-            {"from": [h, w], "to": size, "argb": words(picture), "small": words(shrink_reference(picture, size))}
-        )
+        image = np.random.default_rng(h).integers(0, 256, (h, w, 3), np.uint8)
+        cases.append({"from": [h, w], "to": size, "argb": words(image), "small": words(shrink_reference(image, size))})
     return {"tolerance_levels": 1, "cases": cases}
 
 
@@ -156,7 +154,7 @@ def statistics() -> Document:
 
 
 def psnr() -> Document:
-    """Two pictures of 8 bits over RGB, peak 255: dB, 200 for equal ones."""
+    """Two images of 8 bits over RGB, peak 255: dB, 200 for equal ones."""
     first = np.random.default_rng(1).integers(0, 256, (3, 4, 3), np.uint8)
     others = [first, 255 - first, np.clip(first.astype(int) + 1, 0, 255).astype(np.uint8)]
     cases = [{"argb": words(other), "db": capped_psnr(_mse(first, other))} for other in others]

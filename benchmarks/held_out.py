@@ -27,8 +27,8 @@ def score(chroma: Tensor, hr: Tensor) -> tuple[float, float]:
     truth = hr.float() / 255
     luma = rgb_to_ycc(truth)[:, :1]
     rgb = ycc_to_rgb(torch.cat([luma, F.interpolate(chroma, luma.shape[-2:], mode="bilinear")], dim=1)).clamp(0, 1)
-    picture = (rgb[0].permute(1, 2, 0) * 255).round().byte().numpy()
-    return float(-10 * torch.log10(F.mse_loss(rgb, truth))), colourfulness(picture)
+    image = (rgb[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    return float(-10 * torch.log10(F.mse_loss(rgb, truth))), colourfulness(image)
 
 
 @torch.no_grad()
@@ -46,9 +46,9 @@ def main() -> None:
     scores: dict[str, list[tuple[float, float]]] = {"without colour": [], "automatic": [], "self-reference": []}
     real = []
     for index in range(len(held_out)):
-        picture = held_out[index]
-        h, w = (extent // 4 * 4 for extent in picture.shape[1:])
-        hr = picture[None, :, :h, :w]
+        image = held_out[index]
+        h, w = (extent // 4 * 4 for extent in image.shape[1:])
+        hr = image[None, :, :h, :w]
         gray = to_lr(grey(hr), (h // 4, w // 4))
         reference = draw_references(1, 0.0, random).make(hr, slice(0, 1))
         scores["without colour"].append(score(torch.zeros(1, 2, 1, 1), hr))

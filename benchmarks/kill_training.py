@@ -47,7 +47,7 @@ warmup = 2
 colour_side = 48
 [stage.colour.data]
 batch = 2
-crop = "picture"
+crop = "image"
 hr_side = 64
 whole_scales = 0.0
 reference_every = 2
@@ -80,9 +80,9 @@ def main() -> None:
         folder = Path(name)
         (folder / "recipe.toml").write_text(RECIPE.format(steps=options.steps))
         (folder / "photos").mkdir()
-        picture = Image.fromarray(skimage.data.astronaut())
+        image = Image.fromarray(skimage.data.astronaut())
         for i in range(4):
-            picture.crop((60 * i, 60 * i, 60 * i + 160, 60 * i + 140)).save(folder / "photos" / f"{i}.png")
+            image.crop((60 * i, 60 * i, 60 * i + 160, 60 * i + 140)).save(folder / "photos" / f"{i}.png")
         begun = time.monotonic()
         start(folder, "whole").wait()
         alone = time.monotonic() - begun

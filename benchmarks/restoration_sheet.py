@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from edge_scs.data.wear import wear
 from edge_scs.files import atomic_path
 from edge_scs.inference.predictor import Predictor
-from edge_scs.samples import OLD, Picture, photograph
+from edge_scs.samples import OLD, ImageArray, photograph
 from edge_scs.weights.loading import load
 
 # (photograph, seed of its wear, top, left): faces, fur, flat sky, leaves.
@@ -28,7 +28,7 @@ INPUTS = (
 PART, SCALE, GAP, CAPTION = (110, 150), 4, 8, 24
 
 
-def degraded(name: str, seed: int | None) -> Picture:
+def degraded(name: str, seed: int | None) -> ImageArray:
     """Grey LR (h, w): as it is, or half as large and worn."""
     image = Image.fromarray(photograph(name)).convert("L")
     if seed is None:

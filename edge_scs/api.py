@@ -18,7 +18,7 @@ from edge_scs.archive.workers import threads_each
 from edge_scs.artifacts.manifest import Manifest, Parity
 from edge_scs.errors import InputError, did_you_mean
 from edge_scs.images import to_eight_bits
-from edge_scs.imaging.arrays import Picture, check_picture
+from edge_scs.imaging.arrays import ImageArray, check_image
 from edge_scs.imaging.scans import read_reference, read_scan
 from edge_scs.imaging.sizes import check_scale, parse_size, target_size
 from edge_scs.inference.choice import choose_device, make_predictor
@@ -30,7 +30,7 @@ from edge_scs.quantization import quantised_model as quantised
 from edge_scs.weights import loading
 from edge_scs.weights.loading import Loaded
 
-ImageLike = str | Path | Image.Image | Picture
+ImageLike = str | Path | Image.Image | ImageArray
 PRECISIONS = ("float32", "int8")
 Say = Callable[[str], None]
 
@@ -261,7 +261,7 @@ def verify(artifact: str | Path, *, weights: str | Path | None = None, say: Say 
     return checking.verify(path, network, weights=file, progress=say)
 
 
-def _pixels(image: ImageLike, reading: Callable[[Path], Picture] | None = None) -> Picture:
+def _pixels(image: ImageLike, reading: Callable[[Path], ImageArray] | None = None) -> ImageArray:
     """An array that engines accept. A path is read by ``reading``."""
     if isinstance(image, str | Path):
         assert reading is not None
@@ -270,11 +270,11 @@ def _pixels(image: ImageLike, reading: Callable[[Path], Picture] | None = None) 
         return np.asarray(to_eight_bits(Path("image"), ImageOps.exif_transpose(image), {}))
     if not isinstance(image, np.ndarray):
         raise InputError(f"image of type {type(image).__name__}: give a path, a PIL image or a numpy array")
-    check_picture(image)
+    check_image(image)
     return image
 
 
-def _to_pil(pixels: Picture) -> Image.Image:
+def _to_pil(pixels: ImageArray) -> Image.Image:
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return Image.fromarray(pixels)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edge_scs.images import write_image
 from edge_scs.report.comparison import Comparison
-from edge_scs.samples import OLD, Job, Picture, Restored, photograph, restore
+from edge_scs.samples import OLD, ImageArray, Job, Restored, photograph, restore
 
 MODEL = "edge_scs_m"
 ROW_HEIGHT = 320  # pixels of a row in the sheet
@@ -73,7 +73,7 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     say(f"{time.monotonic() - begun:.0f} seconds")
 
 
-def restore_old(enhance: Callable[..., Picture], folder: Path) -> Row:
+def restore_old(enhance: Callable[..., ImageArray], folder: Path) -> Row:
     """The old photograph restored and enlarged, written to ``folder``, beside its plain enlargement."""
     gray = np.array(Image.fromarray(photograph(OLD)).convert("L"))
     h, w = gray.shape
@@ -105,7 +105,7 @@ def row_of(restored: Restored) -> Row:
     )
 
 
-def sheet(rows: list[Row], height: int = ROW_HEIGHT) -> Picture:
+def sheet(rows: list[Row], height: int = ROW_HEIGHT) -> ImageArray:
     """Rows of three images of one height, with their captions: uint8 RGB."""
     gap, caption = 12, 26
     font = ImageFont.load_default(size=17)

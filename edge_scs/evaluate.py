@@ -220,8 +220,8 @@ def _metrics_of(
         figures["colourfulness"] = metrics.colourfulness(output)
     seen = {}
     if criteria.features is not None:
-        pictures = {"model": output, "bicubic": bicubic, "real": hr}
-        seen = {key: pooled(criteria.features, picture) for key, picture in pictures.items()}
+        images = {"model": output, "bicubic": bicubic, "real": hr}
+        seen = {key: pooled(criteria.features, image) for key, image in images.items()}
     return {
         "model": figures,
         "bicubic": _compare(bicubic, hr, border, criteria) | {"psnr_grey": metrics.psnr_y(grey_enlarged, hr, border)},
@@ -229,9 +229,9 @@ def _metrics_of(
     }, seen
 
 
-def pooled(features: Features, picture: UInt8) -> Float64:
+def pooled(features: Features, image: UInt8) -> Float64:
     """uint8 RGB (h, w, 3) -> the mean of the last tap's channels (c), float64."""
-    x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
         return features(x)[-1].mean((0, 2, 3)).double().numpy()
 
@@ -253,14 +253,14 @@ def fit_to_scale(hr: UInt8, scale: float) -> tuple[UInt8, tuple[int, int]]:
     return hr[:h, :w], (lr_size[0], lr_size[1])
 
 
-def shrink(picture: UInt8, size: tuple[int, int]) -> UInt8:
+def shrink(image: UInt8, size: tuple[int, int]) -> UInt8:
     """Pillow's antialiased bicubic (a = -0.5) to (h, w), rounded to uint8: how the LR images are made."""
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
-def enlarge_bicubic(picture: UInt8, size: tuple[int, ...]) -> UInt8:
+def enlarge_bicubic(image: UInt8, size: tuple[int, ...]) -> UInt8:
     """Pillow's bicubic to (H, W): the baseline."""
-    return shrink(picture, (size[0], size[1]))
+    return shrink(image, (size[0], size[1]))
 
 
 def run(model: torch.nn.Module, lr: UInt8, size: tuple[int, ...], device: str = "cpu") -> UInt8:

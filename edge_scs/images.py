@@ -117,7 +117,7 @@ def find_images(
     found: set[Path] = set()
     for path in map(Path, paths):
         if path.is_dir():
-            inside = pictures_below(path, unlisted, passed)
+            inside = images_below(path, unlisted, passed)
             if not inside:
                 raise InputError(f"{path}: no images in this folder; it should hold {', '.join(SUFFIXES)} files")
             found.update(inside)
@@ -128,9 +128,7 @@ def find_images(
     return sorted(found)
 
 
-def pictures_below(
-    folder: Path, unlisted: list[tuple[Path, str]] | None, passed: list[Path] | None = None
-) -> list[Path]:
+def images_below(folder: Path, unlisted: list[tuple[Path, str]] | None, passed: list[Path] | None = None) -> list[Path]:
     """Paths of the images in a folder and below, as ``find_images`` looks for them; it may hold none."""
 
     def refuse(error: OSError) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_scs.errors import InputError
 from edge_scs.files import atomic_path
 from edge_scs.images import check_writable, read_grey
-from edge_scs.imaging.arrays import Picture, as_grey, check_picture, shrink_reference, to_tensor
+from edge_scs.imaging.arrays import ImageArray, as_grey, check_image, shrink_reference, to_tensor
 from edge_scs.imaging.scans import read_reference
 from edge_scs.models.attention import CrossAttention
 from edge_scs.weights.loading import Loaded
@@ -23,8 +23,8 @@ MAX_POINTS = len(COLOURS)
 _INCH = 2.4  # a cell of the sheet
 
 
-def inspect(loaded: Loaded, picture: Path, reference: Path, points: Sequence[str], out: Path) -> list[Point]:
-    """Draw what ``loaded`` looks at in ``reference`` while it colours ``picture``, and write it to ``out``.
+def inspect(loaded: Loaded, image: Path, reference: Path, points: Sequence[str], out: Path) -> list[Point]:
+    """Draw what ``loaded`` looks at in ``reference`` while it colours ``image``, and write it to ``out``.
 
     ``points`` are pixels of the image, as "X,Y" counted from 0; without any, three on the falling diagonal. Returns
     the points. Raises InputError: a network without a reference branch, unreadable images, an ``out`` of unknown
@@ -33,9 +33,9 @@ def inspect(loaded: Loaded, picture: Path, reference: Path, points: Sequence[str
     if not loaded.description.reference:
         raise InputError(f"{loaded.name}: has no reference branch to look into; choose a referential model")
     check_writable(out, (1, 1))
-    if out.resolve() in (picture.resolve(), reference.resolve()):
+    if out.resolve() in (image.resolve(), reference.resolve()):
         raise InputError(f"{out}: would replace its source; choose another output")
-    grey, guide = read_grey(picture), read_reference(Path(reference))
+    grey, guide = read_grey(image), read_reference(Path(reference))
     chosen = parse_points(points, (grey.shape[0], grey.shape[1])) if points else diagonal(grey.shape[1], grey.shape[0])
     draw(grey, guide, look(loaded, grey, guide), chosen, loaded.name, out)
     return chosen
@@ -62,15 +62,15 @@ def diagonal(w: int, h: int) -> list[Point]:
 
 
 @torch.inference_mode()
-def look(loaded: Loaded, picture: Picture, reference: Picture) -> tuple[CrossAttention, ...]:
+def look(loaded: Loaded, image: ImageArray, reference: ImageArray) -> tuple[CrossAttention, ...]:
     """The cross-attentions of a referential network, the finest first.
 
-    ``picture`` uint8 grey or RGB, ``reference`` uint8 RGB of any size, made 128x128 as for ``enhance``.
+    ``image`` uint8 grey or RGB, ``reference`` uint8 RGB of any size, made 128x128 as for ``enhance``.
     """
-    check_picture(picture)
-    check_picture(reference)
+    check_image(image)
+    check_image(reference)
     device = next(loaded.model.parameters()).device
-    gray, guide = to_tensor(as_grey(picture), device), to_tensor(shrink_reference(reference), device)
+    gray, guide = to_tensor(as_grey(image), device), to_tensor(shrink_reference(reference), device)
     return loaded.model.attention(gray, guide)  # type: ignore[operator]
 
 
@@ -81,8 +81,8 @@ def cell(point: Point, size: tuple[int, int], grid: tuple[int, int]) -> tuple[in
 
 
 def draw(
-    picture: Picture,
-    reference: Picture,
+    image: ImageArray,
+    reference: ImageArray,
     attentions: Sequence[CrossAttention],
     points: Sequence[Point],
     title: str,
@@ -96,14 +96,14 @@ def draw(
     """
     from matplotlib.figure import Figure  # a figure of its own, without pyplot: no global state, no display
 
-    size = (picture.shape[0], picture.shape[1])
+    size = (image.shape[0], image.shape[1])
     rows, cols = 2 + len(points), 1 + len(attentions)
     figure = Figure(figsize=(_INCH * cols, (_INCH + 0.3) * rows), layout="constrained")
     axes = figure.subplots(rows, cols, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    grey = np.repeat(as_grey(picture)[..., None], 3, axis=2)
-    _show(axes[0, 0], grey, "picture")
+    grey = np.repeat(as_grey(image)[..., None], 3, axis=2)
+    _show(axes[0, 0], grey, "image")
     _show(axes[1, 0], reference, "reference")
     for col, attention in enumerate(attentions, start=1):
         grid = tuple(attention.query.shape[-2:])
@@ -127,8 +127,8 @@ def draw(
         figure.savefig(temporary, dpi=100)
 
 
-def _show(axis: Any, picture: Picture, title: str) -> None:
-    axis.imshow(picture)
+def _show(axis: Any, image: ImageArray, title: str) -> None:
+    axis.imshow(image)
     axis.set_title(title, fontsize=7)
 
 

@@ -24,9 +24,9 @@ _PEAK = 255.0
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
 
 
-def to_uint8(picture: NDArray[np.floating]) -> UInt8:
+def to_uint8(image: NDArray[np.floating]) -> UInt8:
     """[0, 1] -> uint8, rounded and clamped."""
-    return np.clip(np.rint(np.asarray(picture, np.float64) * _PEAK), 0, _PEAK).astype(np.uint8)
+    return np.clip(np.rint(np.asarray(image, np.float64) * _PEAK), 0, _PEAK).astype(np.uint8)
 
 
 def studio_luma(rgb: UInt8 | Float64) -> Float64:

@@ -16,7 +16,7 @@ LEAST = {
     "colour_side": 32, "device_mb": 0, "ema": 0, "every": 0, "halve_every": 0, "hr_side": 32, "learning_rate": 0,
     "lr_patch": 4, "keep_checkpoints": 0, "min_colourfulness": 0, "min_kb": 0, "min_side": 1, "points": 0,
     "profile": 0, "reference_every": 0, "seed": 0, "steps": 0, "store_mb": 0, "validate_every": 1,
-    "validate_pictures": 1, "validate_side": 32, "views": 1, "warmup": 0, "workers": 0,
+    "validate_images": 1, "validate_side": 32, "views": 1, "warmup": 0, "workers": 0,
 }  # fmt: skip
 
 
@@ -25,12 +25,12 @@ class DataSection:
     """What a batch is made of (``data.pairs``)."""
 
     batch: int = 8
-    # "patch": windows at full resolution; "picture": whole scenes, about hr_side^2 pixels; "square": scenes of lr_patch
-    crop: Literal["patch", "picture", "square"] = "patch"
+    # "patch": windows at full resolution; "image": whole scenes, about hr_side^2 pixels; "square": scenes of lr_patch
+    crop: Literal["patch", "image", "square"] = "patch"
     lr_patch: int = 48  # LR pixels, crop = "patch" or "square"
-    hr_side: int = 240  # HR pixels, crop = "picture"
+    hr_side: int = 240  # HR pixels, crop = "image"
     scales: list[float] = field(default_factory=list)  # every step draws one of these; empty: by whole_scales
-    zoom: float = 0.7  # least share of an image's extent that a scene shows, crop = "picture" or "square"
+    zoom: float = 0.7  # least share of an image's extent that a scene shows, crop = "image" or "square"
     fade: float = 0.0  # share of images whose grey input has an old print's tones (``data.wear.fade``)
     whole_scales: float = 0.75  # share of steps at x2, x3 or x4; the others draw from U(1, 4)
     reference_every: int = 0  # every n-th step brings references; 0: none
@@ -130,7 +130,7 @@ class Recipe:
     min_kb: int = 0  # and files that are smaller
     min_colourfulness: float = 0.0  # and photographs with less (metrics.colourfulness)
     validate_every: int = 2000
-    validate_pictures: int = 24
+    validate_images: int = 24
     validate_side: int = 256  # HR pixels of their centre crops, at least 32; networks that are slow on a CPU want less
     checkpoint_every: int = 500
     keep_checkpoints: int = 0  # how many of the last also stay, under names of their own

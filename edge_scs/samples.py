@@ -10,7 +10,7 @@ from PIL import Image
 
 from edge_scs.images import write_image
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ CREDITS = {
 }
 
 
-def photograph(name: str) -> Picture:
+def photograph(name: str) -> ImageArray:
     """uint8 RGB (h, w, 3): "china" and "flower" (scikit-learn), "lincoln" (ours), others from scikit-image's wheel."""
     if name == OLD:
         with Image.open(Path(__file__).with_name(f"{OLD}.jpg")) as image:
@@ -59,13 +59,13 @@ class Restored:
     """One row of the sheet: uint8 grey LR (h, w), and uint8 RGB (H, W, 3) answer and truth."""
 
     job: Job
-    lr: Picture
-    answer: Picture
-    truth: Picture
-    reference: Picture | None
+    lr: ImageArray
+    answer: ImageArray
+    truth: ImageArray
+    reference: ImageArray | None
 
 
-def restore(job: Job, enhance: Callable[..., Picture], folder: Path | None = None) -> Restored:
+def restore(job: Job, enhance: Callable[..., ImageArray], folder: Path | None = None) -> Restored:
     """Make a small grey image of a photograph and restore it; with a ``folder``, write both there."""
     truth = photograph(job.name)
     h, w = truth.shape[:2]

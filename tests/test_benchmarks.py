@@ -71,7 +71,7 @@ def test_held_out_prints_its_table(
     assert "self-reference" in said
 
 
-def test_the_contact_sheet_is_a_picture(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_contact_sheet_is_an_image(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "edge_scs.samples.photograph", lambda name: np.asarray(Image.open(folder / "B100" / "chelsea.png"))
     )

@@ -49,7 +49,7 @@ def refused(result):
 
 
 @pytest.fixture
-def picture(tmp_path, photograph):
+def image(tmp_path, photograph):
     path = tmp_path / "small.png"
     Image.fromarray(photograph).convert("L").resize((40, 30)).save(path)
     return path
@@ -112,15 +112,15 @@ def test_no_temporary_folder_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "edge-scs: no temporary folder can be written; set TMPDIR to one that can\n"
 
 
-def test_enhance_writes_colour_at_the_size_asked(tmp_path, picture):
+def test_enhance_writes_colour_at_the_size_asked(tmp_path, image):
     out = tmp_path / "large.png"
-    result = cli("enhance", picture, "-o", out, "--scale", "2.5")
+    result = cli("enhance", image, "-o", out, "--scale", "2.5")
     assert result.returncode == 0, result.stderr
     with Image.open(out) as image:
         assert (image.size, image.mode) == ((100, 75), "RGB")
         pixels = np.asarray(image).astype(int)
     assert np.abs(pixels[..., 0] - pixels[..., 2]).max() > 0, "some colour"
-    assert cli("enhance", picture, "-o", out, "--size", "80x60", "--reference", picture).returncode == 0
+    assert cli("enhance", image, "-o", out, "--size", "80x60", "--reference", image).returncode == 0
     with Image.open(out) as image:
         assert image.size == (80, 60)
 
@@ -146,12 +146,12 @@ def test_models_json_is_json_alone(monkeypatch):
 
 
 @pytest.mark.parametrize("scale", ["0", "-1", "99", "abc", "nan"])
-def test_impossible_scales(tmp_path, picture, scale):
-    assert "scale" in refused(cli("enhance", picture, "-o", tmp_path / "x.png", "--scale", scale))
+def test_impossible_scales(tmp_path, image, scale):
+    assert "scale" in refused(cli("enhance", image, "-o", tmp_path / "x.png", "--scale", scale))
     assert not (tmp_path / "x.png").exists()
 
 
-def test_pictures_that_are_none(tmp_path):
+def test_images_that_are_none(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("no image")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -165,10 +165,10 @@ def test_pictures_that_are_none(tmp_path):
     assert not [p for p in tmp_path.rglob("*") if "partial" in p.name]
 
 
-def test_a_folder_with_a_broken_picture_is_finished_and_ends_with_3(tmp_path, picture):
+def test_a_folder_with_a_broken_image_is_finished_and_ends_with_3(tmp_path, image):
     folder = tmp_path / "in"
     folder.mkdir()
-    picture.rename(folder / "good.png")
+    image.rename(folder / "good.png")
     (folder / "bad.jpg").write_text("no image")
     result = cli("enhance", folder, "-o", tmp_path / "out", "--scale", "2")
     assert result.returncode == 3
@@ -178,19 +178,19 @@ def test_a_folder_with_a_broken_picture_is_finished_and_ends_with_3(tmp_path, pi
 
 
 @pytest.mark.parametrize("side", [(1, 1), (1, 9)])
-def test_one_pixel_is_a_picture(tmp_path, side):
+def test_one_pixel_is_an_image(tmp_path, side):
     Image.new("L", side, 128).save(tmp_path / "dot.png")
     assert cli("enhance", tmp_path / "dot.png", "-o", tmp_path / "out.png", "--scale", "3").returncode == 0
     with Image.open(tmp_path / "out.png") as image:
         assert image.size == (side[0] * 3, side[1] * 3)
 
 
-def test_output_that_cannot_be_written(tmp_path, picture):
+def test_output_that_cannot_be_written(tmp_path, image):
     (tmp_path / "file").touch()
-    assert "file" in refused(cli("enhance", picture, "-o", tmp_path / "file" / "x.png"))
+    assert "file" in refused(cli("enhance", image, "-o", tmp_path / "file" / "x.png"))
 
 
-def test_checkpoints_of_another_model(tmp_path, picture):
+def test_checkpoints_of_another_model(tmp_path, image):
     import torch
 
     from edge_scs.models import registry
@@ -198,7 +198,7 @@ def test_checkpoints_of_another_model(tmp_path, picture):
 
     torch.manual_seed(0)
     save(tmp_path / "s.safetensors", "edge_scs_s", registry.create("edge_scs_s"))
-    line = refused(cli("enhance", picture, "-o", tmp_path / "x.png", "--weights", tmp_path / "s.safetensors"))
+    line = refused(cli("enhance", image, "-o", tmp_path / "x.png", "--weights", tmp_path / "s.safetensors"))
     assert "edge_scs_s, not of edge_scs_m" in line
     assert "did you mean edge_scs_m?" in refused(cli("evaluate", "edge_scs_mm", "--data", tmp_path))
 
@@ -261,7 +261,7 @@ def here(capsys, monkeypatch):
     return call
 
 
-def test_weights_of_other_shapes_or_with_code_are_one_line_everywhere(here, tmp_path, picture):
+def test_weights_of_other_shapes_or_with_code_are_one_line_everywhere(here, tmp_path, image):
     import torch
     from safetensors.torch import save_file
 
@@ -277,7 +277,7 @@ def test_weights_of_other_shapes_or_with_code_are_one_line_everywhere(here, tmp_
     for path, says in ((bad, "entry.weight has shape (64, 1, 3, 3)"), (pickled, "convert it with import-weights")):
         for command in (
             ["evaluate", path, "--data", tmp_path],
-            ["enhance", picture, "-o", tmp_path / "out.png", "--model", path],
+            ["enhance", image, "-o", tmp_path / "out.png", "--model", path],
             ["bench", path],
             ["export", path, "--target", "xnnpack-fp32", "--out", tmp_path],
             [*recipe, "--init", path, "--out", tmp_path / "run"],
@@ -290,11 +290,11 @@ def test_weights_of_other_shapes_or_with_code_are_one_line_everywhere(here, tmp_
     assert not [name for name in ("boom", "out.png", "out.safetensors") if (tmp_path / name).exists()]
 
 
-def test_unknown_models_and_encoders_are_one_line_everywhere(here, tmp_path, picture):
+def test_unknown_models_and_encoders_are_one_line_everywhere(here, tmp_path, image):
     recipe = [*TRAIN, ROOT / "recipes" / "ciaosr_edsr.toml", "--data", tmp_path]
     for command in (
         ["evaluate", "ciaosr_rdm", "--data", tmp_path],
-        ["enhance", picture, "-o", tmp_path / "out.png", "--model", "ciaosr_rdm"],
+        ["enhance", image, "-o", tmp_path / "out.png", "--model", "ciaosr_rdm"],
         ["bench", "ciaosr_rdm"],
         ["export", "ciaosr_rdm", "--target", "xnnpack-fp32", "--out", tmp_path],
         ["report", "--model", "ciaosr_rdm", "-o", tmp_path / "report"],
@@ -313,7 +313,7 @@ SMALL = ("--set", "min_kb=0", "--set", "min_colourfulness=0")  # SCSNet leaves f
 
 
 @pytest.mark.parametrize(("recipe", "features"), [("pcarn_m", "vgg19"), ("scsnet", "vgg16")])
-def test_missing_vgg_weights_are_one_line(here, tmp_path, picture, monkeypatch, recipe, features):
+def test_missing_vgg_weights_are_one_line(here, tmp_path, image, monkeypatch, recipe, features):
     monkeypatch.setenv("EDGE_SCS_ASSETS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     line = here(*TRAIN, ROOT / "recipes" / f"{recipe}.toml", *SMALL, "--data", tmp_path, "--out", tmp_path / "r")
@@ -321,10 +321,10 @@ def test_missing_vgg_weights_are_one_line(here, tmp_path, picture, monkeypatch, 
     assert not (tmp_path / "r").exists()
 
 
-def test_an_archive_is_planned_done_and_gone_on_with(tmp_path, picture):
+def test_an_archive_is_planned_done_and_gone_on_with(tmp_path, image):
     folder = tmp_path / "in"
     folder.mkdir()
-    picture.rename(folder / "good\nname.png")
+    image.rename(folder / "good\nname.png")
     (folder / "bad.jpg").write_text("no image")
     command = ["enhance", folder, "-o", tmp_path / "out", "--scale", "2", "--format", "tiff", "--model", "edge_scs_s"]
     plan = cli(*command, "--dry-run")
@@ -340,11 +340,11 @@ def test_an_archive_is_planned_done_and_gone_on_with(tmp_path, picture):
     assert "nothing to do: 1 done before, 1 skipped before" in again.stderr
 
 
-def test_limits_and_formats_of_enhance(tmp_path, picture):
+def test_limits_and_formats_of_enhance(tmp_path, image):
     out = tmp_path / "out.png"
     assert "--max-output-pixels 4800" in refused(
-        cli("enhance", picture, "-o", out, "--scale", "2", "--max-output-pixels", 100)
+        cli("enhance", image, "-o", out, "--scale", "2", "--max-output-pixels", 100)
     )
-    assert "png, jpeg, webp or tiff" in refused(cli("enhance", picture, "-o", out, "--format", "gif"))
-    assert "not usable here" in refused(cli("enhance", picture, "-o", out, "--device", "toaster"))
+    assert "png, jpeg, webp or tiff" in refused(cli("enhance", image, "-o", out, "--format", "gif"))
+    assert "not usable here" in refused(cli("enhance", image, "-o", out, "--device", "toaster"))
     assert not out.exists()

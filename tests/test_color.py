@@ -9,7 +9,7 @@ from edge_scs.models import colour, heads
 from edge_scs.models.colour import LumaChroma
 
 
-def picture(photograph: np.ndarray) -> torch.Tensor:
+def image(photograph: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(photograph[::4, ::4].copy()).permute(2, 0, 1)[None].float() / 255
 
 
@@ -23,8 +23,8 @@ def test_matrices_are_inverse() -> None:
     torch.testing.assert_close(product, torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-5)
 
 
-def test_there_and_back_is_the_picture(photograph: np.ndarray) -> None:
-    rgb = picture(photograph)
+def test_there_and_back_is_the_image(photograph: np.ndarray) -> None:
+    rgb = image(photograph)
     torch.testing.assert_close(color.ycc_to_rgb(color.rgb_to_ycc(rgb)), rgb, rtol=0, atol=1e-5)
 
 
@@ -48,7 +48,7 @@ def test_white_and_primaries_reach_the_ends_of_the_ranges() -> None:
 
 
 def test_the_network_s_luma_chroma_agrees(photograph: np.ndarray) -> None:
-    rgb = picture(photograph)
+    rgb = image(photograph)
     torch.testing.assert_close(torch.cat(LumaChroma()(rgb), 1), color.rgb_to_ycc(rgb), rtol=0, atol=2e-6)
 
 

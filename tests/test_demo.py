@@ -13,7 +13,7 @@ from edge_scs.samples import photograph, restore
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
-def test_jobs_make_a_small_grey_picture_of_a_real_photograph(job, tmp_path):
+def test_jobs_make_a_small_grey_image_of_a_real_photograph(job, tmp_path):
     asked = []
 
     def enhance(grey, size, reference):

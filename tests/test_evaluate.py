@@ -195,8 +195,8 @@ def test_references(folder, tmp_path_factory):
             seen[kind] = model.led
     a, b = (torch.from_numpy(np.array(Image.open(folder / f"{name}.png"))).float() / 255 for name in "ab")
     assert [x.shape for x in seen["self"][:2]] == [(1, 3, 128, 128)] * 2
-    for index, picture in enumerate((a, b)):
-        assert (seen["self"][index].mean((0, 2, 3)) - picture.mean((0, 1))).abs().max() < 0.06
+    for index, image in enumerate((a, b)):
+        assert (seen["self"][index].mean((0, 2, 3)) - image.mean((0, 1))).abs().max() < 0.06
     assert not torch.equal(seen["self"][0], seen["other"][0])
     assert [x.shape for x in seen[str(given)][:2]] == [(1, 3, 10, 20)] * 2
     assert float(seen[str(given)][0][0, 0, 0, 0]) == pytest.approx(10 / 255)
@@ -221,7 +221,7 @@ def test_a_perfect_answer_is_no_infinity(tmp_path, photograph):
     json.dumps(result, allow_nan=False)
 
 
-def test_broken_pictures_are_skipped_by_name(folder):
+def test_broken_images_are_skipped_by_name(folder):
     said: list[str] = []
     result = evaluate(loaded(Repeat()), folder, 4, say=said.append)
     assert len(result["skipped"]) == 2
@@ -231,13 +231,13 @@ def test_broken_pictures_are_skipped_by_name(folder):
     assert said[-1] == "4 of 4 images"
 
 
-def test_a_folder_of_broken_pictures(tmp_path):
+def test_a_folder_of_broken_images(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     with pytest.raises(InputError, match=r"none of its 1 .*broken\.png"):
         evaluate(loaded(Repeat()), tmp_path, 4)
 
 
-def test_no_pictures(tmp_path):
+def test_no_images(tmp_path):
     with pytest.raises(InputError, match="no images"):
         evaluate(loaded(Repeat()), tmp_path, 4)
     with pytest.raises(InputError, match="no such file or folder"):

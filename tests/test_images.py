@@ -62,7 +62,7 @@ def test_grey_is_what_pillow_calls_luma(tmp_path: Path, photo: np.ndarray) -> No
     assert np.array_equal(read_grey(tmp_path / "a.png"), np.array(Image.fromarray(photo).convert("L")))
 
 
-def test_exif_orientation_turns_the_picture(tmp_path: Path, photo: np.ndarray) -> None:
+def test_exif_orientation_turns_the_image(tmp_path: Path, photo: np.ndarray) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held a quarter turn to the left
     for name in ("a.png", "a.tif", "a.jpg"):
@@ -206,7 +206,7 @@ def png_of_size(path: Path, w: int, h: int) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b""))
 
 
-def test_bombs_and_pictures_without_pixels_are_refused(tmp_path: Path) -> None:
+def test_bombs_and_images_without_pixels_are_refused(tmp_path: Path) -> None:
     for name, w, h in [("big.png", 16_000, 10_000), ("bomb.png", 60_000, 60_000)]:
         png_of_size(tmp_path / name, w, h)
         refused(read_grey, tmp_path / name, "150 megapixels", "shrink")
@@ -259,7 +259,7 @@ def test_find_images_refuses_nothing_silently(tmp_path: Path) -> None:
     refused(lambda path: find_images([path]), tmp_path, "no images")
 
 
-def test_reading_pictures_does_not_wait_for_torch() -> None:
+def test_reading_images_does_not_wait_for_torch() -> None:
     import subprocess
     import sys
 

@@ -8,7 +8,7 @@ import pytest
 from edge_scs import metrics
 
 
-def picture(seed: int, size: tuple[int, int] = (40, 48)) -> np.ndarray:
+def image(seed: int, size: tuple[int, int] = (40, 48)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
@@ -46,7 +46,7 @@ def test_uint8_differences_do_not_wrap():
 
 
 def test_border_is_left_out():
-    a = picture(0)
+    a = image(0)
     b = a.copy()
     b[:4], b[-4:], b[:, :4], b[:, -4:] = 0, 0, 0, 0
     assert metrics.psnr_y(a, b, 4) == math.inf
@@ -56,8 +56,8 @@ def test_border_is_left_out():
 
 def test_ssim_is_the_published_formula():
     """Wang et al. 2004, eq. 13, on every whole 11x11 window, written out."""
-    a = picture(1)
-    b = np.clip(a.astype(int) + picture(2) // 4, 0, 255).astype(np.uint8)
+    a = image(1)
+    b = np.clip(a.astype(int) + image(2) // 4, 0, 255).astype(np.uint8)
     crop = 3
     offsets = np.arange(11) - 5
     window = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
@@ -77,17 +77,17 @@ def test_ssim_is_the_published_formula():
 
 def test_ssim_refuses_less_than_a_window():
     with pytest.raises(ValueError, match="11 pixels"):
-        metrics.ssim_y(picture(0, (18, 40)), picture(1, (18, 40)), 4)
+        metrics.ssim_y(image(0, (18, 40)), image(1, (18, 40)), 4)
 
 
 def test_different_shapes_are_refused():
     with pytest.raises(ValueError, match="cannot be compared"):
-        metrics.psnr_y(picture(0), picture(0, (40, 47)), 4)
+        metrics.psnr_y(image(0), image(0, (40, 47)), 4)
 
 
-def test_a_border_that_eats_the_picture_is_refused():
+def test_a_border_that_eats_the_image_is_refused():
     with pytest.raises(ValueError, match="nothing is left"):
-        metrics.psnr_rgb(picture(0, (8, 40)), picture(1, (8, 40)), 4)
+        metrics.psnr_rgb(image(0, (8, 40)), image(1, (8, 40)), 4)
 
 
 def test_ab_error_is_a_distance_of_colours_alone():
@@ -103,4 +103,4 @@ def test_colourfulness():
     assert metrics.colourfulness(flat(90, 90, 90)) == 0
     # A flat colour has no spread: 0.3 sqrt(mean_rg^2 + mean_yb^2), here rg = 255 and yb = 127.5.
     assert metrics.colourfulness(flat(255, 0, 0)) == pytest.approx(0.3 * math.hypot(255, 127.5))
-    assert metrics.colourfulness(picture(0)) > metrics.colourfulness(picture(0) // 2 + 64)
+    assert metrics.colourfulness(image(0)) > metrics.colourfulness(image(0) // 2 + 64)

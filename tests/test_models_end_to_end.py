@@ -92,8 +92,8 @@ def checkpoint(tmp_path: Path, lively):
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, photograph: np.ndarray) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path, photograph: np.ndarray) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
     for index, corner in enumerate((60, 180)):
         Image.fromarray(photograph[corner : corner + 45, corner : corner + 53]).save(folder / f"{index}.png")
@@ -110,11 +110,11 @@ def test_every_network_has_a_small_configuration() -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)
-def test_evaluate(command, checkpoint, pictures, name, size):
+def test_evaluate(command, checkpoint, images, name, size):
     path = checkpoint(name, size)
     about = load(str(path)).description
     for scale in scales(about):
-        result = json.loads(command("evaluate", path, "--data", pictures, "--scale", scale, "--json"))
+        result = json.loads(command("evaluate", path, "--data", images, "--scale", scale, "--json"))
         assert (result["model"], result["scale"], result["images"], result["skipped"]) == (name, scale, 2, [])
         assert result["weights"] == str(path)
         for key in ("psnr_y", "psnr_grey", "psnr_rgb", "ssim_y"):
@@ -123,12 +123,12 @@ def test_evaluate(command, checkpoint, pictures, name, size):
         assert (result["colourfulness"] is None) == (about.input == "rgb")
     if not about.continuous:
         with pytest.raises(InputError, match=r"scale 2\.7: .* does x"):
-            command("evaluate", path, "--data", pictures, "--scale", 2.7)
+            command("evaluate", path, "--data", images, "--scale", 2.7)
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)
-def test_enhance(command, checkpoint, pictures, tmp_path, name, size):
-    path, source, out = checkpoint(name, size), pictures / "0.png", tmp_path / "out.png"
+def test_enhance(command, checkpoint, images, tmp_path, name, size):
+    path, source, out = checkpoint(name, size), images / "0.png", tmp_path / "out.png"
     loaded = load(str(path))
     about = loaded.description
     # Without --keep-colour every network is given luma; those that see colour are to see it here.

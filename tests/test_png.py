@@ -13,7 +13,7 @@ from PIL import Image
 
 from edge_scs.errors import InputError
 from edge_scs.images import read_rgb
-from edge_scs.imaging.scans import picture_size, read_scan
+from edge_scs.imaging.scans import image_size, read_scan
 from edge_scs.png import MAX_PROFILE, check, screen
 
 PIXELS = photo(12, 3)
@@ -54,7 +54,7 @@ def test_what_is_beside_the_pixels_does_not_cost_them(tmp_path: Path, name: str,
     path = tmp_path / "a.png"
     path.write_bytes(with_chunks(PLAIN, *extra))
     assert np.array_equal(read_rgb(path), PIXELS)
-    assert picture_size(path) == (12, 12)
+    assert image_size(path) == (12, 12)
     scan = read_scan(path, colour=True, scale=1.0)
     assert np.array_equal(scan.pixels, PIXELS)
     assert scan.alpha is None

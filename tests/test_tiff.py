@@ -13,7 +13,7 @@ from PIL import Image
 
 from edge_scs.errors import InputError
 from edge_scs.images import read_grey, read_rgb
-from edge_scs.imaging.scans import picture_size, read_scan
+from edge_scs.imaging.scans import image_size, read_scan
 
 DEEP = np.random.default_rng(0).integers(0, 65536, (12, 17, 4)).astype(np.uint16)
 DEEP[..., 3] = np.maximum(DEEP[..., 3], 20_000)
@@ -64,7 +64,7 @@ def test_grey_with_alpha_and_white_is_zero(tmp_path: Path, order: str) -> None:
     scan = read_scan(path, colour=True, scale=1.0)
     assert np.array_equal(scan.alpha, grey[..., 1])
     assert np.abs(scan.pixels - grey[..., 0] * (grey[..., 1] / 65535)).max() <= 1
-    assert picture_size(path) == (12, 17)
+    assert image_size(path) == (12, 17)
     tifffile.imwrite(path, DEEP[..., 0], photometric="miniswhite", byteorder=order, metadata=None)
     assert np.array_equal(read_scan(path, colour=True, scale=1.0).pixels, 65535 - DEEP[..., 0])
     assert np.abs(read_grey(path) - (255 - DEEP[..., 0] / 257)).max() <= 0.51

@@ -41,7 +41,7 @@ def run(check: Check, tools: Path) -> None:
             for path in sorted((APPS / "testdata").glob("*.json")):
                 check(f"android: a changed number in {path.name} is noticed", lambda path=path: android.notices(path))
             if check("android: a runner for .pte files is built on the wheel", android.build_runner) and check(
-                "android: exported .pte files make Python's pictures under the core", android.test_real
+                "android: exported .pte files make Python's images under the core", android.test_real
             ):
                 check("android: the report's reader takes the latency JSON that Kotlin wrote", android.read_latency)
                 check("android: their golden pairs pass the self-test", android.test_golden)
@@ -125,9 +125,9 @@ class Android:
         measured = re.findall(r"(\S+): (\d+) tiles, (\S+) dB against", said)
         if not measured:
             raise Failed(f"nothing was compared\n{said}")
-        pictures = [f"{name}: {tiles} tiles, {db} dB" for name, tiles, db in measured]
-        pictures += re.findall(r"continuous \S+ x\S+: \S+ dB", said)
-        return ", ".join([*pictures, *re.findall(r"own colours kept: \S+ dB", said)])
+        images = [f"{name}: {tiles} tiles, {db} dB" for name, tiles, db in measured]
+        images += re.findall(r"continuous \S+ x\S+: \S+ dB", said)
+        return ", ".join([*images, *re.findall(r"own colours kept: \S+ dB", said)])
 
     def test_golden(self) -> str:
         return self.golden(self.work / "real" / "models")

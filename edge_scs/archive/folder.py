@@ -25,8 +25,8 @@ from edge_scs.archive.restore import Wanted, restore
 from edge_scs.archive.workers import Died, run_all
 from edge_scs.errors import InputError
 from edge_scs.files import printable, sweep, write_atomically
-from edge_scs.imaging.arrays import Picture
-from edge_scs.imaging.scans import check_pixels, picture_size, read_reference
+from edge_scs.imaging.arrays import ImageArray
+from edge_scs.imaging.scans import check_pixels, image_size, read_reference
 from edge_scs.imaging.sizes import check_scale, target_size
 from edge_scs.imaging.writers import check_target
 from edge_scs.inference.engine import Engine
@@ -204,7 +204,7 @@ def _sweep(folders: set[Path], say: Callable[[str], None]) -> None:
 
 
 def attempt(
-    source: Path, target: Path, wanted: Wanted, guide: Picture | None, enhancer: Engine, progress: Any = None
+    source: Path, target: Path, wanted: Wanted, guide: ImageArray | None, enhancer: Engine, progress: Any = None
 ) -> Outcome:
     """One image; whatever goes wrong with it is the outcome's reason. ``guide`` is the reference's RGB."""
     begun = time.monotonic()
@@ -282,7 +282,7 @@ def _unsettled(pairs: list[tuple[Path, Path]], journal: Journal, summary: Summar
 def _weight(source: Path) -> float:
     """LR pixels, 1 where the file does not say."""
     try:
-        h, w = picture_size(source)
+        h, w = image_size(source)
         return float(h * w)
     except Exception:  # whatever it is, the attempt will say so
         return 1.0
@@ -292,7 +292,7 @@ def _dry(pairs: list[tuple[Path, Path]], wanted: Wanted, summary: Summary) -> Su
     """What a run would do, as far as the files' headers say."""
     for source, target in pairs:
         try:
-            hr = target_size(picture_size(source), wanted.scale, wanted.size)
+            hr = target_size(image_size(source), wanted.scale, wanted.size)
             check_pixels(source, hr, wanted.max_output_pixels)
             check_target(target, hr)
             summary.planned.append((source, target, hr))
@@ -306,7 +306,7 @@ def _dry(pairs: list[tuple[Path, Path]], wanted: Wanted, summary: Summary) -> Su
 def _estimate(
     predictor: Engine,
     wanted: Wanted,
-    guide: Picture | None,
+    guide: ImageArray | None,
     pairs: list[tuple[Path, Path]],
     pixels: float,
     processes: int,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from edge_scs.files import printable
 from edge_scs.imaging.metadata import Metadata
-from edge_scs.imaging.writers import write_picture
+from edge_scs.imaging.writers import write_image
 from edge_scs.inference.engine import Engine, Progress
 from edge_scs.inference.request import Options, Request
 
@@ -37,7 +37,7 @@ def seconds_per_pixel(
         for _ in range(2):
             begun = time.perf_counter()
             strips = engine.strips(Request(sample, size, reference, replace(options, hints=())))
-            write_picture(Path(folder) / f"sample{suffix}", strips, size, 3, Metadata(Image.Exif()))
+            write_image(Path(folder) / f"sample{suffix}", strips, size, 3, Metadata(Image.Exif()))
             seconds = time.perf_counter() - begun
     return seconds / _SAMPLE_SIDE**2
 

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from edge_scs.errors import InputError
-from edge_scs.imaging.arrays import Picture, enlarge_part
+from edge_scs.imaging.arrays import ImageArray, enlarge_part
 from edge_scs.imaging.scans import Scan, read_scan
-from edge_scs.imaging.writers import check_target, write_picture
+from edge_scs.imaging.writers import check_target, write_image
 from edge_scs.inference.engine import Engine, Progress
 from edge_scs.inference.request import Options, Request
 from edge_scs.inference.tiles import span_of
@@ -42,7 +42,7 @@ def restore(
     target: Path,
     engine: Engine,
     wanted: Wanted,
-    reference: Picture | None = None,
+    reference: ImageArray | None = None,
     progress: Progress | None = None,
 ) -> list[str]:
     """Make ``target`` from ``source``, whole or not at all; returns what is worth a note.
@@ -53,11 +53,11 @@ def restore(
     check_target(target, scan.size)
     strips = engine.strips(Request(scan.pixels, scan.size, reference, wanted.options), progress)
     channels = 3 if scan.alpha is None else 4
-    write_picture(target, finished(strips, scan), scan.size, channels, scan.metadata, wanted.quality)
+    write_image(target, finished(strips, scan), scan.size, channels, scan.metadata, wanted.quality)
     return scan.notes
 
 
-def finished(strips: Iterator[Picture], scan: Scan) -> Iterator[Picture]:
+def finished(strips: Iterator[ImageArray], scan: Scan) -> Iterator[ImageArray]:
     """Strips as they are written: no longer premultiplied, in the image's own colour space, with their alpha."""
     opaque = scan.alpha is None or int(scan.alpha.min()) == scan.top
     row = 0
@@ -74,7 +74,7 @@ def finished(strips: Iterator[Picture], scan: Scan) -> Iterator[Picture]:
         yield rgb if scan.alpha is None else np.dstack([rgb, alpha])
 
 
-def _enlarged_alpha(scan: Scan, rows: slice) -> Picture:
+def _enlarged_alpha(scan: Scan, rows: slice) -> ImageArray:
     """HR rows of the alpha channel, enlarged bicubically with the geometry of the pixels."""
     assert scan.alpha is not None
     h, w = scan.alpha.shape

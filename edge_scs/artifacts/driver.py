@@ -116,22 +116,22 @@ class ContinuousProgram:
 
     def _chunks(
         self,
-        pictures: tuple[Tensor, Tensor],
+        images: tuple[Tensor, Tensor],
         rows: "_Span",
         cols: "_Span",
         lr: tuple[int, int],
         ratios: tuple[float, float],
     ) -> Iterator[Piece]:
-        """``pictures``: what the tile's ``grid`` and its finest image are."""
+        """``images``: what the tile's ``grid`` and its finest image are."""
         for top in range(rows.start, rows.stop, CHUNK):
             bottom = min(top + CHUNK, rows.stop)
             for left in range(cols.start, cols.stop, CHUNK):
                 right = min(left + CHUNK, cols.stop)
                 inputs: list[Tensor] = []
-                for picture, factor in zip(pictures, (1, FINEST), strict=True):
+                for image, factor in zip(images, (1, FINEST), strict=True):
                     down = _Axis(top, bottom, lr[0] * factor, ratios[0] / factor)
                     across = _Axis(left, right, lr[1] * factor, ratios[1] / factor)
-                    window = picture[
+                    window = image[
                         ...,
                         down.low - rows.low * factor : down.high - rows.low * factor,
                         across.low - cols.low * factor : across.high - cols.low * factor,

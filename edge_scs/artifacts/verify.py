@@ -267,9 +267,9 @@ def prepare(path: Path, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, Tens
             cells = hint_cells(torch.tensor([HINTED]), torch.full((1, len(HINTED)), POINT_RADIUS), (h, w))
             example[name] = hint_planes(cells, torch.stack([chroma[:, y, x] for y, x in at])[None])
             continue
-        picture = ImageOps.mirror(photograph) if name == "reference" else photograph
-        picture = picture.convert("L") if channels == 1 else picture
-        pixels = np.asarray(ImageOps.fit(picture, (w, h), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+        image = ImageOps.mirror(photograph) if name == "reference" else photograph
+        image = image.convert("L") if channels == 1 else image
+        pixels = np.asarray(ImageOps.fit(image, (w, h), Image.Resampling.BICUBIC), dtype=np.float32) / 255
         example[name] = torch.from_numpy(pixels.reshape(h, w, channels)).permute(2, 0, 1)[None].contiguous()
     return example
 

@@ -79,7 +79,7 @@ def faded(gray: Tensor, share: float, rngs: list[np.random.Generator]) -> Tensor
     )
 
 
-def _bsrgan(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
+def _bsrgan(image: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
     steps = {
         "blur": lambda x: _blur(x, 0.4 + 0.6 * x.shape[-1] / size[1], rng),
         "resize": lambda x: _resize(x, size, rng),
@@ -87,8 +87,8 @@ def _bsrgan(picture: Tensor, size: tuple[int, int], rng: np.random.Generator) ->
         "jpeg": lambda x: _jpeg(x, rng),
     }
     for name in rng.permutation(sorted(steps)):
-        picture = steps[str(name)](picture)
-    return picture
+        image = steps[str(name)](image)
+    return image
 
 
 def _blur(x: Tensor, widest: float, rng: np.random.Generator) -> Tensor:
@@ -110,12 +110,12 @@ def _blur(x: Tensor, widest: float, rng: np.random.Generator) -> Tensor:
 def _resize(x: Tensor, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
     """To ``size`` by one of four filters; half of the time by way of a size in between and another filter."""
     filters = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
-    picture = _to_pillow(x)
+    image = _to_pillow(x)
     if rng.random() < 0.5:
         share = rng.random()
         between = [max(1, round(small + share * (big - small))) for small, big in zip(size, x.shape[1:], strict=True)]
-        picture = picture.resize((between[1], between[0]), filters[rng.integers(len(filters))])
-    return _from_pillow(picture.resize((size[1], size[0]), filters[rng.integers(len(filters))]))
+        image = image.resize((between[1], between[0]), filters[rng.integers(len(filters))])
+    return _from_pillow(image.resize((size[1], size[0]), filters[rng.integers(len(filters))]))
 
 
 def _noise(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -143,6 +143,6 @@ def _to_pillow(x: Tensor) -> Image.Image:
     return Image.fromarray(x[0].numpy() if len(x) == 1 else x.permute(1, 2, 0).contiguous().numpy())
 
 
-def _from_pillow(picture: Image.Image) -> Tensor:
-    array = np.array(picture)
+def _from_pillow(image: Image.Image) -> Tensor:
+    array = np.array(image)
     return torch.from_numpy(array)[None] if array.ndim == 2 else torch.from_numpy(array).permute(2, 0, 1).contiguous()

@@ -123,7 +123,7 @@ class PlannedBatches(StepBatches):
         return planned
 
     def _in_place(self, windows: list[Window]) -> tuple[Tensor, None]:
-        places = ((int(self._starts[w.picture]), *self.photographs.size(w.picture), w.top, w.left) for w in windows)
+        places = ((int(self._starts[w.image]), *self.photographs.size(w.image), w.top, w.left) for w in windows)
         rows = [(*place, *_shape(w)) for place, w in zip(places, windows, strict=True)]
         return torch.tensor(rows, dtype=torch.int64), None
 
@@ -136,7 +136,7 @@ class PlannedBatches(StepBatches):
     def _cut(self, windows: list[Window]) -> tuple[Tensor, Tensor]:
         rows, parts, start = [], [], 0
         for w in windows:
-            part = replace(w, mirror=False, flip=False, turn=False).cut(self.photographs[w.picture], (w.h, w.w))
+            part = replace(w, mirror=False, flip=False, turn=False).cut(self.photographs[w.image], (w.h, w.w))
             rows.append((start, w.h, w.w, 0, 0, *_shape(w)))
             parts.append(part.reshape(-1))
             start += part.numel()

@@ -105,15 +105,15 @@ class StepBatches(Dataset[Batch]):
         lr, size, windows, shifts, references = plan.lr, plan.size, plan.windows, plan.shifts, plan.references
         own = range(self.rank * data.batch, (self.rank + 1) * data.batch)
         needed = {*own} if references is None else {*own, *(references.order[i] for i in own)}
-        pictures = {i: windows[i].cut(self.photographs[windows[i].picture], size) for i in sorted(needed)}
-        hr = torch.stack([pictures[i] for i in own])
+        images = {i: windows[i].cut(self.photographs[windows[i].image], size) for i in sorted(needed)}
+        hr = torch.stack([images[i] for i in own])
         small = hr if self.colour else grey(hr)
         # One generator an image, apart from the plan's: what a degradation draws moves nothing else.
         rngs = [np.random.default_rng([self.seed, step, 1 + i]) for i in own]
         small = degrade(small, lr, data.degradation, rngs)
         reference = None
         if references is not None:
-            sources = torch.stack([pictures[references.order[i]] for i in own])
+            sources = torch.stack([images[references.order[i]] for i in own])
             reference = references.make(sources, slice(own.start, own.stop))
         points = None
         if data.points:
@@ -142,7 +142,7 @@ def draw_sizes(
     that rounding made a whole multiple is one pixel larger then, because its head would take it.
     """
     scale = draw_scale(data, rng)
-    if data.crop == "picture":
+    if data.crop == "image":
         # About hr_side^2 pixels in one of the usual aspects: the colour branch needs to see whole scenes.
         rows, cols = ASPECTS[rng.integers(len(ASPECTS))]
         unit = data.hr_side / (rows * cols) ** 0.5 / scale
@@ -157,7 +157,7 @@ def draw_sizes(
 
 def few_shapes(data: DataSection) -> bool:
     """Whether batches come in a handful of sizes: points, or patches at whole or named scales."""
-    return data.own_scales or (data.crop != "picture" and (bool(data.scales) or data.whole_scales >= 1))
+    return data.own_scales or (data.crop != "image" and (bool(data.scales) or data.whole_scales >= 1))
 
 
 def draw_scale(data: DataSection, rng: np.random.Generator) -> float:
@@ -199,7 +199,7 @@ class Window:
     ``mirror`` is left-right, ``flip`` upside down, ``turn`` a transposition: together all eight orientations.
     """
 
-    picture: int
+    image: int
     top: int
     left: int
     h: int
@@ -208,20 +208,20 @@ class Window:
     turn: bool
     flip: bool = False
 
-    def cut(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
+    def cut(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """uint8 (3, h, w) -> uint8 (3, *size); a smaller image is mirrored at its border until it is large enough."""
-        while picture.shape[1] < self.h:
-            picture = torch.cat([picture, picture.flip(1)], 1)
-        while picture.shape[2] < self.w:
-            picture = torch.cat([picture, picture.flip(2)], 2)
-        picture = picture[:, self.top : self.top + self.h, self.left : self.left + self.w]
+        while image.shape[1] < self.h:
+            image = torch.cat([image, image.flip(1)], 1)
+        while image.shape[2] < self.w:
+            image = torch.cat([image, image.flip(2)], 2)
+        image = image[:, self.top : self.top + self.h, self.left : self.left + self.w]
         if (self.h, self.w) != size:
-            picture = pillow_bicubic(picture[None], size)[0]
+            image = pillow_bicubic(image[None], size)[0]
         if self.mirror:
-            picture = picture.flip(2)
+            image = image.flip(2)
         if self.flip:
-            picture = picture.flip(1)
-        return picture.transpose(1, 2) if self.turn else picture
+            image = image.flip(1)
+        return image.transpose(1, 2) if self.turn else image
 
 
 def draw_windows(
@@ -235,8 +235,8 @@ def draw_windows(
     """
     windows = []
     patches = data.crop == "patch"
-    for picture in photographs.draw(rng, n):
-        h, w = photographs.size(int(picture))
+    for image in photographs.draw(rng, n):
+        h, w = photographs.size(int(image))
         rows, cols = size
         if not patches:
             zoom = min(h / size[0], w / size[1]) * float(rng.uniform(data.zoom, 1.0))
@@ -249,7 +249,7 @@ def draw_windows(
         mirror = rng.random() < 0.5
         turn = patches and rng.random() < 0.5 and size[0] == size[1]
         flip = patches and rng.random() < 0.5  # not drawn for scenes: their batches stay what they were
-        windows.append(Window(int(picture), top, left, rows, cols, bool(mirror), bool(turn), bool(flip)))
+        windows.append(Window(int(image), top, left, rows, cols, bool(mirror), bool(turn), bool(flip)))
     return windows
 
 
@@ -262,7 +262,7 @@ def second_views(
     """
     views, shifts = [], []
     for window in windows:
-        h, w = photographs.size(window.picture)
+        h, w = photographs.size(window.image)
         moved = []
         for start, extent, limit in ((window.top, window.h, h), (window.left, window.w, w)):
             offset = round(float(rng.uniform(-0.05, 0.05)) * extent)
@@ -294,11 +294,11 @@ class References:
     noise: Tensor
     spoilers: list[tuple[Tensor, Tensor] | None]
 
-    def make(self, pictures: Tensor, part: slice) -> Tensor:
+    def make(self, images: Tensor, part: slice) -> Tensor:
         """uint8 (n, 3, H, W), the images that ``part`` of the batch shows -> (n, 3, 128, 128) in [0, 1]."""
         from kornia.geometry.transform import elastic_transform2d
 
-        small = bicubic(pictures.float() / 255, (REFERENCE_SIDE, REFERENCE_SIDE)).clamp(0, 1)
+        small = bicubic(images.float() / 255, (REFERENCE_SIDE, REFERENCE_SIDE)).clamp(0, 1)
         small = torch.where(self.mirrored[part], small.flip(3), small)
         # Blurred, the noise has a deviation of 0.02 half-widths; times alpha that moves pixels by some 5 of 128.
         small = elastic_transform2d(

@@ -26,7 +26,7 @@ from edge_scs.data.sources import Source, Sources, find_sources
 from edge_scs.data.store import Store, open_store
 from edge_scs.errors import InputError
 from edge_scs.images import decode_rgb, read_rgb
-from edge_scs.imaging.scans import picture_size, size_in
+from edge_scs.imaging.scans import image_size, size_in
 from edge_scs.metrics import colourfulness
 
 # One name in this many is held out for validation: the same ones for everybody, whatever the order of folders.
@@ -119,7 +119,7 @@ def _decode(source: Source) -> Tensor:
 
 
 def _header_size(source: Source) -> tuple[int, int]:
-    return picture_size(source) if isinstance(source, Path) else size_in(source.read(), Path(str(source)))
+    return image_size(source) if isinstance(source, Path) else size_in(source.read(), Path(str(source)))
 
 
 @dataclass(frozen=True)
@@ -138,16 +138,16 @@ class Limits:
                 return f"{source}: has {bytes_ >> 10} KB, at least {self.min_kb} are needed", None
             if not self.verify and not self.min_colourfulness:
                 return self._large_enough(source, *_header_size(source)), None
-            picture = _decode(source)
+            image = _decode(source)
         except OSError as error:
             return f"{source}: cannot be read ({error.strerror})", None
         except InputError as error:
             return str(error), None
         least = self.min_colourfulness
-        if least and (found := colourfulness(picture.permute(1, 2, 0).numpy())) < least:
+        if least and (found := colourfulness(image.permute(1, 2, 0).numpy())) < least:
             return f"{source}: its colourfulness is {found:.1f}, at least {least:g} is needed", None
-        answer = self._large_enough(source, *picture.shape[1:])
-        return answer, None if isinstance(answer, str) else picture
+        answer = self._large_enough(source, *image.shape[1:])
+        return answer, None if isinstance(answer, str) else image
 
     def _large_enough(self, source: Source, h: int, w: int) -> Answer:
         if min(h, w) < self.min_side:
@@ -265,11 +265,11 @@ def _judged(
         for start in range(0, len(numbers), BLOCK):
             block = [int(number) for number in numbers[start : start + BLOCK]]
             answers = pool.map(lambda number: limits.judge(sources[number], int(bytes_[number])), block)
-            for number, (answer, picture) in zip(block, answers, strict=True):
+            for number, (answer, image) in zip(block, answers, strict=True):
                 found[number] = answer
-                keep -= 0 if picture is None else picture.numel()
-                if picture is not None and keep >= 0:
-                    kept[number] = picture
+                keep -= 0 if image is None else image.numel()
+                if image is not None and keep >= 0:
+                    kept[number] = image
             if time.monotonic() - said > SAY_EVERY:
                 said = time.monotonic()
                 say(f"looked at {start + len(block)} of {len(numbers)} photographs")

@@ -57,7 +57,7 @@ class PointBatches(StepBatches):
     def _make(self, plan: Plan, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """uint8 LR (c, h, w), coordinates (q, 2), targets (q, 3)."""
         lr, (height, width), window = plan
-        hr = window.cut(self.photographs[window.picture], (height, width))
+        hr = window.cut(self.photographs[window.image], (height, width))
         small = degrade((hr if self.colour else grey(hr))[None], lr, self.data.degradation, [rng])[0]
         points = torch.from_numpy(rng.choice(height * width, size=count, replace=False))
         rows, cols = points // width, points % width

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_scs.data.shards import Member, index_shard, is_shard
 from edge_scs.errors import InputError
-from edge_scs.images import find_images, pictures_below
+from edge_scs.images import find_images, images_below
 
 Source = Path | Member
 
@@ -95,7 +95,7 @@ def find_sources(folders: Iterable[Path], warn: Callable[[str], None], cache: Pa
             shards.update([match] if alone else inside)
             if inside:
                 unlisted: list[tuple[Path, str]] = []
-                others += pictures_below(match, unlisted)
+                others += images_below(match, unlisted)
                 for folder, reason in unlisted:
                     warn(f"skipped: {folder}: {reason}")
             elif not alone:

@@ -93,10 +93,10 @@ def _write(path: Path, sizes: NDArray[np.int32], decode: Callable[[int], Tensor]
     ):
         for start in range(0, len(sizes), AHEAD):
             block = range(start, min(start + AHEAD, len(sizes)))
-            for index, picture in zip(block, pool.map(decode, block), strict=True):
-                if tuple(picture.shape[1:]) != tuple(sizes[index]):
+            for index, image in zip(block, pool.map(decode, block), strict=True):
+                if tuple(image.shape[1:]) != tuple(sizes[index]):
                     raise InputError(f"{path}: photograph {index} has changed while it was read; start again")
-                file.write(picture.contiguous().numpy().tobytes())
+                file.write(image.contiguous().numpy().tobytes())
             if time.monotonic() - said > SAY_EVERY:
                 said = time.monotonic()
                 say(f"decoded {block.stop} of {len(sizes)} photographs")

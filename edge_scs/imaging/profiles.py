@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from edge_scs.imaging.arrays import Picture
+from edge_scs.imaging.arrays import ImageArray
 
 MAX_BYTES = 8 << 20
 _BROKEN = (ImageCms.PyCMSError, OSError, ValueError, TypeError, KeyError)
@@ -52,7 +52,7 @@ class Profile:
         rgb = _converted(image.convert("RGB") if grey and self.space == "RGB" else image, self._cms, _srgb())
         return rgb.getchannel(1) if grey else rgb
 
-    def from_srgb(self, rgb: Picture) -> Picture:
+    def from_srgb(self, rgb: ImageArray) -> ImageArray:
         """sRGB (h, w, 3) in the values of this RGB profile, which is ``writable``, at the same depth."""
         if self.is_srgb:
             return rgb
@@ -182,7 +182,7 @@ def _srgb_curve() -> NDArray[np.float64]:
 
 
 def _through(
-    pixels: Picture,
+    pixels: ImageArray,
     curves: NDArray[np.float64],
     matrix: NDArray[np.float64],
     target_curves: NDArray[np.float64],

@@ -14,7 +14,7 @@ from PIL import Image
 from edge_scs import tiff
 from edge_scs.errors import InputError
 from edge_scs.images import check_sums, opened, opened_bytes, raw_mode, sixteen_bits, to_eight_bits, turned
-from edge_scs.imaging.arrays import Picture, as_grey
+from edge_scs.imaging.arrays import ImageArray, as_grey
 from edge_scs.imaging.icc import described
 from edge_scs.imaging.metadata import ORIENTATION, Metadata, orientation_of, read_metadata
 from edge_scs.imaging.profiles import Profile, read_profile, srgb_profile
@@ -31,8 +31,8 @@ class Scan:
     say what a user may want to know.
     """
 
-    pixels: Picture
-    alpha: Picture | None
+    pixels: ImageArray
+    alpha: ImageArray | None
     size: tuple[int, int]
     metadata: Metadata
     profile: Profile | None
@@ -44,14 +44,14 @@ class Scan:
         return int(np.iinfo(self.pixels.dtype).max)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path) -> tuple[int, int]:
     """(h, w) as it will stand upright, from the header alone. Raises InputError like ``read_scan``."""
     with opened(path) as image:
         return _upright(image)
 
 
 def size_in(content: bytes, name: Path) -> tuple[int, int]:
-    """``picture_size`` of a file's content; ``name`` is what an InputError calls it."""
+    """``image_size`` of a file's content; ``name`` is what an InputError calls it."""
     with opened_bytes(content, name) as image:
         return _upright(image)
 
@@ -118,7 +118,7 @@ def _upright(image: Image.Image) -> tuple[int, int]:
 
 def _decode(
     path: Path, image: Image.Image, colour: bool, notes: list[str]
-) -> tuple[Picture, Picture | None, Profile | None]:
+) -> tuple[ImageArray, ImageArray | None, Profile | None]:
     """Pixels (grey unless ``colour``), alpha, and the profile that the pixels came from, all in the file's own turn."""
     icc = described(image.info, notes)
     deep = _sixteen_bits(path, image, notes)
@@ -166,8 +166,8 @@ def _sixteen_bits(
 
 
 def _deep_srgb(
-    pixels: NDArray[np.uint16], alpha: Picture | None, profile: Profile | None, colour: bool, notes: list[str]
-) -> tuple[Picture, Picture | None, Profile | None]:
+    pixels: NDArray[np.uint16], alpha: ImageArray | None, profile: Profile | None, colour: bool, notes: list[str]
+) -> tuple[ImageArray, ImageArray | None, Profile | None]:
     if profile is not None:
         try:
             pixels = profile.deep_to_srgb(pixels)
@@ -177,7 +177,7 @@ def _deep_srgb(
     return pixels if colour or pixels.ndim == 2 else as_grey(pixels), alpha, profile
 
 
-def _sixteen_bit_colour(image: Image.Image, raw: str) -> tuple[Picture, Picture | None]:
+def _sixteen_bit_colour(image: Image.Image, raw: str) -> tuple[ImageArray, ImageArray | None]:
     """RGB (h, w, 3) or grey (h, w), and alpha (h, w), of a 16-bit image with several channels."""
     if raw == "LA;16B":  # four bytes a pixel, read as if they were RGBA
         wide = _unpacked(image, "RGBA").astype(np.uint16)
@@ -192,7 +192,7 @@ def _sixteen_bit_colour(image: Image.Image, raw: str) -> tuple[Picture, Picture 
     return (_divided(rgb, alpha) if raw.startswith("RGBa") else rgb), alpha
 
 
-def _divided(pixels: Picture, alpha: Picture) -> Picture:
+def _divided(pixels: ImageArray, alpha: ImageArray) -> ImageArray:
     """uint16 pixels that were multiplied by their alpha as they were before."""
     share = (np.maximum(alpha, 1).astype(np.float32) / 65535).reshape(alpha.shape + (1,) * (pixels.ndim - 2))
     return np.rint(np.minimum(pixels / share, 65535)).astype(np.uint16)
@@ -209,7 +209,7 @@ def _unpacked(image: Image.Image, raw: str) -> NDArray[np.uint8]:
     return np.asarray(again)
 
 
-def _premultiplied(pixels: Picture, alpha: Picture) -> Picture:
+def _premultiplied(pixels: ImageArray, alpha: ImageArray) -> ImageArray:
     top = int(np.iinfo(pixels.dtype).max)
     if int(alpha.min()) == top:
         return pixels

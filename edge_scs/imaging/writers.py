@@ -17,7 +17,7 @@ from PIL import Image, TiffImagePlugin
 
 from edge_scs.files import atomic_path
 from edge_scs.images import SAVE, check_writable
-from edge_scs.imaging.arrays import Picture
+from edge_scs.imaging.arrays import ImageArray
 from edge_scs.imaging.metadata import (
     EXIF_IFD,
     GPS_IFD,
@@ -45,9 +45,9 @@ def check_target(path: Path, size: tuple[int, int]) -> None:
     check_writable(path, size, None if streamed else MAX_WHOLE_PIXELS)
 
 
-def write_picture(
+def write_image(
     path: Path,
-    strips: Iterator[Picture],
+    strips: Iterator[ImageArray],
     size: tuple[int, int],
     channels: int,
     metadata: Metadata,
@@ -73,7 +73,7 @@ def write_picture(
 
 def _write_png(
     file: BinaryIO,
-    strips: Iterable[Picture],
+    strips: Iterable[ImageArray],
     size: tuple[int, int],
     channels: int,
     dtype: np.dtype,
@@ -115,7 +115,7 @@ def _chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
 
 def _write_tiff(
     file: BinaryIO,
-    strips: Iterable[Picture],
+    strips: Iterable[ImageArray],
     size: tuple[int, int],
     channels: int,
     dtype: np.dtype,
@@ -160,9 +160,9 @@ def _write_tiff(
     file.write(struct.pack("<Q" if big else "<I", end))
 
 
-def _of_height(strips: Iterable[Picture], height: int) -> Iterator[Picture]:
+def _of_height(strips: Iterable[ImageArray], height: int) -> Iterator[ImageArray]:
     """The same rows in strips of one height; only the last may be shorter."""
-    waiting: list[Picture] = []
+    waiting: list[ImageArray] = []
     have = 0
     for strip in strips:
         waiting.append(strip)
@@ -216,7 +216,7 @@ def _resources(metadata: Metadata) -> bytes | None:
     return metadata.photoshop.removeprefix(b"Photoshop 3.0\0") if metadata.photoshop else None
 
 
-def _encoded(name: str, pixels: Picture, metadata: Metadata, quality: int) -> bytes:
+def _encoded(name: str, pixels: ImageArray, metadata: Metadata, quality: int) -> bytes:
     """A JPEG or WebP file. A block too large for the format (64 KB in a JPEG) is left out."""
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)

@@ -17,7 +17,7 @@ from edge_scs.artifacts.pte import PteProgram
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
 from edge_scs.errors import InputError
 from edge_scs.imaging.arrays import (
-    Picture,
+    ImageArray,
     as_grey,
     as_rgb,
     enlarge_part,
@@ -62,7 +62,7 @@ class ContinuousPredictor(Engine):
         """The artifact's content."""
         return artifact_sha256(self.artifact)
 
-    def _strips(self, request: Request, progress: Progress | None) -> Iterator[Picture]:
+    def _strips(self, request: Request, progress: Progress | None) -> Iterator[ImageArray]:
         rows, size = request.image.shape[0], request.size
         stops = self.program.row_stops(rows, size[0])
         yield from strips_of(self._pieces(request, progress), stops, size[1], request.image.dtype)

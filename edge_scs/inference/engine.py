@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge_scs.errors import InputError
-from edge_scs.imaging.arrays import Picture, check_picture, saturated
+from edge_scs.imaging.arrays import ImageArray, check_image, saturated
 from edge_scs.imaging.sizes import DEFAULT_SCALE, check_size
 from edge_scs.inference.hint_points import check_hints
 from edge_scs.inference.request import Options, Request
@@ -39,12 +39,12 @@ class Engine(ABC):
 
     def enhance(
         self,
-        image: Picture,
+        image: ImageArray,
         size: tuple[int, int],
-        reference: Picture | None = None,
+        reference: ImageArray | None = None,
         progress: Progress | None = None,
         **options: Any,
-    ) -> Picture:
+    ) -> ImageArray:
         """Grey (h, w) or RGB (h, w, 3) of 8 or 16 bits, size (H, W) -> RGB (H, W, 3) of the same depth.
 
         ``reference`` is an RGB image of any size, ``options`` are the fields of ``Options``. ``progress`` is called
@@ -60,7 +60,7 @@ class Engine(ABC):
             row += len(strip)
         return out
 
-    def strips(self, request: Request, progress: Progress | None = None) -> Iterator[Picture]:
+    def strips(self, request: Request, progress: Progress | None = None) -> Iterator[ImageArray]:
         """``enhance`` from top to bottom: RGB (rows, W, 3), which add up to H rows."""
         self.check(request)
         for strip in self._strips(request, progress):
@@ -68,10 +68,10 @@ class Engine(ABC):
 
     def check(self, request: Request) -> None:
         """Raise InputError for what this engine cannot do with this image."""
-        check_picture(request.image)
+        check_image(request.image)
         check_size(request.size)
         if request.reference is not None:
-            check_picture(request.reference)
+            check_image(request.reference)
         self.check_options(request.options, request.reference is not None)
         h, w = request.image.shape[:2]
         check_hints(request.options.hints, (h, w))
@@ -97,4 +97,4 @@ class Engine(ABC):
     def _check_magnification(self, lr: tuple[int, int], size: tuple[int, int]) -> None: ...
 
     @abstractmethod
-    def _strips(self, request: Request, progress: Progress | None) -> Iterator[Picture]: ...
+    def _strips(self, request: Request, progress: Progress | None) -> Iterator[ImageArray]: ...

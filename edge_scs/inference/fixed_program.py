@@ -22,12 +22,12 @@ from edge_scs.artifacts.pte import PteProgram
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
 from edge_scs.errors import InputError
 from edge_scs.imaging.arrays import (
-    Picture,
+    ImageArray,
     as_grey,
     as_rgb,
     enlarge_part,
     shrink_reference,
-    to_picture,
+    to_image,
     to_tensor,
 )
 from edge_scs.inference.engine import Engine, Progress
@@ -101,16 +101,16 @@ class FixedPredictor(Engine):
     def default_scale(self) -> float:
         return float(self.ratios[0])
 
-    def _strips(self, request: Request, progress: Progress | None) -> Iterator[Picture]:
-        picture, size, keep_colour = request.image, request.size, request.options.keep_colour
-        seen = as_grey(picture) if self.channels == 1 or not keep_colour else as_rgb(picture)
+    def _strips(self, request: Request, progress: Progress | None) -> Iterator[ImageArray]:
+        image, size, keep_colour = request.image, request.size, request.options.keep_colour
+        seen = as_grey(image) if self.channels == 1 or not keep_colour else as_rgb(image)
         seen = seen if self.channels == 1 else as_rgb(seen)
         guide = []
         if request.reference is not None and self.reference_size is not None:
             guide = [to_tensor(shrink_reference(request.reference, self.reference_size), _CPU)]
         hints = request.options.hints if self.takes_hints else None
-        own = picture if keep_colour and self.channels == 1 else None
-        ratios = (size[0] / picture.shape[0], size[1] / picture.shape[1])
+        own = image if keep_colour and self.channels == 1 else None
+        ratios = (size[0] / image.shape[0], size[1] / image.shape[1])
         for start, strip in self._rows(seen, guide, hints, progress):
             rows = slice(start, min(start + strip.shape[0], size[0]))
             if rows.stop <= rows.start:
@@ -118,7 +118,7 @@ class FixedPredictor(Engine):
             rgb = torch.from_numpy(strip[: rows.stop - start, : size[1]]).permute(2, 0, 1)[None]
             if own is not None:
                 rgb = _with_chroma(rgb, own, rows, ratios)
-            yield to_picture(rgb, picture.dtype)
+            yield to_image(rgb, image.dtype)
 
     def check_options(self, options: Options, reference: bool, scale: float | None = None) -> None:
         super().check_options(options, reference, scale)
@@ -141,7 +141,7 @@ class FixedPredictor(Engine):
 
     def _rows(
         self,
-        seen: Picture,
+        seen: ImageArray,
         guide: list[torch.Tensor],
         hints: Sequence[Hint] | None,
         progress: Progress | None,
@@ -186,7 +186,7 @@ class FixedPredictor(Engine):
         return found
 
 
-def _with_chroma(rgb: torch.Tensor, own: Picture, rows: slice, ratios: tuple[float, float]) -> torch.Tensor:
+def _with_chroma(rgb: torch.Tensor, own: ImageArray, rows: slice, ratios: tuple[float, float]) -> torch.Tensor:
     """HR rows (1, 3, rows, W) with the LR image's own chroma, enlarged, in place of what the artifact chose."""
     around = span_of(rows.start, rows.stop, own.shape[0], ratios[0], halo=2)
     chroma = rgb_to_ycc(to_tensor(as_rgb(own[around.low : around.high]), _CPU))[0, 1:]
@@ -195,7 +195,7 @@ def _with_chroma(rgb: torch.Tensor, own: Picture, rows: slice, ratios: tuple[flo
     return ycc_to_rgb(torch.cat([rgb_to_ycc(rgb)[:, :1], torch.stack(parts)[None]], dim=1))
 
 
-def _continued(part: Picture, size: tuple[int, int]) -> Picture:
+def _continued(part: ImageArray, size: tuple[int, int]) -> ImageArray:
     """Repeat the last row and column until the image has this size."""
     missing = ((0, size[0] - part.shape[0]), (0, size[1] - part.shape[1]), (0, 0))
     return np.pad(part, missing[: part.ndim], mode="edge")

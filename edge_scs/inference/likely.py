@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edge_scs.color import ycc_to_rgb
-from edge_scs.imaging.arrays import Picture, as_grey, saturated, shrink_reference, to_picture, to_tensor
+from edge_scs.imaging.arrays import ImageArray, as_grey, saturated, shrink_reference, to_image, to_tensor
 from edge_scs.inference.engine import Engine
 from edge_scs.inference.hint_points import Hint, planes_of
 from edge_scs.inference.predictor import Predictor
@@ -22,7 +22,7 @@ _APART = 0.1
 _LUMA = (0.25, 0.8)
 
 
-def coloured(engine: Engine, request: Request) -> Picture | None:
+def coloured(engine: Engine, request: Request) -> ImageArray | None:
     """The image (h, w) at its own size in the network's colours: uint8 RGB (h, w, 3), without restored detail.
 
     None for an engine whose colours cannot be had alone, and where the image keeps its own (``keep_colour``).
@@ -35,7 +35,7 @@ def coloured(engine: Engine, request: Request) -> Picture | None:
         gray = to_tensor(as_grey(request.image), engine.device)  # type: ignore[attr-defined]
         chroma = enlarge_chroma(model.colour(gray, *_guides(model, gray, request)), gray.shape[-2:])
         rgb = ycc_to_rgb(torch.cat([gray, chroma], dim=1))
-    return saturated(to_picture(rgb), options.vividness)
+    return saturated(to_image(rgb), options.vividness)
 
 
 def likely_colours(engine: Engine, request: Request, x: float, y: float, count: int = 8) -> list[str]:

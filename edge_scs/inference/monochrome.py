@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from edge_scs.color import RGB_TO_YCC
-from edge_scs.imaging.arrays import Picture
+from edge_scs.imaging.arrays import ImageArray
 
 NO_COLOUR = "has no colours of its own (grey, or one tone such as sepia); ignored, colours are automatic"
 # Levels (8 bits) that chroma deviates from a function of luma: 0 to 1.3 in grey and evenly toned scans, at least
@@ -12,7 +12,7 @@ NO_COLOUR = "has no colours of its own (grey, or one tone such as sepia); ignore
 _DEVIATION, _SIDE, _DEGREE = 1.5, 128, 3
 
 
-def is_monochrome(reference: Picture) -> bool:
+def is_monochrome(reference: ImageArray) -> bool:
     """Whether the chroma of RGB (h, w, 3), 8 or 16 bits, is nothing but a function of its luma: grey, sepia, duotone.
 
     The reference is averaged down to 128 pixels, which leaves no noise, and a cubic polynomial of luma is fitted.

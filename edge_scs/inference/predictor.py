@@ -15,7 +15,7 @@ from edge_scs.artifacts.manifest import weights_sha256
 from edge_scs.color import rgb_to_ycc
 from edge_scs.errors import InputError
 from edge_scs.imaging.arrays import (
-    Picture,
+    ImageArray,
     as_grey,
     as_rgb,
     enlarge_part,
@@ -86,7 +86,7 @@ class Predictor(Engine):
         scales = self.loaded.description.scales
         return DEFAULT_SCALE if self.loaded.description.continuous or not scales else float(max(scales))
 
-    def _strips(self, request: Request, progress: Progress | None) -> Iterator[Picture]:
+    def _strips(self, request: Request, progress: Progress | None) -> Iterator[ImageArray]:
         """A row of tiles at a time."""
         image, size = request.image, request.size
         stops = [cut.stop for cut in spans(image.shape[0], size[0], self.tile, 0)]
@@ -132,16 +132,16 @@ class Predictor(Engine):
         request: Request,
         progress: Progress | None,
     ) -> Iterator[Piece]:
-        picture, size, reference, keep = request.image, request.size, request.reference, request.options.keep_colour
-        lr = (picture.shape[0], picture.shape[1])
+        image, size, reference, keep = request.image, request.size, request.reference, request.options.keep_colour
+        lr = (image.shape[0], image.shape[1])
         ratios, scale = (size[0] / lr[0], size[1] / lr[1]), shuffle_scale(lr, size)
         guide = None if reference is None else to_tensor(shrink_reference(reference), self.device)
         hints = None
         if request.options.hints:
             hints = planes_of(request.options.hints, lr, model.colour.answer_size(lr)).to(self.device)
-        chroma = None if keep else model.colour(self._on_colour_grid(model, picture), guide, hints, on_grid=True)
+        chroma = None if keep else model.colour(self._on_colour_grid(model, image), guide, hints, on_grid=True)
         for group in self._groups(lr, size, progress):
-            parts = [picture[rows.low : rows.high, cols.low : cols.high] for rows, cols in group]
+            parts = [image[rows.low : rows.high, cols.low : cols.high] for rows, cols in group]
             if chroma is None:
                 ycc = torch.cat([rgb_to_ycc(to_tensor(as_rgb(part), self.device)) for part in parts])
                 gray, colour = ycc[:, :1], ycc[:, 1:]
@@ -167,29 +167,29 @@ class Predictor(Engine):
                         ycc = torch.cat([ycc[:, :1], enlarged[None].to(ycc)], dim=1)
                     yield band, across, model.rgb(ycc)
 
-    def _on_colour_grid(self, model: EdgeSCS, picture: Picture) -> Tensor:
+    def _on_colour_grid(self, model: EdgeSCS, image: ImageArray) -> Tensor:
         """The image's luma as ``to_colour_grid`` gives it, from some rows at a time."""
-        grid, cell = colour_grid((picture.shape[0], picture.shape[1]), model.colour.side)
+        grid, cell = colour_grid((image.shape[0], image.shape[1]), model.colour.side)
         if cell is None:
-            return resize_to_grid(to_tensor(as_grey(picture), self.device), grid)
-        step = cell[0] * max(1, GRID_PIXELS // (cell[0] * picture.shape[1]))
-        bands = [picture[row : row + step] for row in range(0, picture.shape[0], step)]
+            return resize_to_grid(to_tensor(as_grey(image), self.device), grid)
+        step = cell[0] * max(1, GRID_PIXELS // (cell[0] * image.shape[1]))
+        bands = [image[row : row + step] for row in range(0, image.shape[0], step)]
         means = [average(to_tensor(as_grey(band), self.device), (min(cell[0], len(band)), cell[1])) for band in bands]
         return resize_to_grid(torch.cat(means, dim=2), grid)
 
     def _by_contract(self, request: Request, progress: Progress | None) -> Iterator[Piece]:
         """Networks that are nothing but their description and ``forward``."""
-        picture, size, reference = request.image, request.size, request.reference
-        about, lr = self.loaded.description, (picture.shape[0], picture.shape[1])
+        image, size, reference = request.image, request.size, request.reference
+        about, lr = self.loaded.description, (image.shape[0], image.shape[1])
         everything = (slice(0, size[0]), slice(0, size[1]))
         if about.input == "grey":
-            gray = to_tensor(as_grey(picture), self.device)
+            gray = to_tensor(as_grey(image), self.device)
             guide = () if reference is None else (to_tensor(shrink_reference(reference), self.device),)
             yield *everything, self.model(gray, size, *guide)
             if progress is not None:
                 progress(1, 1)
             return
-        seen = as_rgb(picture if request.options.keep_colour else as_grey(picture))
+        seen = as_rgb(image if request.options.keep_colour else as_grey(image))
         scale = size[0] // lr[0]
         if size != (lr[0] * scale, lr[1] * scale) or scale not in about.scales:
             yield *everything, self.model(to_tensor(seen, self.device), size)

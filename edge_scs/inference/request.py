@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from edge_scs.errors import InputError, did_you_mean
-from edge_scs.imaging.arrays import Picture
+from edge_scs.imaging.arrays import ImageArray
 from edge_scs.inference.hint_points import Hint, parse_hints
 
 MAX_VIVIDNESS = 1.5
@@ -41,7 +41,7 @@ class Options:
 class Request:
     """``image`` (h, w) or (h, w, 3), uint8 or uint16; ``size`` (H, W) of the result; ``reference`` RGB of any size."""
 
-    image: Picture
+    image: ImageArray
     size: tuple[int, int]
-    reference: Picture | None = None
+    reference: ImageArray | None = None
     options: Options = field(default_factory=Options)

@@ -54,8 +54,8 @@ class Levels(nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, *pictures: Tensor) -> Tensor:
-        return self.module(*pictures) * 255.0
+    def forward(self, *images: Tensor) -> Tensor:
+        return self.module(*images) * 255.0
 
 
 def convert(

@@ -165,7 +165,7 @@ class Subject:
 
         manifest, hr = read_manifest(path), (round(lr[0] * scale), round(lr[1] * scale))
         random = np.random.default_rng(0)
-        picture, guide = random.integers(0, 256, lr, np.uint8), random.integers(0, 256, (*REFERENCE, 3), np.uint8)
+        image, guide = random.integers(0, 256, lr, np.uint8), random.integers(0, 256, (*REFERENCE, 3), np.uint8)
         require("executorch.runtime")  # before memory is measured
         self.rss_before = memory_mb()[0]
 
@@ -173,7 +173,7 @@ class Subject:
             predictor = ContinuousPredictor(path, manifest, count)
             if reference and not predictor.takes_reference:
                 raise Unavailable("reference-guided: it was exported without its reference branch")
-            self.run_method = lambda method: predictor.enhance(picture, hr, guide if reference else None)
+            self.run_method = lambda method: predictor.enhance(image, hr, guide if reference else None)
 
         set_threads(1)
         self.set_threads = set_threads

@@ -48,9 +48,9 @@ def _product() -> Callable[[], object]:
 
 def _convolution() -> Callable[[], object]:
     """The same product: an image of _SIDE pixels with _SIDE channels."""
-    weight, picture = torch.rand(_SIDE, _SIDE, 1, 1), torch.rand(1, _SIDE, 32, _SIDE // 32)
-    weight, picture = (x.contiguous(memory_format=torch.channels_last) for x in (weight, picture))
-    return lambda: F.conv2d(picture, weight)
+    weight, image = torch.rand(_SIDE, _SIDE, 1, 1), torch.rand(1, _SIDE, 32, _SIDE // 32)
+    weight, image = (x.contiguous(memory_format=torch.channels_last) for x in (weight, image))
+    return lambda: F.conv2d(image, weight)
 
 
 def _best(ways: Sequence[Callable[[], object]], seconds: float, clock: Callable[[], float]) -> float:

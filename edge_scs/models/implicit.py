@@ -107,8 +107,8 @@ def centres(count: int, like: Tensor) -> Tensor:
 def numbers(pixels: Tensor, lr: tuple[int, int]) -> Tensor:
     """(n, ..., 2) rows and columns -> (n, ...): the pixels of n images, numbered row by row."""
     pixels = pixels.long()
-    picture = torch.arange(len(pixels), device=pixels.device).reshape(-1, *[1] * (pixels.dim() - 2))
-    return (picture * lr[0] + pixels[..., 0]) * lr[1] + pixels[..., 1]
+    image = torch.arange(len(pixels), device=pixels.device).reshape(-1, *[1] * (pixels.dim() - 2))
+    return (image * lr[0] + pixels[..., 0]) * lr[1] + pixels[..., 1]
 
 
 class Perceptron(nn.Module):

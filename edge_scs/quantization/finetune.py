@@ -41,7 +41,7 @@ from edge_scs.training.loop import Outcome
 from edge_scs.weights import restoration
 from edge_scs.weights.loading import Loaded
 
-VALIDATION_PICTURES = 16
+VALIDATION_IMAGES = 16
 Inputs = list[Tensor]
 
 
@@ -249,7 +249,7 @@ class Family:
         """PSNR (dB) of each variant's answer to the float network's, and of both lumas to the photographs'."""
         figures: dict[str, float] = {}
         batch = self.recipe.batch
-        count = max(batch, min(VALIDATION_PICTURES, len(photographs)) // batch * batch)
+        count = max(batch, min(VALIDATION_IMAGES, len(photographs)) // batch * batch)
         for name in self.names:
             sums = np.zeros(3)
             for start in range(0, count, batch):
@@ -297,7 +297,7 @@ class Family:
     def draw(self, photographs: Photographs, rng: np.random.Generator) -> Tensor:
         """A batch of uint8 RGB (n, 3, *size)."""
         windows = draw_windows(photographs, self.section, self.size, self.recipe.batch, rng)
-        return torch.stack([window.cut(photographs[window.picture], self.size) for window in windows])
+        return torch.stack([window.cut(photographs[window.image], self.size) for window in windows])
 
     def put(self, values: Sequence[Tensor]) -> None:
         with torch.no_grad():

@@ -69,7 +69,7 @@ class Ranges:
             _freeze(quantiser, *_range(source))
 
     @torch.no_grad()
-    def calibrate(self, prepared: fx.GraphModule, pictures: Sequence[Sequence[Tensor]]) -> list[Range]:
+    def calibrate(self, prepared: fx.GraphModule, images: Sequence[Sequence[Tensor]]) -> list[Range]:
         """Set the ranges to those that int8 represents the float network's activations on these inputs best with.
 
         First the least and the greatest value of each activation, and zero. Then that range times each of ``CLIPS``:
@@ -81,7 +81,7 @@ class Ranges:
             low, high = seen.get(id(quantiser), (0.0, 0.0))
             seen[id(quantiser)] = (min(low, float(inputs[0].min())), max(high, float(inputs[0].max())))
 
-        self._watch(prepared, pictures, extend)
+        self._watch(prepared, images, extend)
         if not seen:
             raise InputError("calibration: no photograph; name a folder of images with --data")
         errors = {key: torch.zeros(len(CLIPS), dtype=torch.float64) for key in seen}
@@ -94,17 +94,17 @@ class Ranges:
                 [(x - _int8(x, low * k, high * k)).square().sum() for k in CLIPS]
             ).cpu()
 
-        self._watch(prepared, pictures, observe)
+        self._watch(prepared, images, observe)
         best = {key: CLIPS[int(error.argmin())] for key, error in errors.items()}
         self.set([(seen[id(q)][0] * best[id(q)], seen[id(q)][1] * best[id(q)]) for q in self.own])
         return self.get()
 
-    def _watch(self, prepared: fx.GraphModule, pictures: Sequence[Sequence[Tensor]], look: Callable[..., None]) -> None:
+    def _watch(self, prepared: fx.GraphModule, images: Sequence[Sequence[Tensor]], look: Callable[..., None]) -> None:
         """Call ``look`` with every activation of the float network."""
         hooks = [quantiser.register_forward_pre_hook(look) for quantiser in self.own]
         try:
             with without_quantisation(prepared):
-                for inputs in pictures:
+                for inputs in images:
                     prepared(*inputs)
         finally:
             for hook in hooks:

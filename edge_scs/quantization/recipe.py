@@ -25,8 +25,8 @@ class QATRecipe:
     final_rate: float = 0.1  # share of learning_rate left at the end of the cosine
     batch: int = 4
     hr: list[int] = field(default_factory=lambda: [264, 336])  # rows, columns of the large image
-    crop: Literal["picture", "patch"] = (
-        "picture"  # "picture": most of a photograph, made smaller; "patch": a window at its own resolution
+    crop: Literal["image", "patch"] = (
+        "image"  # "image": most of a photograph, made smaller; "patch": a window at its own resolution
     )
     teacher_weight: float = 1.0  # L1 to what the float network answers
     restoration: float = 0.0  # which end of the float weights: 0 clean, 1 restoring

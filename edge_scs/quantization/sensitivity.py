@@ -14,7 +14,7 @@ from edge_scs.quantization.prepare import owner
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.weights.loading import Loaded
 
-PICTURES = 8
+IMAGES = 8
 
 
 @torch.no_grad()
@@ -37,11 +37,11 @@ def sensitivities(
     family.calibrate(name, training)
     graph = family.graphs[name]
     parts = _parts(graph)
-    pictures = []
-    for start in range(0, PICTURES, recipe.batch):
+    images = []
+    for start in range(0, IMAGES, recipe.batch):
         rng = np.random.default_rng([recipe.seed, 2, start])
         inputs = family.inputs(name, family.draw(validation, rng), rng)
-        pictures.append((inputs, family.teacher[name](*inputs)))
+        images.append((inputs, family.teacher[name](*inputs)))
         graph(*inputs)  # the weights' ranges
 
     quantisers = {id(m): m for group in parts.values() for m in group}
@@ -50,7 +50,7 @@ def sensitivities(
         chosen = {id(m) for m in on}
         for key, quantiser in quantisers.items():
             quantiser.fake_quant_enabled.fill_(int(key in chosen))
-        errors = [F.mse_loss(graph(*inputs), lesson) for inputs, lesson in pictures]
+        errors = [F.mse_loss(graph(*inputs), lesson) for inputs, lesson in images]
         return float(-10 * torch.log10(torch.stack(errors).mean().clamp(min=1e-12)))
 
     everything = list(quantisers.values())

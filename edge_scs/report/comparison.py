@@ -10,7 +10,7 @@ from PIL import Image
 
 from edge_scs.samples import CREDITS, Restored
 
-Picture = NDArray[np.uint8]
+ImageArray = NDArray[np.uint8]
 QUALITY = 86  # of WebP: below what a reader could mistake for the network's own faults
 
 
@@ -23,10 +23,10 @@ class Comparison:
     """
 
     title: str
-    before: Picture
-    after: Picture
-    truth: Picture
-    reference: Picture | None = None
+    before: ImageArray
+    after: ImageArray
+    truth: ImageArray
+    reference: ImageArray | None = None
     credit: str = ""
 
     @classmethod
@@ -47,7 +47,7 @@ class Comparison:
         return found if self.reference is None else found | {"reference": _uri(self.reference)}
 
 
-def _uri(picture: Picture, lossless: bool = False) -> str:
+def _uri(image: ImageArray, lossless: bool = False) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "WEBP", quality=QUALITY, lossless=lossless, method=5)
+    Image.fromarray(image).save(buffer, "WEBP", quality=QUALITY, lossless=lossless, method=5)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -187,8 +187,8 @@ def evaluations(
     if data is None:
         for name in CREDITS:
             write_image(folder / "photographs" / f"{name}.png", photograph(name))
-    pictures = data or folder / "photographs"
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in find_images([pictures])]
+    images = data or folder / "photographs"
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in find_images([images])]
     named = str(data) if data else "scikit-image and scikit-learn"
     results: dict[Variant, dict[str, Any]] = {}
     tasks = []
@@ -196,7 +196,7 @@ def evaluations(
     for variant in sorted(variants, key=lambda variant: variant.precision != "int8"):
         if variant.network.source == "untrained":
             continue
-        what = {"quality": {"weights": weights_sha256(variant.network.model), "pictures": digests}}
+        what = {"quality": {"weights": weights_sha256(variant.network.model), "images": digests}}
 
         def add(result: dict[str, Any], variant: Variant = variant) -> None:
             results[variant] = result | {"precision": variant.precision, "data": named}
@@ -209,12 +209,12 @@ def evaluations(
         def keep(result: dict[str, Any], what: dict[str, Any] = what, add: Callable[..., None] = add) -> None:
             add(cache.keep(what, result))
 
-        tasks.append(Task(f"{variant} quality", partial(_evaluate, variant.subject, variant.precision, pictures), keep))
+        tasks.append(Task(f"{variant} quality", partial(_evaluate, variant.subject, variant.precision, images), keep))
     return results, tasks
 
 
-def _evaluate(subject: str, precision: str, pictures: Path, say: Say) -> dict[str, Any]:
-    return evaluate(_network(subject, precision), pictures, SCALE, say=say)
+def _evaluate(subject: str, precision: str, images: Path, say: Say) -> dict[str, Any]:
+    return evaluate(_network(subject, precision), images, SCALE, say=say)
 
 
 def lowerings(

@@ -15,7 +15,7 @@ from edge_scs.models.registry import Description
 from edge_scs.recipes import Benchmarks, Recipe, Stage, build
 from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.discriminators import DISCRIMINATORS
-from edge_scs.training.image_tasks import PictureTask, PointsTask
+from edge_scs.training.image_tasks import ImageTask, PointsTask
 from edge_scs.training.perceptual import check_features
 from edge_scs.training.tasks import TASKS
 from edge_scs.weights import loading
@@ -104,13 +104,13 @@ def _check_losses(stage: Stage, where: str) -> None:
     wanted, adversary = stage.perceptual, stage.adversary
     task = TASKS[stage.task]
     for key, part in (("perceptual", wanted), ("adversary", adversary)):
-        if part.weight and not (issubclass(task, PictureTask) and task.whole):
+        if part.weight and not (issubclass(task, ImageTask) and task.whole):
             raise InputError(f"{where}.{key}: task {stage.task!r} has no whole images to compare; set its weight to 0")
     if wanted.weight or adversary.weight:
         data = stage.data
         least = min(data.scales) if data.scales else 1.0 if data.whole_scales < 1 else 2.0
         key, side = "lr_patch", round(data.lr_patch * least)
-        if data.crop == "picture":
+        if data.crop == "image":
             key, side = "hr_side", int(0.75 * data.hr_side)  # the short side of a scene of 16 to 9
         # Discriminators halve it five times, VGG four times.
         need = 32 if adversary.weight else 16
@@ -176,8 +176,8 @@ def check_colours(recipe: Recipe, photographs: Photographs) -> None:
     if not learners:
         return
     for index in range(0, len(photographs), max(1, len(photographs) // COLOUR_SAMPLES)):
-        picture = photographs[index][:, ::4, ::4].int()
-        if bool(((picture[0] - picture[1]).abs() + (picture[2] - picture[1]).abs() > GREY_LEVELS).any()):
+        image = photographs[index][:, ::4, ::4].int()
+        if bool(((image[0] - image[1]).abs() + (image[2] - image[1]).abs() > GREY_LEVELS).any()):
             return
     raise InputError(f"stage.{learners[0]}: the photographs are all grey and teach no colours; give others with --data")
 

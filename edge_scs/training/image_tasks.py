@@ -17,7 +17,7 @@ from edge_scs.training.adversarial import LOSSES
 from edge_scs.training.perceptual import PerceptualLoss
 
 
-class PictureTask(nn.Module):
+class ImageTask(nn.Module):
     """What the tasks share. A task says how output and target are made, and how its colour space becomes RGB.
 
     In a stage with an adversary the returned losses also hold ``real`` and ``fake``: the images, without gradients,
@@ -63,7 +63,7 @@ class PictureTask(nn.Module):
         return losses | {"loss": total}
 
 
-class SuperResolutionTask(PictureTask):
+class SuperResolutionTask(ImageTask):
     """RGB in, RGB out: PCARN at x2, x3 and x4, or any network that enlarges colour images."""
 
     needs = ("rgb", ())
@@ -72,7 +72,7 @@ class SuperResolutionTask(PictureTask):
         return self.model(batch.rgb, (batch.hr.shape[-2], batch.hr.shape[-1])), batch.hr
 
 
-class PointsTask(PictureTask):
+class PointsTask(ImageTask):
     """CiaoSR 5.1: L1 at ``data.points`` HR pixels of every image, so that a step costs the same at every scale."""
 
     needs = ("rgb", ("points",))
@@ -92,7 +92,7 @@ class PointsTask(PictureTask):
         return out, target.transpose(1, 2)
 
 
-class SCSTask(PictureTask):
+class SCSTask(ImageTask):
     """SCSNet 3.3 in normalised LAB: L1 and the discriminators see LAB, the perceptual loss sees RGB.
 
     Eq. 6 writes phi(I_lab), but the features are of a classifier of RGB images, so LAB is converted before them.

@@ -107,7 +107,7 @@ class Progress:
             TimeRemainingColumn(), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self.task = self.bar.add_task(stage, total=total, completed=start, figures="")
-        self.loss, self.rate, self.pictures = float("nan"), 0.0, 0.0
+        self.loss, self.rate, self.images = float("nan"), 0.0, 0.0
         self.reported = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -117,14 +117,14 @@ class Progress:
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
 
-    def advance(self, loss: float, pictures: int, seconds: float) -> None:
+    def advance(self, loss: float, images: int, seconds: float) -> None:
         """One step done: its loss, the images it saw and how long it took."""
         self.done += 1
         fresh = self.rate == 0.0
         self.loss = loss if fresh else 0.98 * self.loss + 0.02 * loss
         self.rate = 1 / seconds if fresh else 0.95 * self.rate + 0.05 / seconds
-        self.pictures = pictures * self.rate
-        figures = f"loss {self.loss:.4f}  {self.rate:.1f} it/s  {self.pictures:.0f} images/s"
+        self.images = images * self.rate
+        figures = f"loss {self.loss:.4f}  {self.rate:.1f} it/s  {self.images:.0f} images/s"
         self.bar.update(self.task, advance=1, figures=figures)
         if self.bar.disable and time.monotonic() - self.reported > 30:
             self.reported = time.monotonic()

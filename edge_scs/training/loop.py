@@ -133,7 +133,7 @@ def train(
                 whole = step == run.stage.steps
                 if first and (whole or step % recipe.validate_every == 0):
                     with run.averaged():
-                        side, held = recipe.validate_side, recipe.validate_pictures
+                        side, held = recipe.validate_side, recipe.validate_images
                         figures = validate(run.model, validation, run.colour, side, held)
                         figures["validation_loss"] = run.validation_loss(validation)
                         sheet = out / "sheets" / f"{name}-{step:07d}.png"

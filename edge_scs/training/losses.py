@@ -62,12 +62,12 @@ def chroma_cross_entropy(logits: Tensor, chroma: Tensor, weights: Tensor) -> Ten
     return (losses * pixel_weights).sum() / pixel_weights.sum()
 
 
-def chroma_prior(pictures: list[Tensor]) -> Tensor:
+def chroma_prior(images: list[Tensor]) -> Tensor:
     """How often each chroma class occurs in RGB images (3, h, w), floats in [0, 1] -> (classes,), sums to 1."""
     from edge_scs.color import rgb_to_ycc
 
     counts = torch.zeros(CHROMA_STEPS**2, dtype=torch.float64)
-    for picture in pictures:
-        indices, shares = soft_classes(rgb_to_ycc(picture)[None, 1:])
+    for image in images:
+        indices, shares = soft_classes(rgb_to_ycc(image)[None, 1:])
         counts.scatter_add_(0, indices.flatten(), shares.flatten().double())
     return (counts / counts.sum()).float()

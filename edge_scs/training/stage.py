@@ -126,13 +126,13 @@ class StageRun:
             for step in range(start, self.stage.steps):
                 begun = time.perf_counter()
                 with speed.counting():
-                    losses, pictures = self.step(loader, step)
+                    losses, images = self.step(loader, step)
                 losses, self.stopped = self._agree(losses, requested())
-                losses |= speed.advance(pictures, time.perf_counter() - begun, self.waited)
+                losses |= speed.advance(images, time.perf_counter() - begun, self.waited)
                 if "skipped" in losses:
                     say(f"{self.name} {step}: no finite gradient, step skipped, {self.guard.skipped} so far")
                 log.write(self.number, self.name, step, losses | {"learning_rate": learning_rate(self.stage, step)})
-                progress.advance(losses["loss"], pictures, time.perf_counter() - begun)
+                progress.advance(losses["loss"], images, time.perf_counter() - begun)
                 step_recorded()
                 yield step + 1
                 if self.stopped:
@@ -143,7 +143,7 @@ class StageRun:
         set_rate(self.optimizer, learning_rate(self.stage, step))
         # What a network draws in training (SwinIR's drop path) is a function of the step, as batches are.
         torch.manual_seed((1_000_003 * self.seed + step) * 4096 + self.accelerator.process_index)
-        pictures, pairs, found = 0, [], list[dict[str, Tensor]]()
+        images, pairs, found = 0, [], list[dict[str, Tensor]]()
         if self.adversary is not None:
             self.adversary.discriminator.requires_grad_(False)
         for turn in range(self.stage.accumulate):
@@ -160,7 +160,7 @@ class StageRun:
                     pairs.append((losses.pop("real"), losses.pop("fake")))
                 self.accelerator.backward(losses["loss"] / self.stage.accumulate)
             found.append({key: value.detach() for key, value in losses.items()})
-            pictures += len(batch.gray) * self.accelerator.num_processes
+            images += len(batch.gray) * self.accelerator.num_processes
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.stage.clip)
         means, length = _read(found, norm)
         good = self.guard.passes(length)
@@ -168,12 +168,12 @@ class StageRun:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if not good:  # nor is the discriminator shown what came of it
-            return means | {"skipped": float(self.guard.skipped)}, pictures
+            return means | {"skipped": float(self.guard.skipped)}, images
         means["gradient_norm"] = length
         if self.adversary is not None:
             means["discriminator"] = self.adversary.step(pairs, learning_rate(self.stage, step))
         torch._foreach_lerp_(self.ema, self.parameters, 1 - kept(self.stage, step))
-        return means, pictures
+        return means, images
 
     def _agree(self, losses: dict[str, float], requested: bool) -> tuple[dict[str, float], bool]:
         """The losses' means over the processes, and whether one of them was to stop: all stop at the same step."""
@@ -192,7 +192,7 @@ class StageRun:
                 self.plain,
                 batches,
                 self.accelerator.device,
-                self.recipe.validate_pictures,
+                self.recipe.validate_images,
                 self.stage.adversary.weight,
             )
 

@@ -20,12 +20,12 @@ from edge_scs.models.edge_scs import EdgeSCS, enlarge_chroma
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.models.hints import true_hints
 from edge_scs.recipes import Stage
-from edge_scs.training.image_tasks import PictureTask, PointsTask, SCSTask, SuperResolutionTask
+from edge_scs.training.image_tasks import ImageTask, PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.training.losses import ERRORS, chroma_cross_entropy, chroma_prior, class_weights
 from edge_scs.weights.loading import load_encoder
 
-PRIOR_PICTURES = 256
-BALANCE_PICTURES = 16
+PRIOR_IMAGES = 256
+BALANCE_IMAGES = 16
 
 
 class TextureTask(nn.Module):
@@ -64,10 +64,10 @@ class ColourTask(nn.Module):
         self.model, self.stage = model, stage
         self.model.colour.side = stage.colour_side
         self.model.colour.vividness = 1.0  # is for the finished network; the saved configuration has it
-        sample = range(0, len(photographs), max(1, len(photographs) // PRIOR_PICTURES))
+        sample = range(0, len(photographs), max(1, len(photographs) // PRIOR_IMAGES))
         if stage.encoder_init:
             load_encoder(self.model.colour.encoder, stage.encoder_init)
-            lumas = [luma(photographs[i].float() / 255)[None] for i in sample[:BALANCE_PICTURES]]
+            lumas = [luma(photographs[i].float() / 255)[None] for i in sample[:BALANCE_IMAGES]]
             balance(self.model.colour.encoder, lumas)
         prior = chroma_prior([photographs[i][:, ::4, ::4].float() / 255 for i in sample])
         self.register_buffer("weights", class_weights(prior, stage.rebalance))
@@ -128,8 +128,8 @@ def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
         for layer in layers:
             layer.weight.mul_(before)
         hooks = [layer.register_forward_hook(count) for layer in layers]
-        for picture in lumas:
-            encoder(picture.to(device))
+        for image in lumas:
+            encoder(image.to(device))
         for hook in hooks:
             hook.remove()
         number, total, squares = moments
@@ -139,7 +139,7 @@ def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
             layer.bias.div_(before)  # type: ignore[union-attr]
 
 
-TASKS: dict[str, type[TextureTask] | type[ColourTask] | type[PictureTask]] = {
+TASKS: dict[str, type[TextureTask] | type[ColourTask] | type[ImageTask]] = {
     "texture": TextureTask,
     "colour": ColourTask,
     "super_resolution": SuperResolutionTask,

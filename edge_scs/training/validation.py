@@ -57,11 +57,11 @@ def held_out_loss(task: nn.Module, batches: StepBatches, device: torch.device, c
     return total / count
 
 
-def crop_pair(picture: Tensor, side: int, colour: bool) -> tuple[Tensor, Tensor]:
+def crop_pair(image: Tensor, side: int, colour: bool) -> tuple[Tensor, Tensor]:
     """uint8 (3, h, w) -> its centre crop of at most ``side``, uint8 (1, 3, H, W); that made small by 4, in [0, 1]."""
-    h, w = (min(side, extent) // 4 * 4 for extent in picture.shape[1:])
-    top, left = (picture.shape[1] - h) // 2, (picture.shape[2] - w) // 2
-    hr = picture[None, :, top : top + h, left : left + w]
+    h, w = (min(side, extent) // 4 * 4 for extent in image.shape[1:])
+    top, left = (image.shape[1] - h) // 2, (image.shape[2] - w) // 2
+    hr = image[None, :, top : top + h, left : left + w]
     return hr, to_lr(hr if colour else grey(hr), (h // 4, w // 4))
 
 

@@ -34,7 +34,7 @@ from edge_scs.archive.folder import UNFORESEEN
 from edge_scs.errors import InputError
 from edge_scs.files import printable
 from edge_scs.images import MAX_MEGABYTES, SUFFIXES
-from edge_scs.imaging.arrays import Picture, shrink_reference
+from edge_scs.imaging.arrays import ImageArray, shrink_reference
 from edge_scs.imaging.scans import read_reference
 from edge_scs.imaging.sizes import check_scale, target_size
 from edge_scs.inference.monochrome import NO_COLOUR, is_monochrome
@@ -258,7 +258,7 @@ class Page:
             raise
 
 
-def _reference(path: Path) -> Picture | None:
+def _reference(path: Path) -> ImageArray | None:
     """What networks see of a reference, or None for one without colours."""
     pixels = read_reference(path)
     return None if is_monochrome(pixels) else shrink_reference(pixels)

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_scs.archive.folder import attempt
 from edge_scs.errors import InputError
-from edge_scs.imaging.arrays import Picture
+from edge_scs.imaging.arrays import ImageArray
 from edge_scs.web.engines import Engines
 from edge_scs.web.settings import Settings
 
@@ -29,7 +29,7 @@ class Job:
     source: Path
     target: Path
     settings: Settings
-    guide: Picture | None
+    guide: ImageArray | None
     given: dict[str, Any]  # the settings as the page gave them
     after: Callable[[], None] = lambda: None
     state: str = WAITING

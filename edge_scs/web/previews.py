@@ -12,7 +12,7 @@ from threading import Lock
 import numpy as np
 from PIL import Image
 
-from edge_scs.imaging.arrays import Picture, saturated
+from edge_scs.imaging.arrays import ImageArray, saturated
 from edge_scs.imaging.scans import Scan, read_scan
 from edge_scs.imaging.sizes import check_scale, target_size
 from edge_scs.inference.engine import Engine
@@ -36,13 +36,13 @@ class Preview:
     size: tuple[int, int]
     bits: int
     view: bytes
-    small: Picture
+    small: ImageArray
     notes: list[str]
     _lock: Lock = field(default_factory=Lock)
     _turn: int = 0
-    _made: tuple[Settings, Picture] | None = None  # the last answer, at vividness 1
+    _made: tuple[Settings, ImageArray] | None = None  # the last answer, at vividness 1
 
-    def coloured(self, engine: Engine, settings: Settings, guide: Picture | None) -> bytes | None:
+    def coloured(self, engine: Engine, settings: Settings, guide: ImageArray | None) -> bytes | None:
         """The network's colours on the image as it is, a JPEG: done at once. None where there is no such thing."""
         pixels = coloured(engine, self._request(settings, guide, _shape(self.small)))
         return None if pixels is None else jpeg(pixels)
@@ -52,7 +52,7 @@ class Preview:
         self._turn += 1
         return self._turn
 
-    def restored(self, engine: Engine, settings: Settings, guide: Picture | None, turn: int) -> bytes | None:
+    def restored(self, engine: Engine, settings: Settings, guide: ImageArray | None, turn: int) -> bytes | None:
         """The network's answer, a JPEG of at most SHOWN pixels a side; None if another ``turn`` has come meanwhile.
 
         Where only ``vividness`` has changed since the last call, nothing is computed: it is applied to finished pixels.
@@ -75,13 +75,13 @@ class Preview:
                 self._made = plain, np.concatenate(strips)
             return jpeg(saturated(self._made[1], settings.options.vividness))
 
-    def likely(self, engine: Engine, settings: Settings, guide: Picture | None, x: float, y: float) -> list[str]:
+    def likely(self, engine: Engine, settings: Settings, guide: ImageArray | None, x: float, y: float) -> list[str]:
         """The likeliest colours at pixel (x, y) of the file's image."""
         (h, w), (high, wide) = self.size, _shape(self.small)
         request = self._request(settings, guide, (high, wide))
         return likely_colours(engine, request, (x + 0.5) * wide / w - 0.5, (y + 0.5) * high / h - 0.5)
 
-    def _request(self, settings: Settings, guide: Picture | None, size: tuple[int, int]) -> Request:
+    def _request(self, settings: Settings, guide: ImageArray | None, size: tuple[int, int]) -> Request:
         return Request(self.small, size, guide, settings.at_size(self.size, _shape(self.small)).options)
 
 
@@ -98,7 +98,7 @@ def view_of(path: Path) -> bytes:
     return jpeg(_shrunk(_on_white(read_scan(path, colour=True, scale=1.0)), VIEW))
 
 
-def jpeg(pixels: Picture) -> bytes:
+def jpeg(pixels: ImageArray) -> bytes:
     """uint8 (h, w) or RGB (h, w, 3) as a file for the browser, chroma at full size: colour is what is looked at."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
@@ -114,7 +114,7 @@ def _possible(engine: Engine, scale: float) -> float:
     return max([one for one in own if one <= scale], default=own[0])
 
 
-def _on_white(scan: Scan) -> Picture:
+def _on_white(scan: Scan) -> ImageArray:
     """uint8 pixels on white where they are transparent."""
     pixels = scan.pixels
     if scan.alpha is not None:
@@ -125,7 +125,7 @@ def _on_white(scan: Scan) -> Picture:
     return np.right_shift(pixels, 8, out=np.empty(pixels.shape, np.uint8), casting="unsafe")  # no second uint16 copy
 
 
-def _shrunk(pixels: Picture, side: int) -> Picture:
+def _shrunk(pixels: ImageArray, side: int) -> ImageArray:
     h, w = _shape(pixels)
     if max(h, w) <= side:
         return pixels
@@ -133,5 +133,5 @@ def _shrunk(pixels: Picture, side: int) -> Picture:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
-def _shape(pixels: Picture) -> tuple[int, int]:
+def _shape(pixels: ImageArray) -> tuple[int, int]:
     return pixels.shape[0], pixels.shape[1]

@@ -13,7 +13,7 @@ from threading import Lock
 
 from edge_scs.archive.output_paths import result_name
 from edge_scs.errors import InputError
-from edge_scs.imaging.arrays import Picture
+from edge_scs.imaging.arrays import ImageArray
 from edge_scs.web.jobs import DONE, Job, Queue
 from edge_scs.web.previews import Preview
 from edge_scs.web.settings import Settings, suffix_for
@@ -54,7 +54,7 @@ class Session:
     token: str
     folder: Path
     uploads: dict[int, Upload] = field(default_factory=dict)
-    references: dict[int, Picture] = field(default_factory=dict)  # RGB (128, 128, 3), as networks see them
+    references: dict[int, ImageArray] = field(default_factory=dict)  # RGB (128, 128, 3), as networks see them
     seen: float = field(default_factory=time.monotonic)
     ended: bool = False
     _count: int = 0
@@ -75,7 +75,7 @@ class Session:
             raise GoneError
         return self.uploads[number]
 
-    def guide(self, settings: Settings) -> Picture | None:
+    def guide(self, settings: Settings) -> ImageArray | None:
         """The reference of these settings. Raises InputError for one that is not here."""
         if settings.reference is None:
             return None

@@ -49,13 +49,13 @@ class Repeat(Engine):
         """Any."""
 
     def _strips(self, request: Request, progress: Progress | None) -> Iterator[np.ndarray]:
-        picture, size = request.image, request.size
-        self.asked.append({"shape": picture.shape, "size": size, "reference": request.reference})
+        image, size = request.image, request.size
+        self.asked.append({"shape": image.shape, "size": size, "reference": request.reference})
         self.asked[-1]["keep_colour"] = request.options.keep_colour
         if progress is not None:
             progress(1, 1)
-        rows, cols = (np.arange(n) * old // n for n, old in zip(size, picture.shape[:2], strict=True))
-        out = picture[rows][:, cols]
+        rows, cols = (np.arange(n) * old // n for n, old in zip(size, image.shape[:2], strict=True))
+        out = image[rows][:, cols]
         yield out if out.ndim == 3 else np.repeat(out[..., None], 3, axis=2)
 
 

@@ -157,12 +157,12 @@ def test_several_processes_give_the_same_files(scans: Path, tmp_path: Path) -> N
     run(scans, tmp_path / "one")
     summary = run(scans, tmp_path / "two", jobs=2, make=Repeat)
     assert len(summary.done) == 4
-    pictures = [{k: v for k, v in contents(tmp_path / out).items() if k.endswith(".png")} for out in ("one", "two")]
-    assert pictures[0] == pictures[1]
+    images = [{k: v for k, v in contents(tmp_path / out).items() if k.endswith(".png")} for out in ("one", "two")]
+    assert images[0] == images[1]
     assert run(scans, tmp_path / "two", resume=True).before == 4
 
 
-def test_a_picture_that_kills_its_process_costs_that_picture(scans: Path, tmp_path: Path) -> None:
+def test_an_image_that_kills_its_process_costs_that_image(scans: Path, tmp_path: Path) -> None:
     Image.new("L", (13, 9)).save(scans / "killer.png")
     summary = run(scans, tmp_path / "out", Deadly(), jobs=2, make=Deadly)
     assert len(summary.done) == 4
@@ -189,7 +189,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(
     assert run(scans, tmp_path / "out", resume=True).before == 2
 
 
-def test_a_subfolder_that_cannot_be_written_costs_its_pictures(scans: Path, tmp_path: Path) -> None:
+def test_a_subfolder_that_cannot_be_written_costs_its_images(scans: Path, tmp_path: Path) -> None:
     write_good(scans / "deep", "colour", 9)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "deep").write_text("in the way")

@@ -79,7 +79,7 @@ def test_a_file_without_known_suffix_becomes_png(source: Path, tmp_path: Path) -
     assert run([source / "scan.001"], tmp_path / "out").done == [tmp_path / "out" / "scan.001.png"]
 
 
-def test_broken_pictures_are_skipped_and_named(source: Path, tmp_path: Path) -> None:
+def test_broken_images_are_skipped_and_named(source: Path, tmp_path: Path) -> None:
     (source / "bad.png").write_bytes((source / "a.png").read_bytes()[:200])
     (source / "deep" / "empty.jpg").touch()
     summary = run([source], tmp_path / "out")
@@ -98,14 +98,14 @@ def test_a_dangling_link_is_skipped_too(source: Path, tmp_path: Path) -> None:
     assert summary.failed == [(source / "gone.png", "no such file; check the path")]
 
 
-def test_a_single_broken_picture_is_an_error(source: Path, tmp_path: Path) -> None:
+def test_a_single_broken_image_is_an_error(source: Path, tmp_path: Path) -> None:
     (source / "bad.png").write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"bad\.png: not a PNG"):
         run([source / "bad.png"], tmp_path / "out.png")
     assert not (tmp_path / "out.png").exists()
 
 
-def test_memory_that_does_not_suffice_is_a_skipped_picture(source: Path, tmp_path: Path) -> None:
+def test_memory_that_does_not_suffice_is_a_skipped_image(source: Path, tmp_path: Path) -> None:
     class Hungry(Repeat):
         def strips(self, *given: object, **more: object) -> Iterator[np.ndarray]:
             raise MemoryError
@@ -243,7 +243,7 @@ def test_scale_size_and_their_conflicts(source: Path, tmp_path: Path) -> None:
     assert "choose between 60x40 and 480x320" in summary.failed[0][1]
 
 
-def test_pictures_are_read_in_colour_only_to_keep_it(source: Path, tmp_path: Path) -> None:
+def test_images_are_read_in_colour_only_to_keep_it(source: Path, tmp_path: Path) -> None:
     enhancer = Repeat()
     run([source / "a.png"], tmp_path / "1.png", enhancer, reference=source / "b.jpg")
     run([source / "a.png"], tmp_path / "2.png", enhancer, options=Options(keep_colour=True))

@@ -43,7 +43,7 @@ def test_done_with_these_settings_and_still_there(place: Path) -> None:
     assert settled(place) is None
 
 
-def test_another_content_is_another_picture(place: Path) -> None:
+def test_another_content_is_another_image(place: Path) -> None:
     settle(place)
     (place / "in" / "a.png").write_bytes(b"rescan")
     assert settled(place) is None

@@ -20,7 +20,7 @@ from torch import Tensor
 from edge_scs.artifacts.driver import ContinuousProgram
 from edge_scs.artifacts.ports import COLOUR_PORTS, ENCODE_PORTS, PORTS
 from edge_scs.artifacts.presets import load_preset
-from edge_scs.imaging.arrays import to_picture
+from edge_scs.imaging.arrays import to_image
 from edge_scs.inference.choice import make_predictor
 from edge_scs.lowering.continuous import continuous_methods
 from edge_scs.lowering.pipeline import _continuous_facts, export_model
@@ -153,7 +153,7 @@ def test_the_continuous_driver_gives_the_same_image(
     own = ContinuousProgram(_Named(program), small.description.halo, hints)  # type: ignore[arg-type]
     gray = torch.from_numpy(np.array(image.convert("L")))[None, None].float() / 255
     hr = (round(size[0] * scale), round(size[1] * scale))
-    assert psnr(ours, to_picture(own.render(gray, own.chroma(gray), hr))) >= 80
+    assert psnr(ours, to_image(own.render(gray, own.chroma(gray), hr))) >= 80
 
 
 class _Named:

@@ -51,7 +51,7 @@ def ramp(h: int, w: int) -> Tensor:
 
 @pytest.mark.parametrize("size", [(25, 90), (40, 75), (37, 61), (160, 240), (20, 30)])
 @pytest.mark.parametrize(("tile", "chunk"), [(1000, 1000), (14, 16)])
-def test_tiles_and_chunks_put_the_picture_together(
+def test_tiles_and_chunks_put_the_image_together(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], tile: int, chunk: int
 ) -> None:
     monkeypatch.setattr(driver, "TILE", tile)
@@ -92,7 +92,7 @@ def test_programs_that_lack_a_method_are_refused() -> None:
         ContinuousProgram(Half(), 2)  # type: ignore[arg-type]
 
 
-def test_pictures_beyond_the_grid_are_refused() -> None:
+def test_images_beyond_the_grid_are_refused() -> None:
     program = ContinuousProgram(Plain(), 2)  # type: ignore[arg-type]
     assert program.chroma(ramp(60, 90)).shape == (1, 2, 3, 5)
     assert not program.takes_reference

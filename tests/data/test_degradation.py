@@ -26,7 +26,7 @@ def test_lr_is_pillows_bicubic_to_one_level(photograph, scale):
 
 @pytest.mark.parametrize("colour", [True, False])
 @pytest.mark.parametrize("size", [(40, 48), (160, 192)])
-def test_real_degradation_is_drawn_by_the_pictures_generator_alone(photograph, colour, size):
+def test_real_degradation_is_drawn_by_the_images_generator_alone(photograph, colour, size):
     hr = torch.from_numpy(photograph[:160, :192].copy()).permute(2, 0, 1)[None].repeat(3, 1, 1, 1)
     hr = hr if colour else grey(hr)
     worn = degrade(hr, size, "bsrgan", [np.random.default_rng(seed) for seed in (1, 2, 1)])
@@ -36,7 +36,7 @@ def test_real_degradation_is_drawn_by_the_pictures_generator_alone(photograph, c
     assert not torch.equal(worn[0], worn[1])
 
 
-def test_real_degradation_spoils_pictures_in_many_ways_and_still_shows_them(photograph):
+def test_real_degradation_spoils_images_in_many_ways_and_still_shows_them(photograph):
     hr = torch.from_numpy(photograph[:192, :192].copy()).permute(2, 0, 1)[None].repeat(24, 1, 1, 1)
     clean = degrade(hr[:1], (48, 48), "clean", [])
     worn = degrade(hr, (48, 48), "bsrgan", [np.random.default_rng(seed) for seed in range(24)])

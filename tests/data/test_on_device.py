@@ -22,7 +22,7 @@ __all__ = ["folder", "pcarn_recipe"]
 CPU = torch.device("cpu")
 PATCH = DataSection(batch=4, lr_patch=16, scales=[2, 3, 4])
 SCENE = DataSection(
-    batch=4, crop="picture", hr_side=96, whole_scales=0.0, zoom=0.5, reference_every=1, foreign_references=0.5,
+    batch=4, crop="image", hr_side=96, whole_scales=0.0, zoom=0.5, reference_every=1, foreign_references=0.5,
     spoiled_references=0.5, views=2, hints=0.5,
 )  # fmt: skip
 SQUARE = DataSection(batch=3, crop="square", lr_patch=20, scales=[4], reference_every=2)
@@ -82,9 +82,9 @@ def test_a_batch_is_the_loaders_to_one_level(
 
 @pytest.mark.parametrize("size", [(48, 64), (50, 37), (100, 31), (192, 256), (240, 300), (1, 1)])
 def test_reduction_is_pillows_bit_for_bit(size: tuple[int, int], photograph: np.ndarray) -> None:
-    picture = photograph[100:292, 100:356]
-    ours = reduced(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)
-    pillow = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BICUBIC))
+    image = photograph[100:292, 100:356]
+    ours = reduced(torch.from_numpy(image.copy()).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)
+    pillow = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
     assert (ours.numpy() == pillow).all()
 
 

@@ -18,9 +18,9 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 @pytest.fixture
 def photographs(photograph):
-    pictures = [torch.from_numpy(photograph.copy()).permute(2, 0, 1).contiguous()]
-    pictures.append(pictures[0][:, 100:260, 40:240].contiguous())
-    return Photographs([None] * 2, pictures)
+    images = [torch.from_numpy(photograph.copy()).permute(2, 0, 1).contiguous()]
+    images.append(images[0][:, 100:260, 40:240].contiguous())
+    return Photographs([None] * 2, images)
 
 
 def equal(a, b):
@@ -49,7 +49,7 @@ def test_a_step_can_be_made_again_and_differs_from_others(photographs):
     assert not equal(first, StepBatches(photographs, data, seed=3, rank=1, processes=2)[7])
 
 
-@pytest.mark.parametrize(("crop", "degradation"), [("patch", "bsrgan"), ("picture", "clean"), ("square", "clean")])
+@pytest.mark.parametrize(("crop", "degradation"), [("patch", "bsrgan"), ("image", "clean"), ("square", "clean")])
 def test_the_parts_of_two_processes_are_the_doubled_batch_of_one(photographs, crop, degradation):
     data = DataSection(
         batch=2, crop=crop, lr_patch=16, hr_side=48, reference_every=1, foreign_references=0.5, points=9,
@@ -78,7 +78,7 @@ def test_no_scene_of_scsnets_recipe_is_enlarged():
     assert {(window.h, window.w) for window in windows} == {hr}
 
 
-def test_networks_of_colour_get_the_small_picture_in_colour(photographs):
+def test_networks_of_colour_get_the_small_image_in_colour(photographs):
     batch = StepBatches(photographs, DataSection(batch=2, lr_patch=20, scales=[3.0]), seed=1, colour=True)[0]
     hr = (batch.hr * 255).round().to(torch.uint8)
     assert torch.equal(batch.rgb, to_lr(hr, (20, 20)))
@@ -96,7 +96,7 @@ def test_points_are_pixels_without_repetition(photographs):
     assert torch.equal(few.sort(1).values, torch.arange(24 * 24).expand(3, -1))
 
 
-@pytest.mark.parametrize("crop", ["patch", "picture"])
+@pytest.mark.parametrize("crop", ["patch", "image"])
 def test_grey_lr_comes_from_the_colour_hr_at_a_scale_from_1_to_4(photographs, crop):
     batches = StepBatches(
         photographs, DataSection(batch=3, crop=crop, lr_patch=20, hr_side=96, whole_scales=0.3), seed=1
@@ -138,7 +138,7 @@ def test_own_references_keep_the_colours_and_move_the_pixels(photographs):
     assert 0 < mirrored.sum() < 6
 
 
-def test_foreign_references_show_another_picture(photographs):
+def test_foreign_references_show_another_image(photographs):
     hr = torch.stack([torch.full((3, 64, 64), 10), torch.full((3, 64, 64), 200)]).to(torch.uint8)
     plan = draw_references(2, foreign=1.0, rng=np.random.default_rng(0))
     foreign = plan.make(hr[plan.order], slice(None))
@@ -166,7 +166,7 @@ def test_whole_scales_are_left_out_for_heads_of_their_own_only():
     assert every == {(side, side) for side in range(12, 49)}
 
 
-@pytest.mark.parametrize(("crop", "square", "count"), [("patch", True, 8), ("patch", False, 4), ("picture", True, 2)])
+@pytest.mark.parametrize(("crop", "square", "count"), [("patch", True, 8), ("patch", False, 4), ("image", True, 2)])
 def test_every_orientation_of_a_patch_is_as_likely(crop, square, count):
     photographs = Photographs([None], [torch.zeros(3, 16, 16, dtype=torch.uint8)])
     size = (8, 8) if square else (8, 6)
@@ -182,7 +182,7 @@ def test_every_orientation_of_a_patch_is_as_likely(crop, square, count):
 
 
 def test_the_second_view_is_the_same_image_mirrored_and_shifted(photographs):
-    data = DataSection(batch=8, views=2, crop="picture", hr_side=120, zoom=0.5, whole_scales=0.0, degradation="clean")
+    data = DataSection(batch=8, views=2, crop="image", hr_side=120, zoom=0.5, whole_scales=0.0, degradation="clean")
     batch = StepBatches(photographs, data, seed=1)[0]
     assert batch.shifts is not None
     assert batch.shifts.shape == (4, 2)

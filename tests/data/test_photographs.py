@@ -37,7 +37,7 @@ def test_nothing_usable_is_an_error(tmp_path):
         load_photographs([tmp_path], warn=lambda text: None)
 
 
-def test_pictures_beyond_the_cache_are_read_when_needed(tmp_path):
+def test_images_beyond_the_cache_are_read_when_needed(tmp_path):
     pixels = [write(tmp_path / f"{i}.png", side=700, seed=i) for i in range(2)]
     photographs = load_photographs([tmp_path], cache_mb=2)
     assert [kept is not None for kept in photographs.cached] == [True, False]
@@ -56,7 +56,7 @@ def test_the_hold_out_goes_by_name(tmp_path):
     assert not {p.name for p in forward[0].paths} & {p.name for p in forward[1].paths}
 
 
-def test_versions_of_a_picture_are_held_out_together(tmp_path):
+def test_versions_of_an_image_are_held_out_together(tmp_path):
     for folder in ("small", "large"):
         (tmp_path / folder).mkdir()
         for i in range(51):
@@ -66,7 +66,7 @@ def test_versions_of_a_picture_are_held_out_together(tmp_path):
     assert len(training) == 98
 
 
-def test_small_files_and_pale_pictures_are_left_out(tmp_path, photograph):
+def test_small_files_and_pale_images_are_left_out(tmp_path, photograph):
     """SCSNet's selection of ImageNet: by bytes, before anything is decoded, and by colours."""
     Image.fromarray(photograph).save(tmp_path / "large.png")
     Image.fromarray(photograph[:100, :100]).save(tmp_path / "small.png")

@@ -37,7 +37,7 @@ def shards(tmp_path):
     return folder
 
 
-def test_shards_give_what_a_folder_of_their_pictures_gives(tmp_path, shards):
+def test_shards_give_what_a_folder_of_their_images_gives(tmp_path, shards):
     plain = tmp_path / "plain"
     plain.mkdir()
     for seed in (0, 2, 3):
@@ -52,7 +52,7 @@ def test_shards_give_what_a_folder_of_their_pictures_gives(tmp_path, shards):
     assert said[2] == "skipped 2 of 5 files"
 
 
-def test_pictures_beside_a_shard_are_taken_too(shards):
+def test_images_beside_a_shard_are_taken_too(shards):
     (shards / "more").mkdir()
     (shards / "more" / "005.png").write_bytes(png(5))
     assert load_photographs([shards], warn=lambda text: None).paths[0].name == "005.png"
@@ -68,7 +68,7 @@ def test_a_member_in_a_folder_is_held_out_with_the_file_of_its_name(tmp_path):
     assert len(train) == 4
 
 
-def test_a_shard_a_folder_and_a_pattern_name_the_same_pictures(shards):
+def test_a_shard_a_folder_and_a_pattern_name_the_same_images(shards):
     names = [
         [str(path) for path in load_photographs(given, warn=lambda text: None).paths]
         for given in ([shards], [shards / "*.tar"], [shards / "b.tar", shards / "a.tar"], [shards / "[ab].tar", shards])
@@ -78,7 +78,7 @@ def test_a_shard_a_folder_and_a_pattern_name_the_same_pictures(shards):
         load_photographs([shards / "c*.tar"])
 
 
-def test_pictures_of_a_shard_beyond_the_cache_are_read_by_their_place(shards):
+def test_images_of_a_shard_beyond_the_cache_are_read_by_their_place(shards):
     whole = load_photographs([shards], warn=lambda text: None)
     none = load_photographs([shards], cache_mb=0, warn=lambda text: None)
     assert none.cached == [None] * 3

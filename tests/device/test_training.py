@@ -66,7 +66,7 @@ def small_recipe(name: str) -> Recipe:
         )
         for key, each in recipe.stage.items()
     }  # fmt: skip
-    return replace(recipe, stage=stages, validate_pictures=1, validate_side=48, config=SMALL[recipe.model])
+    return replace(recipe, stage=stages, validate_images=1, validate_side=48, config=SMALL[recipe.model])
 
 
 def begun(

@@ -88,8 +88,8 @@ def write_good(folder: Path, kind: str, number: int, side: int = 24) -> Path:
         tifffile.imwrite(path(".tiff"), deep, photometric="rgb", tile=(16, 16), compression="zlib")
         return path(".tiff")
     if kind in ("alpha", "greyalpha"):
-        picture = np.dstack([rgb, alpha]) if kind == "alpha" else np.dstack([grey, alpha])
-        Image.fromarray(picture, "RGBA" if kind == "alpha" else "LA").save(path(".png"))
+        image = np.dstack([rgb, alpha]) if kind == "alpha" else np.dstack([grey, alpha])
+        Image.fromarray(image, "RGBA" if kind == "alpha" else "LA").save(path(".png"))
         return path(".png")
     if kind == "palette":
         image.quantize(32).save(path(".png"))

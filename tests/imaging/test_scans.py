@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from edge_scs.errors import InputError
 from edge_scs.images import read_rgb
-from edge_scs.imaging.scans import Scan, picture_size, read_reference, read_scan
+from edge_scs.imaging.scans import Scan, image_size, read_reference, read_scan
 
 
 def read(path: Path, colour: bool = True, **options: object) -> Scan:
@@ -85,7 +85,7 @@ def test_any_turn_at_any_depth(tmp_path: Path, orientation: int) -> None:
     upright = np.asarray(ImageOps.exif_transpose(image))
     scan = read(tmp_path / "a.png", size=None)
     assert np.array_equal(scan.pixels, upright)
-    assert picture_size(tmp_path / "a.png") == upright.shape[:2]
+    assert image_size(tmp_path / "a.png") == upright.shape[:2]
     assert scan.size == (upright.shape[0] * 2, upright.shape[1] * 2)
     assert (scan.metadata.exif[0x0112], scan.metadata.exif[0x013B]) == (1, "Somebody")
     Image.fromarray(np.asarray(image)[..., 0].astype(np.uint16) * 257).save(tmp_path / "a.tif", exif=exif)
@@ -145,7 +145,7 @@ def test_grey_profiles_become_srgb(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("icc", [b"nonsense", b"\0" * 200, adobe_rgb()[:300]])
-def test_broken_profiles_do_not_cost_the_picture(tmp_path: Path, icc: bytes) -> None:
+def test_broken_profiles_do_not_cost_the_image(tmp_path: Path, icc: bytes) -> None:
     Image.fromarray(photo(8, 1)).save(tmp_path / "a.png", icc_profile=icc)
     scan = read(tmp_path / "a.png")
     assert np.array_equal(scan.pixels, photo(8, 1))

@@ -16,7 +16,7 @@ from edge_scs.errors import InputError
 from edge_scs.imaging import writers
 from edge_scs.imaging.metadata import EXIF_IFD, GPS_IFD, Metadata
 from edge_scs.imaging.scans import read_scan
-from edge_scs.imaging.writers import write_picture
+from edge_scs.imaging.writers import write_image
 from edge_scs.inference.request import Options
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="8"/></x:xmpmeta>'
@@ -39,9 +39,9 @@ def test_lossless_formats_hold_every_value(
 ) -> None:
     monkeypatch.setattr(writers, "_STRIP_BYTES", 5000)
     pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, (101, 37, channels)).astype(dtype)
-    write_picture(tmp_path / "a.tif", strips(pixels, rows), (101, 37), channels, bare())
+    write_image(tmp_path / "a.tif", strips(pixels, rows), (101, 37), channels, bare())
     assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), pixels)
-    write_picture(tmp_path / "a.png", strips(pixels, rows), (101, 37), channels, bare())
+    write_image(tmp_path / "a.png", strips(pixels, rows), (101, 37), channels, bare())
     with Image.open(tmp_path / "a.png") as image:
         image.verify()
     with Image.open(tmp_path / "a.png") as image, Image.open(tmp_path / "a.tif") as other:
@@ -54,7 +54,7 @@ def test_big_tiff_takes_over_where_offsets_end(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(writers, "_BIG_TIFF", 0)
     metadata = bare()
     metadata.exif.get_ifd(EXIF_IFD)[0x9003] = "1912:05:01 00:00:00"
-    write_picture(tmp_path / "a.tif", strips(photo(50, 1), 9), (50, 50), 3, metadata)
+    write_image(tmp_path / "a.tif", strips(photo(50, 1), 9), (50, 50), 3, metadata)
     assert tifffile.TiffFile(tmp_path / "a.tif").is_bigtiff
     assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), photo(50, 1))
     with Image.open(tmp_path / "a.tif") as image:
@@ -88,7 +88,7 @@ def test_what_a_scan_carried_is_carried_on(tmp_path: Path, suffix: str) -> None:
 def test_blocks_too_long_for_a_jpeg_are_left_out(tmp_path: Path) -> None:
     metadata = Metadata(Image.Exif(), xmp=b"x" * 70_000)
     metadata.exif[0x010E] = "y" * 70_000
-    write_picture(tmp_path / "a.jpg", strips(photo(20, 1), 5), (20, 20), 3, metadata)
+    write_image(tmp_path / "a.jpg", strips(photo(20, 1), 5), (20, 20), 3, metadata)
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.size == (20, 20)
 
@@ -142,7 +142,7 @@ def test_quality_is_obeyed_and_limits_of_formats_are_told(tmp_path: Path) -> Non
 def test_memory_is_that_of_a_strip(tmp_path: Path, suffix: str) -> None:
     strip = np.zeros((64, 1000, 3), np.uint8)
     tracemalloc.start()
-    write_picture(tmp_path / f"a{suffix}", (strip for _ in range(400)), (25_600, 1000), 3, bare())
+    write_image(tmp_path / f"a{suffix}", (strip for _ in range(400)), (25_600, 1000), 3, bare())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40 * strip.nbytes, "of an image of 400 strips"

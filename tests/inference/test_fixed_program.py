@@ -63,11 +63,11 @@ def photo() -> np.ndarray:
     return skimage.data.chelsea()
 
 
-def test_a_picture_of_its_size_runs_once_and_untouched(artifact: Path, photo: np.ndarray) -> None:
+def test_an_image_of_its_size_runs_once_and_untouched(artifact: Path, photo: np.ndarray) -> None:
     predictor = FixedPredictor(artifact)
-    picture = photo[:96, :128]
-    out = predictor.enhance(picture, (192, 256))
-    gray = to_tensor(as_grey(picture), torch.device("cpu"))
+    image = photo[:96, :128]
+    out = predictor.enhance(image, (192, 256))
+    gray = to_tensor(as_grey(image), torch.device("cpu"))
     assert [len(inputs) for inputs in predictor.program.seen] == [1]
     assert torch.equal(predictor.program.seen[0][0], gray)
     exact = answer(gray, (192, 256))[0].permute(1, 2, 0).numpy() * 255
@@ -76,13 +76,13 @@ def test_a_picture_of_its_size_runs_once_and_untouched(artifact: Path, photo: np
 
 
 @pytest.mark.parametrize("shape", [(97, 128), (96, 200), (150, 300), (300, 451)])
-def test_larger_pictures_have_no_seams(artifact: Path, photo: np.ndarray, shape: tuple[int, int]) -> None:
-    picture = as_grey(photo)[: shape[0], : shape[1]]
-    shape = picture.shape
+def test_larger_images_have_no_seams(artifact: Path, photo: np.ndarray, shape: tuple[int, int]) -> None:
+    image = as_grey(photo)[: shape[0], : shape[1]]
+    shape = image.shape
     size = (2 * shape[0], 2 * shape[1])
     seen: list[tuple[int, int]] = []
-    out = FixedPredictor(artifact).enhance(picture, size, progress=lambda done, total: seen.append((done, total)))
-    whole = answer(to_tensor(picture, torch.device("cpu")), size)[0].permute(1, 2, 0).numpy() * 255
+    out = FixedPredictor(artifact).enhance(image, size, progress=lambda done, total: seen.append((done, total)))
+    whole = answer(to_tensor(image, torch.device("cpu")), size)[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(out - whole).max() <= 0.51  # the margins, where a tile saw padding, weigh nothing
     assert len(seen) > 1
     assert seen == [(i + 1, len(seen)) for i in range(len(seen))]
@@ -106,18 +106,18 @@ def test_tiles_that_disagree_fade_into_each_other(
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (50, 60), (96, 3), (20, 300)])
-def test_smaller_pictures_are_continued_by_their_border(
+def test_smaller_images_are_continued_by_their_border(
     artifact: Path, photo: np.ndarray, shape: tuple[int, int]
 ) -> None:
-    picture = as_grey(photo)[: shape[0], : shape[1]]
+    image = as_grey(photo)[: shape[0], : shape[1]]
     predictor = FixedPredictor(artifact)
-    out = predictor.enhance(picture, (2 * shape[0], 2 * shape[1]))
+    out = predictor.enhance(image, (2 * shape[0], 2 * shape[1]))
     assert out.shape == (2 * shape[0], 2 * shape[1], 3)
     (given,) = predictor.program.seen[0]
-    assert torch.equal(given[0, 0, : shape[0], : shape[1]], to_tensor(picture, torch.device("cpu"))[0, 0, :96, :128])
+    assert torch.equal(given[0, 0, : shape[0], : shape[1]], to_tensor(image, torch.device("cpu"))[0, 0, :96, :128])
     assert (given[0, 0, shape[0] :] == given[0, 0, shape[0] - 1]).all()
     if shape[0] > 10 and shape[1] > 20:
-        whole = answer(to_tensor(picture, torch.device("cpu")), (2 * shape[0], 2 * shape[1]))
+        whole = answer(to_tensor(image, torch.device("cpu")), (2 * shape[0], 2 * shape[1]))
         exact = whole[0].permute(1, 2, 0).numpy() * 255
         assert np.abs(out - exact)[: 2 * shape[0] - 10, : 2 * shape[1] - 10].max() <= 0.51
 
@@ -126,15 +126,15 @@ def test_a_decimal_scale_places_tiles_on_whole_pixels(
     artifact: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Program, "hr", (144, 192))
-    picture = as_grey(photo)[:150, :301]
-    out = FixedPredictor(artifact).enhance(picture, (225, round(301 * 1.5)))
+    image = as_grey(photo)[:150, :301]
+    out = FixedPredictor(artifact).enhance(image, (225, round(301 * 1.5)))
     # nearest neighbour at x1.5 has a phase: repeated on the whole grid it must stay in step across tiles
-    padded = np.pad(picture, ((0, 0), (0, 1)), mode="edge")
+    padded = np.pad(image, ((0, 0), (0, 1)), mode="edge")
     whole = answer(to_tensor(padded, torch.device("cpu")), (225, 453))[0].permute(1, 2, 0).numpy()[:, :452] * 255
     assert np.abs(out - whole)[:, :-10].max() <= 0.51
 
 
-def test_a_scale_that_never_meets_the_grid_takes_small_pictures_only(
+def test_a_scale_that_never_meets_the_grid_takes_small_images_only(
     artifact: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Program, "hr", (97, 129))
@@ -153,10 +153,10 @@ def test_other_scales_are_refused(artifact: Path, photo: np.ndarray, size: tuple
     FixedPredictor(artifact).check_options(Options(), False, 2)
 
 
-def test_kept_colour_is_the_pictures_own(artifact: Path, photo: np.ndarray) -> None:
-    picture = photo[50:200, 100:300]
-    kept = FixedPredictor(artifact).enhance(picture, (300, 400), keep_colour=True)
-    bicubic = np.array(Image.fromarray(picture).resize((400, 300), Image.Resampling.BICUBIC).convert("YCbCr"))
+def test_kept_colour_is_the_images_own(artifact: Path, photo: np.ndarray) -> None:
+    image = photo[50:200, 100:300]
+    kept = FixedPredictor(artifact).enhance(image, (300, 400), keep_colour=True)
+    bicubic = np.array(Image.fromarray(image).resize((400, 300), Image.Resampling.BICUBIC).convert("YCbCr"))
     inside = ((kept > 0) & (kept < 255)).all(axis=2)
     assert inside.mean() > 0.9
     difference = np.array(Image.fromarray(kept).convert("YCbCr")).astype(int) - bicubic
@@ -170,10 +170,10 @@ def test_kept_colour_of_an_artifact_that_stretches(
     """Twice as high and three times as wide: each axis by its own ratio, in the image and across its tiles."""
     monkeypatch.setattr(Program, "hr", (192, 384))
     predictor = FixedPredictor(artifact)
-    for picture in (photo[50:146, 100:228], photo[50:200, 100:300]):
-        h, w = picture.shape[:2]
-        kept = predictor.enhance(picture, (2 * h, 3 * w), keep_colour=True)
-        bicubic = np.array(Image.fromarray(picture).resize((3 * w, 2 * h), Image.Resampling.BICUBIC).convert("YCbCr"))
+    for image in (photo[50:146, 100:228], photo[50:200, 100:300]):
+        h, w = image.shape[:2]
+        kept = predictor.enhance(image, (2 * h, 3 * w), keep_colour=True)
+        bicubic = np.array(Image.fromarray(image).resize((3 * w, 2 * h), Image.Resampling.BICUBIC).convert("YCbCr"))
         inside = ((kept > 0) & (kept < 255)).all(axis=2)
         assert inside.mean() > 0.9
         difference = np.array(Image.fromarray(kept).convert("YCbCr")).astype(int) - bicubic
@@ -185,27 +185,27 @@ def test_an_rgb_artifact_sees_grey_three_times_or_the_colours(
 ) -> None:
     monkeypatch.setattr(Program, "channels", 3)
     predictor = FixedPredictor(artifact)
-    picture = photo[:96, :128]
-    predictor.enhance(picture, (192, 256))
-    predictor.enhance(picture, (192, 256), keep_colour=True)
+    image = photo[:96, :128]
+    predictor.enhance(image, (192, 256))
+    predictor.enhance(image, (192, 256), keep_colour=True)
     grey, colour = (inputs[0] for inputs in predictor.program.seen)
-    assert torch.equal(grey, to_tensor(as_grey(picture), torch.device("cpu")).expand(-1, 3, -1, -1))
-    assert torch.equal(colour, to_tensor(picture, torch.device("cpu")))
+    assert torch.equal(grey, to_tensor(as_grey(image), torch.device("cpu")).expand(-1, 3, -1, -1))
+    assert torch.equal(colour, to_tensor(image, torch.device("cpu")))
 
 
 def test_references_are_given_exactly_when_taken(
     artifact: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picture = photo[:96, :128]
+    image = photo[:96, :128]
     with pytest.raises(InputError, match="exported without a reference"):
-        FixedPredictor(artifact).enhance(picture, (192, 256), reference=photo)
+        FixedPredictor(artifact).enhance(image, (192, 256), reference=photo)
     monkeypatch.setattr(Program, "reference", True)
     predictor = FixedPredictor(artifact)
     with pytest.raises(InputError, match="give --reference"):
-        predictor.enhance(picture, (192, 256))
+        predictor.enhance(image, (192, 256))
     with pytest.raises(InputError, match="exclude each other"):
-        predictor.enhance(picture, (192, 256), reference=photo, keep_colour=True)
-    predictor.enhance(picture, (192, 256), reference=photo)
+        predictor.enhance(image, (192, 256), reference=photo, keep_colour=True)
+    predictor.enhance(image, (192, 256), reference=photo)
     small = Image.fromarray(photo).resize((32, 64), Image.Resampling.BICUBIC)
     assert torch.equal(predictor.program.seen[0][1], to_tensor(np.array(small), torch.device("cpu")))
 
@@ -241,7 +241,7 @@ def test_a_real_program_runs_on_any_size(tmp_path: Path, photo: np.ndarray) -> N
     path = tmp_path / "real.pte"
     path.write_bytes(lower(Brighten().eval(), [torch.rand(1, 1, 24, 32)]).content)
     described(path)
-    picture = as_grey(photo)[:50, :80]
-    out = make_predictor("edge_scs_m", runtime="executorch", artifact=path).enhance(picture, (100, 160))
-    large = picture.repeat(2, axis=0).repeat(2, axis=1).astype(float)
+    image = as_grey(photo)[:50, :80]
+    out = make_predictor("edge_scs_m", runtime="executorch", artifact=path).enhance(image, (100, 160))
+    large = image.repeat(2, axis=0).repeat(2, axis=1).astype(float)
     assert np.abs(out - np.stack([large, large / 2, large / 4], axis=2)).max() <= 0.51

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_scs.errors import InputError
-from edge_scs.imaging.arrays import as_grey, to_picture, to_tensor
+from edge_scs.imaging.arrays import as_grey, to_image, to_tensor
 from edge_scs.inference.predictor import Predictor
 from edge_scs.models import registry
 from edge_scs.models.registry import Description
@@ -64,11 +64,11 @@ def test_continuous_rgb_networks_run_whole(photo: np.ndarray, times: float) -> N
     options: dict[str, object] = {"encoder_options": {"channels": 4, "blocks": 1}, "hidden": 8}
     model = noisy(registry.create("ciaosr_edsr", options))
     loaded = Loaded("ciaosr_edsr", model, registry.describe("ciaosr_edsr", model), "noise")
-    picture = photo[:24, :32]
+    image = photo[:24, :32]
     size = (int(24 * times), int(32 * times))
     with torch.inference_mode():
-        expected = model(to_tensor(picture, torch.device("cpu")), size)
-    got = assembled(Predictor(loaded, 8), picture, size, keep_colour=True)
+        expected = model(to_tensor(image, torch.device("cpu")), size)
+    got = assembled(Predictor(loaded, 8), image, size, keep_colour=True)
     assert torch.equal(got, expected)
 
 
@@ -98,7 +98,7 @@ def test_scsnet_runs_whole_led_and_reports_once(photo: np.ndarray) -> None:
     reference, steps = skimage.data.coffee()[::3, ::4], []
     plain = predictor.enhance(photo, size, progress=lambda done, total: steps.append((done, total)))
     led = predictor.enhance(photo, size, reference=reference)
-    assert np.array_equal(plain, to_picture(whole(loaded, photo, size)))
-    assert np.array_equal(led, to_picture(whole(loaded, photo, size, reference)))
+    assert np.array_equal(plain, to_image(whole(loaded, photo, size)))
+    assert np.array_equal(led, to_image(whole(loaded, photo, size, reference)))
     assert not np.array_equal(plain, led)
     assert steps == [(1, 1)]

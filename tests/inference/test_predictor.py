@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from edge_scs.errors import InputError
-from edge_scs.imaging.arrays import as_grey, shrink_reference, to_picture, to_tensor
+from edge_scs.imaging.arrays import as_grey, shrink_reference, to_image, to_tensor
 from edge_scs.inference import predictor as predictor_module
 from edge_scs.inference.predictor import Predictor
 from edge_scs.inference.request import Options, Request
@@ -37,17 +37,17 @@ def loaded() -> Loaded:
     return Loaded("edge_scs_s", model, registry.describe("edge_scs_s", model), "noise")
 
 
-def whole(loaded: Loaded, picture: np.ndarray, size: tuple[int, int], reference: np.ndarray | None = None) -> Tensor:
+def whole(loaded: Loaded, image: np.ndarray, size: tuple[int, int], reference: np.ndarray | None = None) -> Tensor:
     """``forward`` itself."""
     guide = None if reference is None else to_tensor(shrink_reference(reference), torch.device("cpu"))
     with torch.inference_mode():
-        return loaded.model(to_tensor(as_grey(picture), torch.device("cpu")), size, guide)
+        return loaded.model(to_tensor(as_grey(image), torch.device("cpu")), size, guide)
 
 
-def assembled(predictor: Predictor, picture: np.ndarray, size: tuple[int, int], **options: Any) -> Tensor:
+def assembled(predictor: Predictor, image: np.ndarray, size: tuple[int, int], **options: Any) -> Tensor:
     """The predictor's answer before rounding; pixels that no piece makes stay nan."""
     out = torch.full((1, 3, *size), torch.nan)
-    request = Request(picture, size, options.pop("reference", None), Options.of(options))
+    request = Request(image, size, options.pop("reference", None), Options.of(options))
     with torch.inference_mode():
         for rows, cols, rgb in predictor.pieces(request):
             assert torch.isnan(out[..., rows, cols]).all()  # none is made twice
@@ -67,7 +67,7 @@ def test_tiled_equals_forward(loaded: Loaded, photo: np.ndarray, times: float) -
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 13), (13, 1), (2, 3), (9, 14)])
 @pytest.mark.parametrize("times", [2, 1.5, 8])
-def test_tiny_pictures_and_tiny_tiles_equal_forward(
+def test_tiny_images_and_tiny_tiles_equal_forward(
     loaded: Loaded, photo: np.ndarray, times: float, shape: tuple[int, int]
 ) -> None:
     lr = photo[: shape[0], : shape[1]]
@@ -146,7 +146,7 @@ def test_colour_input_is_reduced_as_pillow_reduces_it(loaded: Loaded, photo: np.
 
 
 @pytest.mark.parametrize("times", [2, 2.3])
-def test_kept_chroma_is_the_pictures_own(loaded: Loaded, photo: np.ndarray, times: float) -> None:
+def test_kept_chroma_is_the_images_own(loaded: Loaded, photo: np.ndarray, times: float) -> None:
     size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
     kept = Predictor(loaded, 40).enhance(photo, size, keep_colour=True)
     bicubic = np.array(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC))
@@ -204,7 +204,7 @@ def test_network_without_reference_branch_refuses_one(photo: np.ndarray) -> None
 
 def test_rounding_covers_the_whole_range() -> None:
     values = torch.tensor([-0.1, 0.0, 0.49 / 255, 0.51 / 255, 254.4 / 255, 1.0, 1.2])
-    assert to_picture(values.expand(1, 3, 1, -1))[0, :, 0].tolist() == [0, 0, 0, 1, 254, 255, 255]
+    assert to_image(values.expand(1, 3, 1, -1))[0, :, 0].tolist() == [0, 0, 0, 1, 254, 255, 255]
 
 
 def test_reference_is_shrunk_without_aliasing() -> None:
@@ -221,7 +221,7 @@ def test_device_is_where_the_network_goes(loaded: Loaded) -> None:
     assert predictor.model == ("moved", torch.device("meta"))
 
 
-def test_strips_add_up_to_the_picture(loaded: Loaded, photo: np.ndarray) -> None:
+def test_strips_add_up_to_the_image(loaded: Loaded, photo: np.ndarray) -> None:
     for times in (2, 2.5):
         size = (round(photo.shape[0] * times), round(photo.shape[1] * times))
         strips = list(Predictor(loaded, 25).strips(Request(photo, size)))
@@ -254,14 +254,14 @@ def test_batches_of_equal_tiles_equal_forward(loaded: Loaded, photo: np.ndarray,
         predictor.model.texture._forward_hooks.clear()
 
 
-def test_large_pictures_reach_the_colour_grid_in_bands(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = np.tile(skimage.data.chelsea()[:290, :440, 0], (2, 2))[:573, :811]
-    gray = to_tensor(picture, torch.device("cpu"))
+def test_large_images_reach_the_colour_grid_in_bands(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.tile(skimage.data.chelsea()[:290, :440, 0], (2, 2))[:573, :811]
+    gray = to_tensor(image, torch.device("cpu"))
     with torch.inference_mode():
         expected = loaded.model.colour(gray)
         for pixels in (1, 5000, 10**9):
             monkeypatch.setattr(predictor_module, "GRID_PIXELS", pixels)
-            grid = Predictor(loaded)._on_colour_grid(loaded.model, picture)
+            grid = Predictor(loaded)._on_colour_grid(loaded.model, image)
             assert (loaded.model.colour(grid, on_grid=True) - expected).abs().max() < 1e-6
 
 

@@ -50,7 +50,7 @@ def run(arm64: Path, folder: Path, program: Path, method: str, inputs: list[Tens
     return np.fromfile(folder / "out.raw", dtype=np.float32)
 
 
-def test_the_program_gives_the_networks_picture(arm64: Path, tmp_path: Path, pte: Exported, small: Loaded) -> None:
+def test_the_program_gives_the_networks_image(arm64: Path, tmp_path: Path, pte: Exported, small: Loaded) -> None:
     port = pte.manifest.inputs[0]
     gray = prepare(embedded_photographs()[0], {port.name: tuple(port.shape)})[port.name]
     with torch.no_grad():

@@ -105,7 +105,7 @@ def test_rows_and_columns_may_be_magnified_differently(program: ContinuousProgra
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 2), (17, 5), (64, 64)])
-def test_tiny_pictures(program: ContinuousProgram, small: Loaded, shape: tuple[int, int]) -> None:
+def test_tiny_images(program: ContinuousProgram, small: Loaded, shape: tuple[int, int]) -> None:
     check(program, small, photograph(*shape), 3.7)
 
 
@@ -229,7 +229,7 @@ def test_the_export_says_what_it_is(exported: Exported) -> None:
 
 
 @pytest.mark.slow
-def test_enhance_gives_torchs_picture(exported: Exported, small: Loaded) -> None:
+def test_enhance_gives_torchs_image(exported: Exported, small: Loaded) -> None:
     photo = (photograph(70, 100, 1)[0, 0] * 255).round().byte().numpy()
     predictor = make_predictor("edge_scs_m", runtime="executorch", artifact=exported.path)
     ours, torchs = predictor.enhance(photo, (189, 270)), Predictor(small).enhance(photo, (189, 270))

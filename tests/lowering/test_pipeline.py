@@ -242,18 +242,18 @@ def test_golden_pairs_repeat_the_parity_check(pte: Exported, mlpackage: Exported
         assert [(name, list(x.shape)) for name, x in inputs.items()] == [
             (port.name, port.shape) for port in exported.manifest.inputs
         ]
-        small_picture, *reference = inputs.values()
+        small_image, *reference = inputs.values()
         with torch.no_grad():
-            answer = small.model(small_picture, tuple(expected.shape[-2:]), *reference)
+            answer = small.model(small_image, tuple(expected.shape[-2:]), *reference)
         assert (answer - expected).abs().max() < 1e-6
         got = open_artifact(exported.path, exported.manifest).of("forward")(inputs)
         assert exported.manifest.parity is not None
         measured = exported.manifest.parity.per_image["astronaut.png"]  # the golden pair's photograph
         assert psnr(got, expected) == pytest.approx(measured, abs=0.5)
-        picture = np.asarray(Image.open(folder / "expected.png"), dtype=np.float32) / 255
-        assert np.abs(picture - expected[0].permute(1, 2, 0).numpy()).max() < 0.51 / 255
+        image = np.asarray(Image.open(folder / "expected.png"), dtype=np.float32) / 255
+        assert np.abs(image - expected[0].permute(1, 2, 0).numpy()).max() < 0.51 / 255
         levels = np.asarray(Image.open(folder / "input.png"), dtype=np.float32) / 255
-        assert np.abs(levels - small_picture[0, 0].numpy()).max() < 1e-6
+        assert np.abs(levels - small_image[0, 0].numpy()).max() < 1e-6
     with pytest.raises(InputError, match="no golden pair"):
         read_golden(pte.path.parent)
 

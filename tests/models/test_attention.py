@@ -87,7 +87,7 @@ def test_valves_start_at_keep_and_listen() -> None:
     torch.testing.assert_close(layer(source, reference, chroma)[0], expected, rtol=0, atol=1e-6)
 
 
-def test_a_picture_as_its_own_reference_matches_itself() -> None:
+def test_an_image_as_its_own_reference_matches_itself() -> None:
     """From the first step on: shared, unit-length keys find the pixel itself, and cut everything unlike it."""
     layer, x = ValveCrossAttention(16, 16), torch.randn(1, 16, 8, 8)
     key = layer.unit(layer.match(x)).flatten(2)[0]

@@ -86,7 +86,7 @@ def literal_point(model: CiaoSR, rgb: Tensor, at: tuple[float, float], size: tup
 def test_nonlocal_attention_literally(lively, scale, size):
     attention = lively(NonLocalAttention(4, scale, window=256), noise=1.0).double()
     features = torch.randn(2, 4, *size, dtype=torch.double)
-    expected = torch.stack([literal_nonlocal(attention, picture) for picture in features])
+    expected = torch.stack([literal_nonlocal(attention, image) for image in features])
     torch.testing.assert_close(attention(features), expected)
 
 
@@ -110,9 +110,9 @@ def test_local_ensemble_literally(tiny):
     edges = torch.tensor([[-0.999, -0.99], [0.99, 0.999], [-0.99, 0.3], [0.1, 0.98]], dtype=torch.double)
     coordinates = torch.cat([torch.rand(2, 8, 2, dtype=torch.double) * 2 - 1, edges.expand(2, -1, -1)], dim=1)
     got = tiny.train().points(rgb, coordinates, (11, 9))
-    for picture, points, answers in zip(rgb, coordinates, got, strict=True):
+    for image, points, answers in zip(rgb, coordinates, got, strict=True):
         for point, answer in zip(points.tolist(), answers, strict=True):
-            torch.testing.assert_close(answer, literal_point(tiny, picture, tuple(point), (11, 9)))
+            torch.testing.assert_close(answer, literal_point(tiny, image, tuple(point), (11, 9)))
 
 
 def test_the_attentions_matter(tiny, monkeypatch):

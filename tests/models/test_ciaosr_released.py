@@ -68,7 +68,7 @@ def tiny(lively) -> CiaoSR:
 def test_nonlocal_attention_literally(lively, scale):
     attention = lively(CrossScaleAttention(2, (scale,), window=256), noise=1.0).double()
     features = torch.randn(2, 2, 5, 7, dtype=torch.double)
-    expected = torch.stack([literal_found(attention, picture, scale) for picture in features])
+    expected = torch.stack([literal_found(attention, image, scale) for image in features])
     torch.testing.assert_close(attention(features), expected)
 
 
@@ -91,7 +91,7 @@ def test_nonlocal_attention_in_tiles(lively, monkeypatch):
     assert (attention(features) - whole).abs().max() > 1e-3
 
 
-def test_a_picture_too_small_to_be_mirrored(lively):
+def test_an_image_too_small_to_be_mirrored(lively):
     attention = lively(CrossScaleAttention(4, (4,), window=256))
     assert attention(torch.randn(1, 4, 1, 5)).isfinite().all()
 

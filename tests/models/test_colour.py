@@ -74,7 +74,7 @@ def test_annealed_mean_of_a_certain_class_is_its_centre() -> None:
     torch.testing.assert_close(chroma, chroma_classes()[20], rtol=0, atol=1e-5)
 
 
-def test_chroma_is_a_quarter_of_the_colour_grid_whatever_the_picture() -> None:
+def test_chroma_is_a_quarter_of_the_colour_grid_whatever_the_image() -> None:
     branch = ColourBranch(reference=False).eval()
     with torch.no_grad():
         assert branch(torch.rand(1, 1, 180, 320)).shape == (1, 2, 45, 80)
@@ -89,7 +89,7 @@ def test_the_colour_grid_leaves_its_own_size_untouched() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (100, 101), (481, 321), (1080, 1920), (50, 3000)])
-def test_the_colour_grid_has_its_pixels_and_the_picture_s_aspect(size: tuple[int, int]) -> None:
+def test_the_colour_grid_has_its_pixels_and_the_image_s_aspect(size: tuple[int, int]) -> None:
     h, w = to_colour_grid(torch.rand(1, 2, *size)).shape[-2:]
     assert h * w == pytest.approx(240**2, rel=0.02)
     assert h / w == pytest.approx(size[0] / size[1], rel=0.02)

@@ -47,7 +47,7 @@ def test_automatic_mode_is_bit_identical_without_the_reference_branch(lively, si
         assert torch.equal(both(gray, size), automatic(gray, size))
 
 
-def test_a_reference_changes_the_picture_s_colour_and_each_reference_differently(small: EdgeSCS) -> None:
+def test_a_reference_changes_the_image_s_colour_and_each_reference_differently(small: EdgeSCS) -> None:
     gray = torch.rand(1, 1, 20, 28)
     red = torch.tensor([0.9, 0.1, 0.1]).reshape(1, 3, 1, 1).expand(1, 3, 16, 24)
     outs = [small(gray, (40, 56), reference) for reference in (None, red, red.flip(1))]
@@ -75,7 +75,7 @@ def test_the_reference_passes_the_same_encoder(small: EdgeSCS) -> None:
 
 
 @pytest.mark.parametrize("size", [(46, 62), (32, 43)])
-def test_a_picture_does_not_depend_on_its_batch(lively, size: tuple[int, int]) -> None:
+def test_an_image_does_not_depend_on_its_batch(lively, size: tuple[int, int]) -> None:
     """Exact mathematics (float64), but not bit-equal: kernels sum in another order for another batch size."""
     model = lively(registry.create("edge_scs_s")).double()
     model.colour.side = 64
@@ -99,7 +99,7 @@ def test_any_size_at_any_magnification(small: EdgeSCS, lr: tuple[int, int], magn
     assert rgb.std() > 0
 
 
-def test_extreme_pictures_stay_finite(small: EdgeSCS) -> None:
+def test_extreme_images_stay_finite(small: EdgeSCS) -> None:
     for gray in (torch.zeros(1, 1, 9, 9), torch.ones(1, 1, 9, 9)):
         assert small(gray, (27, 27)).isfinite().all()
 

@@ -23,7 +23,7 @@ def test_the_convolutions_are_torchvisions(name, tap, keys, parameters):
     assert "features.0.weight" in state
 
 
-def test_taps_are_levels_of_the_picture():
+def test_taps_are_levels_of_the_image():
     network = Features("squeezenet1_1", (1, 4, 7, 12))
     assert [tuple(x.shape[1:]) for x in network(torch.rand(1, 3, 64, 96))] == [
         (64, 31, 47), (128, 15, 23), (256, 7, 11), (512, 3, 5),

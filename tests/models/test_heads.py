@@ -77,7 +77,7 @@ def test_z_rel_equals_exact_arithmetic_at_every_size(lr: int) -> None:
         assert (z - exact).abs().max() < 1e-6, hr
 
 
-def test_z_rel_of_a_tile_is_that_of_the_picture() -> None:
+def test_z_rel_of_a_tile_is_that_of_the_image() -> None:
     for lr, hr in ((20, 22), (14, 29), (98, 245)):
         coordinates = lr_coordinates(hr, hr / lr)
         whole = ContinuousHead.positions(coordinates, hr / lr)

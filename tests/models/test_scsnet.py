@@ -122,7 +122,7 @@ def slow_cpm(layer: PixelMapping, x: Tensor, size: tuple[int, int]) -> Tensor:
 def test_cpm_equals_a_loop_over_points(lively) -> None:
     layer = lively(PixelMapping(4, 8).double(), noise=0.3)
     x = torch.randn(2, 4, 4, 3).double()
-    expected = torch.stack([slow_cpm(layer, picture, (7, 9)) for picture in x])
+    expected = torch.stack([slow_cpm(layer, image, (7, 9)) for image in x])
     torch.testing.assert_close(layer(x, (7, 9)), expected, rtol=0, atol=1e-9)
 
 

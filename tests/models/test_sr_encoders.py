@@ -157,8 +157,8 @@ def test_shifted_windows_literally(lively, size, shift):
     x = torch.rand(2, *size, 6, dtype=torch.double)
     mask = shift_mask(size, 4, 2, x.device)
     got = layer(x, mask)
-    for picture, expected in zip(x, got, strict=True):
-        y = picture + literal_window_attention(layer.attention, layer.norm1(picture), 4, shift)
+    for image, expected in zip(x, got, strict=True):
+        y = image + literal_window_attention(layer.attention, layer.norm1(image), 4, shift)
         torch.testing.assert_close(y + layer.mlp(layer.norm2(y)), expected)
 
 

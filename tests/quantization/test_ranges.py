@@ -14,13 +14,13 @@ from edge_scs.weights.loading import Loaded
 
 
 def test_ranges_are_the_extremes_or_less_where_outliers_would_cost_more(tied: nn.Module) -> None:
-    pictures = [torch.rand(1, 1, 8, 8) * scale for scale in (1.0, 0.3)]
-    graph = prepare(tied, [pictures[0]])
-    ranges = Ranges(graph).calibrate(graph, [[x] for x in pictures])
-    assert ranges[0] == (0.0, max(float(x.max()) for x in pictures))  # evenly spread: nothing to cut off
+    images = [torch.rand(1, 1, 8, 8) * scale for scale in (1.0, 0.3)]
+    graph = prepare(tied, [images[0]])
+    ranges = Ranges(graph).calibrate(graph, [[x] for x in images])
+    assert ranges[0] == (0.0, max(float(x.max()) for x in images))  # evenly spread: nothing to cut off
     seen: list[Tensor] = []
     tied.block.register_forward_hook(lambda module, args, out: seen.append(out.detach().relu()))
-    for x in pictures:
+    for x in images:
         tied(x)
     for call in range(3):
         values = torch.cat([seen[call].flatten(), seen[call + 3].flatten()])
@@ -58,10 +58,10 @@ def test_outliers_are_cut_off() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.conv(x)
 
-    pictures = [torch.randn(1, 1, 140, 140).clamp(-4, 4) for _ in range(8)]
-    pictures[3][0, 0, 0, 0] = 9.0  # one among 160,000
-    graph = prepare(Pass(), [pictures[0]])
-    _, high = Ranges(graph).calibrate(graph, [[x] for x in pictures])[0]
+    images = [torch.randn(1, 1, 140, 140).clamp(-4, 4) for _ in range(8)]
+    images[3][0, 0, 0, 0] = 9.0  # one among 160,000
+    graph = prepare(Pass(), [images[0]])
+    _, high = Ranges(graph).calibrate(graph, [[x] for x in images])[0]
     assert high < 9
 
 
@@ -103,7 +103,7 @@ def test_without_quantisation_is_the_float_network(tied: nn.Module, calibrated: 
 
 
 @pytest.mark.parametrize("reference", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_one_list_fits_every_picture_size(small: Loaded, reference: bool) -> None:
+def test_one_list_fits_every_image_size(small: Loaded, reference: bool) -> None:
     """The colour grid is an upsampling, a downsampling or nothing, as the size demands: those follow their input."""
     saved = None
     for lr in ((24, 32), (180, 320), (500, 480)):
@@ -138,7 +138,7 @@ class Clamped(nn.Module):
 
 
 @pytest.mark.parametrize(("ends", "dropped"), [((0, 1), True), ((0, 0.5), False)])
-def test_a_picture_saturates_by_its_range_and_needs_no_clamp(ends: tuple[float, float], dropped: bool) -> None:
+def test_an_image_saturates_by_its_range_and_needs_no_clamp(ends: tuple[float, float], dropped: bool) -> None:
     x = torch.rand(1, 1, 8, 8) * 4 - 2
     graph = prepare(Clamped(*ends), [x])
     ranges = Ranges(graph)

@@ -166,9 +166,9 @@ class Chromium:
 
     def screenshot(self, path: Path, whole: bool = True) -> Path:
         """The whole page as PNG, however long, or what is seen of it."""
-        picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        image = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(picture["data"]))
+        path.write_bytes(base64.b64decode(image["data"]))
         return path
 
     def _read(self) -> dict[str, Any]:

@@ -90,8 +90,8 @@ def test_the_page_is_whole_quiet_and_fits(tab, page, artefacts, width, dark):
     assert (sum(map(int, re.findall(r"\d+", background))) < 200) == dark
     assert tab.evaluate("document.querySelectorAll('.plot svg').length") == 3
     assert tab.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
-    picture = tab.screenshot(artefacts / f"report-{width}-{'dark' if dark else 'light'}.png")
-    assert picture.stat().st_size > 50_000
+    image = tab.screenshot(artefacts / f"report-{width}-{'dark' if dark else 'light'}.png")
+    assert image.stat().st_size > 50_000
     said = [e for e in tab.events if e["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
     said += [e for e in tab.events if e["method"] == "Log.entryAdded"]
     assert said == []

@@ -43,8 +43,8 @@ def _fake_lower(subject: str, folder: Path, say: Any) -> str:
     return f"{subject} lowered in {folder.is_dir()}"
 
 
-def _fake_evaluate(subject: str, precision: str, pictures: Path, say: Any) -> dict[str, Any]:
-    return {"model": subject, "pictures": sorted(path.name for path in pictures.iterdir())}
+def _fake_evaluate(subject: str, precision: str, images: Path, say: Any) -> dict[str, Any]:
+    return {"model": subject, "images": sorted(path.name for path in images.iterdir())}
 
 
 def _fake_count(say: Any) -> list[dict[str, Any]]:
@@ -93,10 +93,10 @@ def test_every_precision_with_weights_is_exported_and_evaluated(tmp_path, asked)
         "edge_scs_m_x4_180x320_xnnpack-int8",
     ]
     assert asked["artifacts"] == [*(tmp_path / "artifacts" / f"{name}.pte" for name in made), other]
-    assert [(q["model"], q["precision"], len(q["pictures"])) for q in asked["quality"]] == [
+    assert [(q["model"], q["precision"], len(q["images"])) for q in asked["quality"]] == [
         ("edge_scs_m", "fp32", 6), ("edge_scs_m", "int8", 6),
     ]  # fmt: skip
-    assert "china.png" in asked["quality"][0]["pictures"]
+    assert "china.png" in asked["quality"][0]["images"]
     assert asked["quality"][0]["data"] == "scikit-image and scikit-learn"
     assert asked["stages"] == [{"model": "pcarn_m"}, {"model": "edge_scs_m"}]
     assert asked["networks"] == _fake_count(None)

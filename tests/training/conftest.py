@@ -12,7 +12,7 @@ model = "pcarn"
 stages = ["l1", "gan", "relativistic"]
 checkpoint_every = 3
 validate_every = 1000
-validate_pictures = 1
+validate_images = 1
 channels_last = false
 [config]
 channels = 8
@@ -61,9 +61,9 @@ scales = [2]
 def folder(tmp_path, photograph):
     data = tmp_path / "photographs"
     data.mkdir()
-    picture = Image.fromarray(photograph)
+    image = Image.fromarray(photograph)
     for i, left in enumerate((0, 60, 120)):
-        picture.crop((left, left, left + 160, left + 140)).save(data / f"{i}.png")
+        image.crop((left, left, left + 160, left + 140)).save(data / f"{i}.png")
     return data
 
 

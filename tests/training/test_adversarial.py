@@ -58,12 +58,12 @@ def test_the_multi_scale_discriminator_sees_a_pyramid_of_averages():
     with torch.no_grad():
         for parameter in judge.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    picture = torch.rand(2, 3, 64, 96)
-    seen = judge(picture)
+    image = torch.rand(2, 3, 64, 96)
+    seen = judge(image)
     assert [tuple(x.shape) for x in seen] == [(2, 1, 8, 12), (2, 1, 4, 6), (2, 1, 2, 3)]
-    half = picture.reshape(2, 3, 32, 2, 48, 2).mean((3, 5))
+    half = image.reshape(2, 3, 32, 2, 48, 2).mean((3, 5))
     assert torch.allclose(seen[1], judge.scales[1](half), atol=1e-6)
-    quarter = picture.reshape(2, 3, 16, 4, 24, 4).mean((3, 5))
+    quarter = image.reshape(2, 3, 16, 4, 24, 4).mean((3, 5))
     assert torch.allclose(seen[2], judge.scales[2](quarter), atol=1e-6)
 
 
@@ -85,9 +85,9 @@ def test_the_multi_scale_discriminator_is_the_papers():
 
 def test_the_spectral_discriminators_layers_have_norm_one():
     judge = SpectralDiscriminator(channels=8).train()
-    picture = torch.rand(2, 3, 64, 48)
+    image = torch.rand(2, 3, 64, 48)
     for _ in range(100):  # each pass is one power iteration
-        (logits,) = judge(picture)
+        (logits,) = judge(image)
     assert logits.shape == (2, 1, 4, 3)
     judge.eval()
     layers = [layer for layer in judge.modules() if parametrize.is_parametrized(layer)]

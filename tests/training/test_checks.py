@@ -20,8 +20,8 @@ def recipe(**stages: Stage) -> Recipe:
     return Recipe("edge_scs_s", list(stages), stages)
 
 
-def photographs(*pictures: torch.Tensor) -> Photographs:
-    return Photographs([Path(f"{i}.png") for i in range(len(pictures))], list(pictures))
+def photographs(*images: torch.Tensor) -> Photographs:
+    return Photographs([Path(f"{i}.png") for i in range(len(images))], list(images))
 
 
 GREY = torch.arange(64 * 64).remainder(256).to(torch.uint8).reshape(1, 64, 64).expand(3, -1, -1)
@@ -33,10 +33,10 @@ def test_colours_are_not_learned_from_grey() -> None:
     coloured = GREY.clone()
     coloured[2, 32:36, 32:36] = 255 - coloured[1, 32:36, 32:36]
     plan = recipe(detail=stage(), paint=stage("colour"))
-    for pictures in ([GREY], [GREY, noisy, GREY]):
+    for images in ([GREY], [GREY, noisy, GREY]):
         with pytest.raises(InputError, match=r"stage\.paint: the photographs are all grey"):
-            check_colours(plan, photographs(*pictures))
-        check_colours(recipe(detail=stage()), photographs(*pictures))
+            check_colours(plan, photographs(*images))
+        check_colours(recipe(detail=stage()), photographs(*images))
     check_colours(plan, photographs(GREY, coloured))
 
 

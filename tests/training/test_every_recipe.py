@@ -45,7 +45,7 @@ def features(tmp_path: Path) -> str:
 
 def small(recipe: str, model: str, features: str) -> Recipe:
     path = RECIPES / f"{recipe}.toml"
-    sets = ["precision=no", "workers=0", "checkpoint_every=1", "validate_pictures=1", "validate_side=32"]
+    sets = ["precision=no", "workers=0", "checkpoint_every=1", "validate_images=1", "validate_side=32"]
     sets += ["min_side=64", "min_kb=0", "min_colourfulness=0.0", *([f"model={model}"] if model else [])]
     plan = load_recipe(path)
     for name in plan.stages:

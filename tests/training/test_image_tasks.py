@@ -36,8 +36,8 @@ class Points(nn.Module):
 
 @pytest.fixture
 def photographs(photograph):
-    picture = torch.from_numpy(photograph.copy()).permute(2, 0, 1)
-    return Photographs([None] * 2, [picture[:, :200, :200].contiguous(), picture[:, 200:400, 100:380].contiguous()])
+    image = torch.from_numpy(photograph.copy()).permute(2, 0, 1)
+    return Photographs([None] * 2, [image[:, :200, :200].contiguous(), image[:, 200:400, 100:380].contiguous()])
 
 
 def stage(data, **more):

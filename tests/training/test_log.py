@@ -80,7 +80,7 @@ def test_the_line_says_how_far_and_how_fast(monkeypatch: pytest.MonkeyPatch) -> 
     said: list[str] = []
     with Progress("texture", 10, 130, said.append) as progress:
         progress.advance(2.0, 8, 0.5)
-        assert (progress.rate, progress.pictures, progress.loss) == (2.0, 16.0, 2.0)
+        assert (progress.rate, progress.images, progress.loss) == (2.0, 16.0, 2.0)
         progress.advance(1.0, 8, 0.25)
         assert progress.loss == pytest.approx(1.98)
         assert progress.rate == pytest.approx(2.1)

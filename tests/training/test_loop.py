@@ -42,7 +42,7 @@ warmup = 2
 colour_side = 48
 [stage.colour.data]
 batch = 2
-crop = "picture"
+crop = "image"
 hr_side = 64
 whole_scales = 0.0
 reference_every = 2

@@ -49,6 +49,6 @@ def test_cross_entropy_against_a_loop():
     assert abs(chroma_cross_entropy(logits, chroma, weights).item() - total / norm) < 1e-5
 
 
-def test_the_prior_of_a_grey_picture_is_all_in_the_middle():
+def test_the_prior_of_a_grey_image_is_all_in_the_middle():
     prior = chroma_prior([torch.full((3, 8, 8), 0.5)])
     assert torch.isclose(prior[CHROMA_STEPS**2 // 2], torch.tensor(1.0))

@@ -43,16 +43,16 @@ def test_vgg16_is_l1_at_the_first_layer_of_each_block(weights):
     state, file = weights("vgg16")
     a, b = torch.rand(2, 1, 3, 32, 32)
     ours = PerceptualLoss("vgg16", file)(a, b)
-    x, y = (literal_vgg(state, picture, (2, 2, 3, 3, 1)) for picture in (a, b))
+    x, y = (literal_vgg(state, image, (2, 2, 3, 3, 1)) for image in (a, b))
     weight = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
     theirs = sum(w * (p[0] - q[0]).abs().mean() for w, p, q in zip(weight, x, y, strict=True))
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-4)
 
 
-def test_vgg19_is_l2_at_relu5_4_of_pictures_as_they_are(weights):
+def test_vgg19_is_l2_at_relu5_4_of_images_as_they_are(weights):
     state, file = weights("vgg19")
     a, b = torch.rand(2, 1, 3, 32, 32)
-    x, y = (literal_vgg(state, picture, (2, 2, 4, 4, 4), False)[4][3] for picture in (a, b))
+    x, y = (literal_vgg(state, image, (2, 2, 4, 4, 4), False)[4][3] for image in (a, b))
     assert PerceptualLoss("vgg19", file)(a, b).item() == pytest.approx((x - y).square().mean().item(), rel=1e-4)
 
 

@@ -27,7 +27,7 @@ def few_small_steps(recipe):
         )
         for name, stage in recipe.stage.items()
     }  # fmt: skip
-    return replace(recipe, stage=stages, precision="no", validate_pictures=1, validate_side=48)
+    return replace(recipe, stage=stages, precision="no", validate_images=1, validate_side=48)
 
 
 @pytest.mark.parametrize("name", ["edge_scs_m", "edge_scs_s", "edge_scs_m_restoring", "edge_scs_s_restoring"])

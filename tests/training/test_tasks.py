@@ -48,7 +48,7 @@ def test_the_texture_loss_is_the_mean_error_on_luma_and_chroma(kind):
     assert losses["loss"].item() == pytest.approx(losses["luma"].item() + 0.25 * losses["chroma"].item(), rel=1e-5)
 
 
-def test_log_l2_asks_for_the_same_share_of_an_easy_and_of_a_hard_picture():
+def test_log_l2_asks_for_the_same_share_of_an_easy_and_of_a_hard_image():
     target = torch.rand(2, 1, 8, 8)
     x = (target + torch.tensor([0.02, 0.2])[:, None, None, None]).requires_grad_()
     log_l2(x, target).backward()

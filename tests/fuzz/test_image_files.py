@@ -60,7 +60,7 @@ def _hang(*_: object) -> None:
 
 
 @pytest.mark.parametrize("count", [160, pytest.param(COUNT, marks=pytest.mark.fuzz)])
-def test_mutated_pictures_are_done_or_refused(
+def test_mutated_images_are_done_or_refused(
     tmp_path: Path, count: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)

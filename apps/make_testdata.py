@@ -19,7 +19,7 @@ from scipy.stats import trim_mean
 
 from edge_scs.artifacts.manifest import capped_psnr
 from edge_scs.color import rgb_to_ycc, ycc_to_rgb
-from edge_scs.imaging.arrays import as_grey, shrink_reference, to_picture, to_tensor
+from edge_scs.imaging.arrays import as_grey, shrink_reference, to_image, to_tensor
 from edge_scs.inference.fixed_program import FixedPredictor
 from edge_scs.inference.tiles import fixed_axis
 from edge_scs.phones import results
@@ -87,7 +87,7 @@ def blending() -> Document:
         for start, strip in _driver(tile, hr, ratio, halo)._rows(grey, [], None, None):
             rows = slice(start, min(start + len(strip), size[0]))
             rgb[rows] = strip[: rows.stop - start, : size[1]]
-        levels = to_picture(torch.from_numpy(rgb).permute(2, 0, 1)[None])
+        levels = to_image(torch.from_numpy(rgb).permute(2, 0, 1)[None])
         case = {"lr": [h, w], "tile": tile, "hr_tile": hr, "halo": halo, "size": size, "grey": grey.ravel().tolist()}
         cases.append(case | {"argb": words(levels)})
     return {"tolerance_levels": 0, "cases": cases}
@@ -120,10 +120,10 @@ def packing() -> Document:
         "rgb_tensor": floats(tensor),
         "ycc_tensor": floats(rgb_to_ycc(tensor)),
         "planes": floats(values),
-        "planes_argb": words(to_picture(torch.from_numpy(values))),
+        "planes_argb": words(to_image(torch.from_numpy(values))),
         "ycc": floats(ycc),
         "ycc_rgb": floats(rgb),
-        "ycc_argb": words(to_picture(rgb)),
+        "ycc_argb": words(to_image(rgb)),
     }
 
 

@@ -116,13 +116,13 @@ def test_enhance_writes_colour_at_the_size_asked(tmp_path, image):
     out = tmp_path / "large.png"
     result = cli("enhance", image, "-o", out, "--scale", "2.5")
     assert result.returncode == 0, result.stderr
-    with Image.open(out) as image:
-        assert (image.size, image.mode) == ((100, 75), "RGB")
-        pixels = np.asarray(image).astype(int)
+    with Image.open(out) as large:
+        assert (large.size, large.mode) == ((100, 75), "RGB")
+        pixels = np.asarray(large).astype(int)
     assert np.abs(pixels[..., 0] - pixels[..., 2]).max() > 0, "some colour"
     assert cli("enhance", image, "-o", out, "--size", "80x60", "--reference", image).returncode == 0
-    with Image.open(out) as image:
-        assert image.size == (80, 60)
+    with Image.open(out) as large:
+        assert large.size == (80, 60)
 
 
 def test_models_json_is_json_alone(monkeypatch):

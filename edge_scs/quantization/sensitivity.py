@@ -9,7 +9,7 @@ from torch import fx
 from torch.nn import functional as F
 
 from edge_scs.data.photographs import Photographs
-from edge_scs.quantization.finetune import Family
+from edge_scs.quantization.family import Family
 from edge_scs.quantization.prepare import owner
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.weights.loading import Loaded

@@ -9,7 +9,8 @@ import torch
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.lowering.deploy import absorb, deploy
-from edge_scs.quantization.finetune import Family, finetune, learning_rate
+from edge_scs.quantization.family import Family
+from edge_scs.quantization.finetune import finetune, learning_rate
 from edge_scs.quantization.quantised_model import load
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.weights.loading import Loaded, load_state, read_safetensors

@@ -77,8 +77,9 @@ def test_shipped_int8_weights_keep_flat_areas_as_they_are(name: str, amount: flo
         with torch.no_grad():
             rgb = network(torch.full((1, 1, 24, 24), level / 255), (24 * scale, 24 * scale))
         border = 2 * scale
-        inside = luma(rgb)[..., border:-border, border:-border] * 255
-        assert (inside - level).abs().max() < 1
+        off = luma(rgb)[..., border:-border, border:-border] * 255 - level
+        assert off.mean().abs() < 0.5
+        assert off.abs().max() < 2.5, "residual, luma and RGB are rounded to 8 bits one after the other"
 
 
 def test_what_is_measured_is_what_was_added(lively: Callable[..., nn.Module]) -> None:

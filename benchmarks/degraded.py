@@ -3,14 +3,21 @@
 DIR holds the benchmark folders (B100, Set14). Protocol, per image: HR cropped to a multiple of the scale, grey by
 Pillow's ``convert("L")``, LR by Pillow's bicubic, then degraded at LR size (``DEGRADATIONS``; the generator's seed is
 the image's place in the folder). Figures are of luma: PSNR-Y as in ``edge_scs/metrics.py`` as the gain over Pillow's
-bicubic of the same degraded input, LPIPS of grey images (``--lpips``, the network is named), and the deviation of what
-a 5x5 mean leaves in the flat tenth of the image (``--flat``), against bicubic's. Means over the images.
+bicubic of the same degraded input, LPIPS of grey images (``--lpips``, the network is named), NIQE (``--niqe``), and
+the deviation of what a 5x5 mean leaves in the flat tenth of the image (``--flat``), against bicubic's. Means over the
+images.
 
-``--weights NAME=FILE`` puts other checkpoints beside the shipped ones, such as official PCARN-M ones by import-weights.
+``--peers`` adds the official PCARN-M (GAN) and PCARN-M-L1 from $EDGE_SCS_ASSETS/peers/pcarn, ``--weights NAME=FILE``
+other checkpoints, and ``--end FILE --amounts 0.5 1`` the blends from the shipped restoring weights to a checkpoint that
+was fine-tuned from them. What needs files that are not at hand is left out with a line that names them.
 """
 
 import argparse
+import contextlib
 import io
+import os
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
@@ -24,15 +31,20 @@ from rich.progress import track
 from scipy import ndimage
 
 from edge_scs.data.wear import wear
+from edge_scs.distribution import load_niqe, niqe
+from edge_scs.errors import InputError
 from edge_scs.evaluate import enlarge_bicubic, fit_to_scale, run, shrink
 from edge_scs.images import find_images, read_rgb
 from edge_scs.metrics import UInt8, lpips, psnr_y
 from edge_scs.quantization.quantised_model import load as load_int8
 from edge_scs.weights.features import load_lpips
+from edge_scs.weights.importing import import_weights
 from edge_scs.weights.loading import Loaded, load
+from edge_scs.weights.restoration import blended
 
 Generator = np.random.Generator
 STDERR = Console(stderr=True)
+PEERS = {"PCARN-M (GAN), official": "PCARN-M.pth", "PCARN-M-L1, official": "PCARN-M-L1.pth"}
 
 
 def _bytes(x: NDArray[Any]) -> UInt8:
@@ -124,8 +136,37 @@ def answer(network: Loaded | None, small: UInt8, size: tuple[int, ...]) -> UInt8
     return luma(run(network.model, seen, size))
 
 
+def peers() -> dict[str, Loaded]:
+    """The official networks of PCARN-M whose files are at hand."""
+    folder = Path(os.environ.get("EDGE_SCS_ASSETS", "")) / "peers" / "pcarn"
+    found: dict[str, Loaded] = {}
+    with tempfile.TemporaryDirectory() as converted:
+        for name, file in PEERS.items():
+            if (folder / file).is_file():
+                found[name] = import_weights(folder / file, "pcarn_m", Path(converted) / f"{file}.safetensors")
+            else:
+                STDERR.print(f"no row {name}: no peers/pcarn/{file} in $EDGE_SCS_ASSETS")
+    return found
+
+
+def blends(model: str, end: Path, amounts: list[float]) -> dict[str, Loaded]:
+    """Networks between the shipped restoring weights of ``model`` (0) and the checkpoint ``end`` (1)."""
+    found: dict[str, Loaded] = {}
+    for amount in amounts:
+        network, other = load(model, amount=1.0), load(str(end))
+        state = blended(network.model.state_dict(), other.model.state_dict(), amount, end)
+        network.model.load_state_dict(state)
+        found[f"{end.stem} {amount:g}"] = network
+    return found
+
+
 def table(networks: dict[str, Loaded], folder: Path, scale: int, options: argparse.Namespace) -> None:
     metric = load_lpips() if options.lpips else None
+    natural = load_niqe() if options.niqe else None
+    if options.lpips and metric is None:
+        STDERR.print("no LPIPS: no peers/features with peers/lpips_lin in $EDGE_SCS_ASSETS")
+    if options.niqe and natural is None:
+        STDERR.print("no NIQE: no peers/niqe/niqe_pris_params.npz in $EDGE_SCS_ASSETS")
     scores: dict[str, dict[str, list[dict[str, float]]]] = {}
     for kind in track(options.kinds, f"{folder.name} x{scale}", console=STDERR):
         for gray, small in inputs(folder, scale, kind, options.limit):
@@ -134,6 +175,9 @@ def table(networks: dict[str, Loaded], folder: Path, scale: int, options: argpar
                 row = {"PSNR-Y": psnr_y(three(out), three(gray), scale), "flat": flat_deviation(out, gray)}
                 if metric is not None:
                     row["LPIPS"] = lpips(metric[0], three(out), three(gray), scale)
+                if natural is not None:
+                    with contextlib.suppress(ValueError):  # too small, or flat everywhere
+                        row["NIQE"] = niqe(three(out), natural, scale)
                 scores.setdefault(name, {}).setdefault(kind, []).append(row)
     print(
         f"\n| {folder.name}, x{scale}, {len(gray) and len(scores['bicubic'][kind])} images | "
@@ -147,11 +191,16 @@ def table(networks: dict[str, Loaded], folder: Path, scale: int, options: argpar
     for name, rows in scores.items():
         gains = [fmean(row["PSNR-Y"] for row in rows[kind]) - means[kind]["PSNR-Y"] for kind in options.kinds]
         print(f"| {name}, gain, dB | " + " | ".join(f"{gain:+.2f}" for gain in gains) + " |", flush=True)
-    extra = {"LPIPS": f"LPIPS ({metric[1]})" if metric else "", "flat": "deviation on flat areas, levels"}
-    for key in [key for key in extra if (key == "LPIPS" and metric) or (key == "flat" and options.flat)]:
-        for name, rows in {"bicubic": base, **scores}.items():
-            cells = [f"{fmean(row[key] for row in rows[kind]):.3f}" for kind in options.kinds]
-            print(f"| {name}, {extra[key]} | " + " | ".join(cells) + " |", flush=True)
+    extra = {
+        "LPIPS": f"LPIPS ({metric[1]})" if metric else "",
+        "NIQE": "NIQE" if natural else "",
+        "flat": "deviation on flat areas, levels" if options.flat else "",
+    }
+    for key, label in extra.items():
+        for name, rows in {"bicubic": base, **scores}.items() if label else ():
+            found = [[row[key] for row in rows[kind] if key in row] for kind in options.kinds]
+            cells = [f"{fmean(values):.3f}" if values else "-" for values in found]
+            print(f"| {name}, {label} | " + " | ".join(cells) + " |", flush=True)
 
 
 def main() -> None:
@@ -166,7 +215,11 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=list(DEGRADATIONS), default=list(DEGRADATIONS))
     parser.add_argument("--limit", type=int, default=0, help="images of a folder; 0: all")
     parser.add_argument("--lpips", action="store_true")
+    parser.add_argument("--niqe", action="store_true")
     parser.add_argument("--flat", action="store_true")
+    parser.add_argument("--peers", action="store_true", help="also the official PCARN-M and PCARN-M-L1")
+    parser.add_argument("--end", type=Path, help="a checkpoint fine-tuned from the restoring weights")
+    parser.add_argument("--amounts", nargs="+", type=float, default=[1.0], help="blends towards it")
     options = parser.parse_args()
     networks = {f"restoration {end:g}": load(options.model, amount=end) for end in options.restoration}
     if options.int8:
@@ -174,10 +227,18 @@ def main() -> None:
     for item in options.weights:
         name, _, file = item.partition("=")
         networks[name] = load(file)
+    if options.end:
+        networks |= blends(options.model, options.end, options.amounts)
+    if options.peers:
+        networks |= peers()
     for name in options.sets:
         for scale in options.scales:
             table(networks, options.bench / name, scale, options)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        print(f"degraded: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from edge_scs.samples import photograph
+from edge_scs.weights.loading import load, save
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -60,6 +61,24 @@ def test_degraded_prints_its_tables(
     assert float(gains[0]) > 0.3
     assert "| bicubic, deviation on flat areas, levels | " in said
     assert "nan" not in said
+
+
+def test_degraded_blends_towards_a_checkpoint_and_names_what_is_not_at_hand(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EDGE_SCS_ASSETS", str(tmp_path))
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    clean = load("edge_scs_s", amount=0.0)
+    save(tmp_path / "end.safetensors", clean.name, clean.model, {})
+    options = ["--kinds", "noise 20", "--limit", 1, "--restoration", 0, 1, "--lpips", "--niqe", "--peers"]
+    blends = ["--end", tmp_path / "end.safetensors", "--amounts", 0, 1]
+    run(monkeypatch, "degraded.py", "--bench", folder, "--model", "edge_scs_s", *options, *blends)
+    said = capsys.readouterr()
+    gains = {line.split(",")[0]: line.split("|")[2] for line in said.out.splitlines() if "gain" in line}
+    assert gains["| end 0"] == gains["| restoration 1"] != gains["| end 1"] == gains["| restoration 0"]
+    assert not any(word in said.out for word in ("LPIPS", "NIQE", "PCARN"))
+    for missing in ("no LPIPS", "no NIQE", "peers/pcarn/PCARN-M.pth", "PCARN-M-L1.pth"):
+        assert missing in " ".join(said.err.split())
 
 
 def test_held_out_prints_its_table(

@@ -38,8 +38,8 @@ def device_cells(result: dict[str, Any]) -> list[str]:
 
 def _loading(result: dict[str, Any]) -> str:
     parts = [("compile", result.get("compile_ms")), ("cached", result.get("cached_load_ms"))]
-    told = ", ".join(f"{name} {ms:.0f}" for name, ms in parts if ms is not None)
-    return f"{result['load_ms']:.0f}" + (f" ({told})" if told else "")
+    detail = ", ".join(f"{name} {ms:.0f}" for name, ms in parts if ms is not None)
+    return f"{result['load_ms']:.0f}" + (f" ({detail})" if detail else "")
 
 
 def _memory(result: dict[str, Any]) -> str:

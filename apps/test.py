@@ -29,7 +29,7 @@ SUITES = {
     "files: the drivers of docs/drive-it-yourself.md, on real programs": "tests/artifacts/test_drive_it_yourself.py",
     "files: the latency JSON's reader": "tests/phones/test_results.py",
 }
-sys.path[:0] = [str(APPS), str(APPS / "android"), str(APPS.parent)]
+sys.path[:0] = [str(APPS), str(APPS / "android"), str(APPS / "runner"), str(APPS.parent)]
 
 import checks  # noqa: E402
 from tools import Failed, Skip, call, tools_folder  # noqa: E402

@@ -1,5 +1,9 @@
-"""Exported artifacts, photographs, and what Python's driver makes of them: RealArtifactTest compares."""
+"""Exported artifacts, photographs, and what Python's driver makes of them: the cores' tests compare.
 
+``python apps/runner/real.py FOLDER`` makes the continuous ones, its images as PPM too, which Swift reads on Linux.
+"""
+
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,7 @@ SCALES = (1.3, 2.0, 2.7)  # of the continuous program
 def prepare(folder: Path) -> None:
     """``folder``/models/<name>/ as `edge-scs apps prepare` lays it, and beside it <name>.in.png, .out.png, .ref.png.
 
-    Of the continuous ones <name>.x<scale>.png in place of .out.png. Ports for hints stay empty.
+    Those of `prepare_continuous` as well. Ports for hints stay empty.
     """
     preset = load_preset("xnnpack-fp32").replace(lr=[48, 64], scale=2.0)
     loaded = load(MODEL, None)
@@ -40,13 +44,25 @@ def prepare(folder: Path) -> None:
         Image.fromarray(answer).save(folder / f"{name}.out.png")
         if guide is not None:
             reference.save(folder / f"{name}.ref.png")
+    prepare_continuous(folder)
+
+
+def prepare_continuous(folder: Path) -> None:
+    """Continuous programs without and with a port for hints: <name>.x<scale>.png in place of .out.png."""
+    loaded = load(MODEL, None)
     wide = Image.fromarray(skimage.data.chelsea()).resize((300, 120))  # wide enough for two tiles
     preset = load_preset("xnnpack-continuous")
-    for name, chosen, scales in (("any", preset, SCALES), ("anyhinted", preset.replace(hints=True), SCALES[:1])):
+    for name, chosen in (("any", preset), ("anyhinted", preset.replace(hints=True))):
         artifact = export_model(loaded, chosen, folder / "models" / name).path
         assert artifact is not None
         wide.save(folder / f"{name}.in.png")
         predictor = make_predictor(MODEL, runtime="executorch", artifact=artifact)
-        for scale in scales:
+        for scale in SCALES:
             answer = predictor.enhance(np.array(wide), (round(120 * scale), round(300 * scale)))
             Image.fromarray(answer).save(folder / f"{name}.x{scale}.png")
+
+
+if __name__ == "__main__":
+    prepare_continuous(place := Path(sys.argv[1]))
+    for path in sorted(place.rglob("*.png")):
+        Image.open(path).convert("RGB").save(path.with_suffix(".ppm"))

@@ -15,6 +15,7 @@ venv=$(dirname "$apps")/.venv/bin/python
 PYTHON=${PYTHON:-$venv}
 export PYTHONPATH="$(dirname "$apps")${PYTHONPATH:+:$PYTHONPATH}"
 failed=0
+runners=
 log=$tools/ios-test.log
 mkdir -p "$tools"
 
@@ -27,6 +28,7 @@ fail() {
 }
 
 finish() {
+    for runner in $runners; do kill "$runner" 2>/dev/null; done
     mountpoint -q "$root/proc" 2>/dev/null && umount "$root/proc"
     exit "$failed"
 }
@@ -83,7 +85,7 @@ cp -Rp "$here/." "$root/src/ios/"
 cp -Rp "$here/App/Resources/Models" "$root/src/models"
 
 swift_test() {
-    inside env EDGE_SCS_TESTDATA="$1" EDGE_SCS_LATENCY=/src/latency.json EDGE_SCS_MODELS=/src/models \
+    inside env EDGE_SCS_TESTDATA="$1" EDGE_SCS_LATENCY=/src/latency.json EDGE_SCS_MODELS=/src/models EDGE_SCS_REAL="${3:-}" \
         sh -c 'cd /src/ios/EdgeSCSCore && exec nice -n 10 swift test -j 1 '"${2:-}"
 }
 check "EdgeSCSCore: all tests, on the golden vectors" swift_test /src/testdata
@@ -97,6 +99,33 @@ if [ "$failed" = 0 ]; then
         refused "a changed number in $name.json is noticed" "error: VectorsTests" \
             swift_test /src/changed "--skip-build --filter VectorsTests"
     done
+fi
+
+# Continuous programs under the core. Pipes lead out of the chroot: ExecuTorch's libraries are not in there.
+real=$root/src/real
+build_runner() { "$apps/runner/build.sh" "$PYTHON" "$tools/runner"; }
+make_real() { rm -rf "$real" && mkdir -p "$real" && "$PYTHON" "$apps/runner/real.py" "$real"; }
+run_real() {
+    for program in "$real"/models/*/*.pte; do
+        name=$(basename "$(dirname "$program")")
+        mkfifo "$real/$name.requests" "$real/$name.answers"
+        LD_LIBRARY_PATH=$(cat "$tools/runner/libraries") "$tools/runner/runner" "$program" \
+            <"$real/$name.requests" >"$real/$name.answers" &
+        runners="$runners $!"
+    done
+    swift_test /src/testdata "--skip-build --filter RealArtifactTests" /src/real && [ "$(grep -c '^continuous .* dB' "$log")" = 6 ]
+}
+if [ "$failed" != 0 ]; then
+    :
+elif ! "$PYTHON" -c 'import edge_scs.lowering.pipeline, executorch, skimage' 2>/dev/null; then
+    skip "continuous programs: $PYTHON cannot import edge_scs with its extra [export], and scikit-image"
+elif ! command -v g++ >/dev/null; then
+    skip "continuous programs: no g++ to build apps/runner (apt-get install g++)"
+else
+    check "a runner for .pte files is built on the wheel" build_runner
+    check "continuous .pte files are exported" make_real
+    check "they make Python's images under the core, at least 80 dB" run_real
+    grep -E '^(continuous|golden).* dB' "$log" | sed 's/^/      /'
 fi
 
 # Apple's modules as signatures only.
@@ -136,7 +165,7 @@ plant() {
 }
 for planted in \
     'Engines/CoreMLEngine.swift|s/MLFeatureValue(multiArray: array)/MLFeatureValue(multiArray: tensor)/|cannot convert value' \
-    'Engines/ExecuTorchEngine.swift|s/rgb.scalars()/rgb.values/|has no member' \
+    'Engines/ExecuTorchEngine.swift|s/answer.scalars()/answer.values/|has no member' \
     'Views/EnhanceView.swift|s/studio.refuse(error)/studio.reject(error)/|EnhanceView.swift:.*error:'; do
     file=${planted%%|*}
     text=${planted##*|}

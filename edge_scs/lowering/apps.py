@@ -118,8 +118,6 @@ def _preset(spec: str, app: str) -> Preset:
     if (preset.target, preset.backend) not in RUNS[app]:
         kinds = " or ".join(sorted(f"{backend} ({target})" for target, backend in RUNS[app]))
         raise InputError(f"preset {name}: the {app} app runs {kinds}, not {preset.backend}; choose another preset")
-    if preset.continuous and app != "android":
-        raise InputError(f"preset {name}: the {app} app runs artifacts of fixed sizes; choose another preset")
     if preset.continuous and guided:
         raise InputError(f"preset {name}: the apps drive it without a reference; drop {GUIDED}")
     return preset

@@ -139,7 +139,7 @@ def test_models_of_earlier_choices_are_named(tiny: Loaded, preset: str, clone: P
     [
         ("ios", "vulkan-fp16", "the ios app runs"),
         ("android", "coreml-fp16", "the android app runs"),
-        ("ios", "xnnpack-continuous", "artifacts of fixed sizes"),
+        ("ios", "xnnpack-continuous:reference", "without a reference"),
         ("android", "xnnpack-continuous:reference", "without a reference"),
         ("android", "xnnpack-fp23", "did you mean xnnpack-fp32"),
         ("android", "xnnpack-fp32:referenz", "no such export preset"),

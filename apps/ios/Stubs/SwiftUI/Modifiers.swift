@@ -93,6 +93,7 @@ extension View {
     public func simultaneousGesture<G: Gesture>(_ gesture: G) -> some View { self }
     public func offset(x: CGFloat = 0, y: CGFloat = 0) -> some View { self }
     public func scaleEffect(_ s: CGFloat, anchor: UnitPoint = .center) -> some View { self }
+    public func accessibilityHidden(_ hidden: Bool) -> some View { self }
     public func accessibilityElement() -> some View { self }
     public func accessibilityLabel(_ key: LocalizedStringKey) -> some View { self }
     @_disfavoredOverload public func accessibilityLabel<S: StringProtocol>(_ text: S) -> some View { self }

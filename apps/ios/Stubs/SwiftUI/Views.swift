@@ -142,6 +142,7 @@ public struct Toggle: View {
 public struct Slider: View {
     public var body: Never { fatalError() }
     public init(value: Binding<Double>, in bounds: ClosedRange<Double>) { fatalError() }
+    public init(value: Binding<Double>, in bounds: ClosedRange<Double>, step: Double) { fatalError() }
 }
 
 public struct ProgressView: View {

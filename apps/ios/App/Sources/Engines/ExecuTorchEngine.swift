@@ -25,9 +25,15 @@ final class ExecuTorchEngine: Engine {
         self.artifact = artifact
         self.choice = choice
         module = Module(filePath: artifact.url.path)
+        // All methods of a continuous program, so that no first picture pays for it.
+        let methods = artifact.manifest.continuous ? artifact.manifest.methods.map(\.name) : [choice.method]
         do {
-            try module.load(choice.method)
-            backends = try module.methodMetadata(choice.method).backendNames
+            var found: Set<String> = []
+            for method in methods {
+                try module.load(method)
+                found.formUnion(try module.methodMetadata(method).backendNames)
+            }
+            backends = found.sorted()
         } catch {
             let backend = artifact.manifest.backend
             throw ArtifactError(
@@ -37,20 +43,30 @@ final class ExecuTorchEngine: Engine {
     }
 
     func run(_ inputs: [EdgeSCSCore.Tensor]) throws -> Answer {
+        let outputs = try runAll(choice.method, inputs)
+        guard let rgb = outputs.tensors.first else {
+            throw ArtifactError("\(artifact.id): gives no float32 picture; export the model again")
+        }
+        return Answer(tensor: rgb, inferenceMs: outputs.inferenceMs)
+    }
+
+    func runAll(_ method: String, _ inputs: [EdgeSCSCore.Tensor]) throws -> Outputs {
         let tensors = inputs.map { ExecuTorch.Tensor<Float>($0.values, shape: $0.shape) }
         let start = Clock.milliseconds()
         let outputs: [Value]
         do {
-            outputs = try module.execute(choice.method, tensors)
+            outputs = try module.execute(method, tensors)
         } catch {
             throw ArtifactError("\(artifact.id): ExecuTorch failed (\(error.localizedDescription)); export it again")
         }
         let inferenceMs = Clock.milliseconds() - start
-        guard let rgb: ExecuTorch.Tensor<Float> = outputs.first?.tensor() else {
-            throw ArtifactError("\(artifact.id): gives no float32 picture; export the model again")
+        let answers = try outputs.map { value in
+            guard let answer: ExecuTorch.Tensor<Float> = value.tensor() else {
+                throw ArtifactError("\(artifact.id): \(method) gives no float32 tensor; export the model again")
+            }
+            return EdgeSCSCore.Tensor(shape: answer.shape, values: answer.scalars())
         }
-        let answer = EdgeSCSCore.Tensor(shape: rgb.shape, values: rgb.scalars())
-        return Answer(tensor: answer, inferenceMs: inferenceMs)
+        return Outputs(tensors: answers, inferenceMs: inferenceMs)
     }
 }
 #else

@@ -32,7 +32,7 @@ final class Laboratory {
     /// Every model's golden pairs, on the chosen compute units.
     func checkAll(_ library: Library) {
         let setups = library.artifacts.flatMap { artifact in
-            artifact.choices.map { Setup(artifact: artifact, choice: $0, units: library.units) }
+            artifact.tested.map { Setup(artifact: artifact, choice: $0, units: library.units) }
         }
         checks = []
         start {

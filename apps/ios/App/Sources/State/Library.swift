@@ -36,6 +36,15 @@ final class Library {
         set { if let newValue { setup?.choice = newValue } }
     }
 
+    /// Of a continuous program: any of `Choice.magnifications`.
+    var magnification: Double {
+        get { choice?.magnification ?? Choice.magnifications.lowerBound }
+        set {
+            guard let facts = artifact?.manifest.facts else { return }
+            setup?.choice = .continuous(facts, by: newValue)
+        }
+    }
+
     var units: ComputeUnits {
         get { setup?.units ?? .all }
         set { setup?.units = newValue }

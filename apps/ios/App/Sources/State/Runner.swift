@@ -8,6 +8,12 @@ struct Setup: Hashable, Sendable {
     var units: ComputeUnits
 
     var isCoreML: Bool { artifact.manifest.target == "coreml" }
+
+    /// What an engine is loaded for: one continuous program serves every magnification.
+    var loading: Setup {
+        guard choice.magnification != nil else { return self }
+        return Setup(artifact: artifact, choice: artifact.choices[0], units: units)
+    }
 }
 
 /// A benchmark's outcome: what goes into the JSON, and what only the screen shows.
@@ -77,15 +83,24 @@ extension Runner {
         progress: @escaping @Sendable (Double) -> Void
     ) async throws -> Enlarged {
         let engine = Stopwatch(try await engine(setup))
-        let halo = setup.artifact.manifest.halo
-        let enlarger = Enlarger(engine: engine, choice: setup.choice, halo: halo, name: setup.artifact.id)
-        let start = Clock.milliseconds()
-        let large = try enlarger.enlarge(picture, reference: reference, keepColours: keepColours) { done, all in
+        let (manifest, name) = (setup.artifact.manifest, setup.artifact.id)
+        var tiles = 0
+        let heard = { (done: Int, all: Int) in
             try Task.checkCancellation()
+            tiles = all
             progress(Double(done) / Double(all))
         }
+        let start = Clock.milliseconds()
+        let large: Picture
+        if let facts = manifest.facts, let by = setup.choice.magnification {
+            let driver = Continuous(engine: engine, facts: facts, name: name)
+            large = try driver.enlarge(picture, by: by, keepColours: keepColours, progress: heard)
+        } else {
+            let enlarger = Enlarger(engine: engine, choice: setup.choice, halo: manifest.halo, name: name)
+            large = try enlarger.enlarge(picture, reference: reference, keepColours: keepColours, progress: heard)
+        }
         return Enlarged(
-            picture: large, totalMs: Clock.milliseconds() - start, inferenceMs: engine.totalMs, tiles: engine.calls)
+            picture: large, totalMs: Clock.milliseconds() - start, inferenceMs: engine.totalMs, tiles: tiles)
     }
 
     private func selfTestNow(_ setup: Setup) async throws -> SelfTest {
@@ -104,6 +119,9 @@ extension Runner {
     private func measureNow(
         _ setup: Setup, plan timing: TimingPlan, device: Device, progress: @escaping @Sendable (Double) -> Void
     ) async throws -> Measurement {
+        if setup.choice.magnification != nil {
+            throw ArtifactError("\(setup.artifact.id): is a continuous program; measure one of a fixed size")
+        }
         try check(setup.artifact)
         loaded = nil
         let (before, memory, lowPower) = (DeviceInfo.thermalState, DeviceInfo.memory, DeviceInfo.lowPowerMode)
@@ -151,7 +169,7 @@ extension Runner {
     }
 
     private func engine(_ setup: Setup) async throws -> Engine {
-        if let loaded, loaded.setup == setup { return loaded.engine }
+        if let loaded, loaded.setup.loading == setup.loading { return loaded.engine }
         try check(setup.artifact)
         loaded = nil  // the old one's memory first
         let engine = try await open(setup, fresh: false).0
@@ -179,7 +197,6 @@ extension Runner {
 private final class Stopwatch: Engine {
     private let engine: Engine
     private(set) var totalMs = 0.0
-    private(set) var calls = 0
 
     init(_ engine: Engine) { self.engine = engine }
 
@@ -188,7 +205,12 @@ private final class Stopwatch: Engine {
     func run(_ inputs: [Tensor]) throws -> Answer {
         let answer = try engine.run(inputs)
         totalMs += answer.inferenceMs
-        calls += 1
         return answer
+    }
+
+    func runAll(_ method: String, _ inputs: [Tensor]) throws -> Outputs {
+        let outputs = try engine.runAll(method, inputs)
+        totalMs += outputs.inferenceMs
+        return outputs
     }
 }

@@ -16,9 +16,13 @@ struct ModelSection: View {
                 Picker("Model", selection: $library.artifact) {
                     ForEach(library.artifacts) { Text(library.title($0)).tag(Optional($0)) }
                 }
-                Picker("Magnification", selection: $library.choice) {
-                    ForEach(library.artifact?.choices ?? [], id: \.self) { choice in
-                        Text("\(choice.scaleText), tiles of \(choice.lr.description)").tag(Optional(choice))
+                if let choice = library.choice, choice.magnification != nil {
+                    magnification(choice, $library.magnification)
+                } else {
+                    Picker("Magnification", selection: $library.choice) {
+                        ForEach(library.artifact?.choices ?? [], id: \.self) { choice in
+                            Text("\(choice.scaleText), tiles of \(choice.lr.description)").tag(Optional(choice))
+                        }
                     }
                 }
                 if library.setup?.isCoreML == true {
@@ -32,5 +36,14 @@ struct ModelSection: View {
                 ForEach(library.refused, id: \.message) { Text($0.message) }
             }
         }
+    }
+
+    /// A continuous program does any; the slider speaks for itself, so its title and value are not read twice.
+    @ViewBuilder private func magnification(_ choice: Choice, _ value: Binding<Double>) -> some View {
+        LabeledContent("Magnification") { Text("\(choice.scaleText), any size") }
+            .accessibilityHidden(true)
+        Slider(value: value, in: Choice.magnifications, step: Choice.magnificationStep)
+            .accessibilityLabel("Magnification")
+            .accessibilityValue(Text("\(choice.scaleText), any size"))
     }
 }

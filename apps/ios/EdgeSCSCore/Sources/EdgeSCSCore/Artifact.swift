@@ -17,8 +17,26 @@ public struct Choice: Equatable, Hashable, Sendable {
     public let output: String
     /// Pixel buffers instead of tensors (Core ML); hints are a tensor all the same.
     public let images: Bool
+    /// Of a continuous program, which takes any size and is driven by `Continuous`; nil for a method of one size.
+    public internal(set) var magnification: Double? = nil
 
-    public var scale: Double { Double(hr.height) / Double(lr.height) }
+    /// What a continuous program does.
+    public static let magnifications = 1.0...8.0
+    /// Steps of `magnifications`: 1, 1.1, 1.2 ...
+    public static let magnificationStep = 0.1
+
+    /// A continuous program's work, at the nearest of the steps; named as the folder of its golden pair.
+    public static func continuous(_ facts: ContinuousFacts, by wanted: Double) -> Choice {
+        let tenths = (wanted * 10).rounded() / 10
+        let by = min(max(tenths, magnifications.lowerBound), magnifications.upperBound)
+        let side = Int((Double(facts.tile) * by).rounded(.toNearestOrEven))
+        return Choice(
+            method: "x" + String(format: "%g", by), channels: 1, lr: Size(height: facts.tile, width: facts.tile),
+            hr: Size(height: side, width: side), reference: nil, hints: nil, inputs: ["gray"], output: "rgb",
+            images: false, magnification: by)
+    }
+
+    public var scale: Double { magnification ?? Double(hr.height) / Double(lr.height) }
 
     /// "×4", "×2.5".
     public var scaleText: String { "×" + String(format: "%g", scale) }
@@ -39,11 +57,17 @@ public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
     /// The folder of a golden pair, or nil: `input.png`, `expected.png`, sometimes `reference.png`. Nil where there is
     /// a port for hints: its pair was made with some, which no image holds.
     public func golden(_ choice: Choice) -> URL? {
-        guard let golden = manifest.golden, choice.hints == nil else { return nil }
+        guard let golden = manifest.golden, choice.hints == nil, manifest.facts?.takesHints != true else { return nil }
         let folder = url.deletingLastPathComponent().appendingPathComponent(golden).appendingPathComponent(
             choice.method)
         let expected = folder.appendingPathComponent("expected.png")
         return FileManager.default.fileExists(atPath: expected.path) ? folder : nil
+    }
+
+    /// What the self-test runs: every choice, but of a continuous program those that have a golden pair.
+    public var tested: [Choice] {
+        let paired = choices.filter { golden($0) != nil }
+        return manifest.continuous ? Array((paired + choices.prefix(1)).prefix(max(1, paired.count))) : choices
     }
 
     /// What can be run of the folders right below `root`, by name, and why the others cannot.
@@ -92,9 +116,6 @@ public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
     /// Throws `ArtifactError` for what cannot be run here, or does not turn pictures into pictures.
     public static func choices(_ manifest: Manifest, system: Int, executorch: Bool) throws -> [Choice] {
         let name = manifest.artifact
-        if manifest.continuous {
-            throw ArtifactError("\(name): is a continuous program; this app takes fixed sizes, like coreml-fp16")
-        }
         if manifest.target == "executorch" {
             if manifest.backend == "vulkan" {
                 throw ArtifactError("\(name): was lowered for Vulkan, which iOS lacks; prepare a coreml preset")
@@ -106,8 +127,17 @@ public struct Artifact: Equatable, Hashable, Sendable, Identifiable {
         if let needed = manifest.minimumTarget.flatMap({ Int($0.drop(while: { !$0.isNumber })) }), needed > system {
             throw ArtifactError("\(name): needs iOS \(needed), this is iOS \(system); prepare another preset")
         }
+        if let facts = manifest.facts {
+            if manifest.target != "executorch" {
+                throw ArtifactError("\(name): a continuous program needs ExecuTorch; prepare xnnpack-continuous")
+            }
+            return magnifications.map { .continuous(facts, by: $0) }
+        }
         return try manifest.methods.map { try choice($0, name: name) }
     }
+
+    /// The choices that a continuous program is listed with; `Choice.continuous` makes any other.
+    static let magnifications = [2.0, 1.0, 1.5, 2.7, 3.0, 4.0, 6.0, 8.0]
 
     private static func choice(_ method: Manifest.Method, name: String) throws -> Choice {
         let input = method.inputs[0].shape

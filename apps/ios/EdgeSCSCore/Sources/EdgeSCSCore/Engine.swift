@@ -47,6 +47,17 @@ public struct Answer: Sendable {
     }
 }
 
+/// All that a named method gives back, and the milliseconds of the runtime's own call.
+public struct Outputs: Sendable {
+    public let tensors: [Tensor]
+    public let inferenceMs: Double
+
+    public init(tensors: [Tensor], inferenceMs: Double) {
+        self.tensors = tensors
+        self.inferenceMs = inferenceMs
+    }
+}
+
 /// A loaded artifact, whatever runs it. Not for two threads at once.
 public protocol Engine: AnyObject {
     /// The devices or delegates that run it, as the runtime reports them; empty where it does not tell.
@@ -54,6 +65,16 @@ public protocol Engine: AnyObject {
 
     /// Inputs in the order of the manifest. Throws `ArtifactError`, with advice where the reason is known.
     func run(_ inputs: [Tensor]) throws -> Answer
+
+    /// Every output of a named method: what continuous programs are made of. Throws like `run`.
+    func runAll(_ method: String, _ inputs: [Tensor]) throws -> Outputs
+}
+
+extension Engine {
+    /// Engines of fixed programs have the one method that they were opened for.
+    public func runAll(_ method: String, _ inputs: [Tensor]) throws -> Outputs {
+        throw ArtifactError("\(method): this engine runs no methods by name; export the model for ExecuTorch")
+    }
 }
 
 /// Milliseconds of a clock that never goes back.

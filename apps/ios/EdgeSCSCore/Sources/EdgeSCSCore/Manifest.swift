@@ -25,7 +25,8 @@ public struct Manifest: Equatable, Sendable {
     public let golden: String?
     /// How far the network looks, in small pixels: tiles overlap by it. Nil: not recorded.
     public let halo: Int?
-    public let continuous: Bool
+    /// Of a continuous program, which takes any size; nil for methods of one size.
+    public let facts: ContinuousFacts?
     public let methods: [Method]
     /// The worst photograph's PSNR when the artifact was exported, nil for NaN or infinity; the verdict then.
     public let parityDb: Double?
@@ -33,6 +34,8 @@ public struct Manifest: Equatable, Sendable {
 
     /// 0 is the clean, 1 the restoring end of the weights.
     public let restoration: Double
+
+    public var continuous: Bool { facts != nil }
 
     public static let maxBytes = 1 << 20
     /// Of the format; a later one may mean something else by the same keys.
@@ -112,8 +115,6 @@ extension Manifest: Decodable {
         case verdict
     }
 
-    private struct Anything: Decodable {}
-
     public init(from decoder: Decoder) throws {
         let table = try decoder.container(keyedBy: Key.self)
         let version = try table.decodeIfPresent(Int.self, forKey: .manifestVersion) ?? 1
@@ -131,9 +132,9 @@ extension Manifest: Decodable {
         minimumTarget = try table.decodeIfPresent(String.self, forKey: .minimumTarget)
         golden = try table.decodeIfPresent(String.self, forKey: .golden)
         halo = try table.decodeIfPresent(Int.self, forKey: .halo)
-        continuous = try table.decodeIfPresent(Anything.self, forKey: .continuous) != nil
         restoration = try table.decodeIfPresent(Double.self, forKey: .restoration) ?? 0
         methods = try table.decode([Method].self, forKey: .methods)
+        facts = try table.decodeIfPresent(ContinuousTable.self, forKey: .continuous)?.facts(methods)
         if table.contains(.parity), try !table.decodeNil(forKey: .parity) {
             let parity = try table.nestedContainer(keyedBy: Key.self, forKey: .parity)
             parityDb = try parity.decodeIfPresent(Double.self, forKey: .psnrDb)
@@ -141,6 +142,34 @@ extension Manifest: Decodable {
         } else {
             (parityDb, verdict) = (nil, nil)
         }
+    }
+}
+
+/// `continuous` of a manifest.
+private struct ContinuousTable: Decodable {
+    let halo, tile, chunk, colourSide: Int
+    let colourGridSides, shuffleScales: [Int]
+
+    private enum CodingKeys: String, CodingKey {
+        case halo, tile, chunk
+        case colourSide = "colour_side"
+        case colourGridSides = "colour_grid_sides"
+        case shuffleScales = "shuffle_scales"
+    }
+
+    /// Checked, because the driver divides by these numbers.
+    func facts(_ methods: [Manifest.Method]) throws -> ContinuousFacts {
+        for (key, value) in [("halo", halo + 1), ("chunk", chunk), ("colour_side", colourSide)] where value < 1 {
+            throw ArtifactError("\(key) of continuous is too small")
+        }
+        if tile <= 2 * (halo + 1) { throw ArtifactError("tile of continuous is \(tile), not larger than its halos") }
+        guard colourGridSides.count == 2, 1 <= colourGridSides[0], colourGridSides[0] <= colourGridSides[1] else {
+            throw ArtifactError("colour_grid_sides is \(colourGridSides), must be the least and the largest side")
+        }
+        let takesHints = methods.contains { $0.name == "colour" && $0.inputs.contains { $0.name == "hints" } }
+        return ContinuousFacts(
+            halo: halo, tile: tile, chunk: chunk, colourSide: colourSide,
+            gridSides: colourGridSides[0]...colourGridSides[1], shuffleScales: shuffleScales, takesHints: takesHints)
     }
 }
 

@@ -14,11 +14,22 @@ public struct SelfTest: Equatable, Sendable {
     public static func run(
         engine: Engine, artifact: Artifact, choice: Choice, input: Picture, reference: Picture?, expected: Picture
     ) throws -> SelfTest {
-        let enlarger = Enlarger(engine: engine, choice: choice, halo: nil, name: artifact.id)
-        if input.size != choice.lr || expected.size != choice.hr {
+        let got: Picture
+        if let facts = artifact.manifest.facts, let by = choice.magnification {
+            got = try Continuous(engine: engine, facts: facts, name: artifact.id).enlarge(input, by: by)
+        } else {
+            let enlarger = Enlarger(engine: engine, choice: choice, halo: nil, name: artifact.id)
+            try check(artifact, input.size == choice.lr)
+            got = try enlarger.enlarge(input, reference: reference)
+        }
+        try check(artifact, got.size == expected.size)
+        let db = Statistics.psnr(got, expected)
+        return SelfTest(method: choice.method, db: db, neededDb: min(artifact.manifest.minPsnrDb, visibleDb))
+    }
+
+    private static func check(_ artifact: Artifact, _ fits: Bool) throws {
+        if !fits {
             throw ArtifactError("\(artifact.id): its golden pair is of another size; run edge-scs apps prepare again")
         }
-        let db = Statistics.psnr(try enlarger.enlarge(input, reference: reference), expected)
-        return SelfTest(method: choice.method, db: db, neededDb: min(artifact.manifest.minPsnrDb, visibleDb))
     }
 }

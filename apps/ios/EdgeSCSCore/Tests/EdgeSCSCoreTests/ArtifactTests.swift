@@ -81,9 +81,62 @@ final class ArtifactTests: XCTestCase {
         XCTAssertTrue(try Artifact.choices(try read("Core ML"), system: 17, executorch: false)[0].images)
     }
 
+    func testAContinuousProgramTakesAnyMagnification() throws {
+        let facts = try XCTUnwrap(try read("continuous").facts)
+        XCTAssertEqual(
+            facts,
+            ContinuousFacts(
+                halo: 22, tile: 256, chunk: 128, colourSide: 240, gridSides: 32...512, shuffleScales: [2, 3, 4],
+                takesHints: false))
+        XCTAssertTrue(try XCTUnwrap(try read("continuous with hints").facts).takesHints)
+        let choices = try Artifact.choices(try read("continuous"), system: 17, executorch: true)
+        XCTAssertEqual(choices.map(\.method), ["x2", "x1", "x1.5", "x2.7", "x3", "x4", "x6", "x8"])
+        for (wanted, by, text) in [
+            (2.7000000000000002, 2.7, "×2.7"), (0.2, 1, "×1"), (9, 8, "×8"), (1.26, 1.3, "×1.3"),
+        ] {
+            let choice = Choice.continuous(facts, by: wanted)
+            XCTAssertEqual(choice.magnification, by)
+            XCTAssertEqual(choice.scale, by)
+            XCTAssertEqual(choice.scaleText, text)
+        }
+    }
+
+    func testAContinuousProgramIsTestedWhereItHasAPair() throws {
+        for name in ["continuous", "continuous with hints"] {
+            try write(try manifest(name), "a/m.pte.json")
+            try write("program", "a/m.pte")
+            let folder = root.appendingPathComponent("a")
+            let bare = try Artifact.open(folder, system: 17, executorch: true)
+            XCTAssertEqual(bare.tested.map(\.method), ["x2"])
+            try write("picture", "a/m.pte.golden/x2.7/expected.png")
+            let paired = try Artifact.open(folder, system: 17, executorch: true)
+            XCTAssertEqual(paired.tested.map(\.method), [name == "continuous" ? "x2.7" : "x2"])
+            try FileManager.default.removeItem(at: folder)
+        }
+        try write(try manifest("several sizes"), "b/m.pte.json")
+        try write("program", "b/m.pte")
+        let sizes = try Artifact.open(root.appendingPathComponent("b"), system: 17, executorch: true)
+        XCTAssertEqual(sizes.tested, sizes.choices)
+    }
+
+    func testNumbersThatTheDriverCannotUseAreRefused() throws {
+        let good: [String: Any] = [
+            "halo": 22, "tile": 256, "chunk": 128, "colour_side": 240, "colour_grid_sides": [32, 512],
+            "shuffle_scales": [2, 3, 4],
+        ]
+        XCTAssertNotNil(try read("continuous", ["continuous": good]).facts)
+        for (key, value) in [
+            ("halo", -1), ("tile", 46), ("chunk", 0), ("colour_side", 0), ("colour_grid_sides", [512, 32]),
+            ("colour_grid_sides", [32]), ("shuffle_scales", "2"), ("tile", "256"),
+        ] as [(String, Any)] {
+            assertRefused(key) { _ = try read("continuous", ["continuous": good.merging([key: value]) { $1 }]) }
+        }
+    }
+
     func testWhatThisPhoneCannotRunIsRefusedWithTheFix() throws {
         for (name, changes, system, executorch, words) in [
-            ("continuous", [:], 18, true, "takes fixed sizes"), ("one size", [:], 18, false, "ExecuTorch package"),
+            ("continuous", [:], 18, false, "ExecuTorch package"), ("one size", [:], 18, false, "ExecuTorch package"),
+            ("continuous", ["target": "coreml"], 18, true, "needs ExecuTorch"),
             ("not run here", [:], 18, true, "lowered for Vulkan"),
             ("Core ML", ["minimum_target": "iOS18"], 17, true, "needs iOS 18, this is iOS 17"),
         ] as [(String, [String: Any], Int, Bool, String)] {

@@ -101,7 +101,8 @@ if [ "$failed" = 0 ]; then
     done
 fi
 
-# Continuous programs under the core. Pipes lead out of the chroot: ExecuTorch's libraries are not in there.
+# Continuous programs under the core. Pipes lead out of the chroot: ExecuTorch's libraries are not in there. What a runner
+# says goes to NAME.log, not between the tests' lines.
 real=$root/src/real
 build_runner() { "$apps/runner/build.sh" "$PYTHON" "$tools/runner"; }
 make_real() { rm -rf "$real" && mkdir -p "$real" && "$PYTHON" "$apps/runner/real.py" "$real"; }
@@ -110,7 +111,7 @@ run_real() {
         name=$(basename "$(dirname "$program")")
         mkfifo "$real/$name.requests" "$real/$name.answers"
         LD_LIBRARY_PATH=$(cat "$tools/runner/libraries") "$tools/runner/runner" "$program" \
-            <"$real/$name.requests" >"$real/$name.answers" &
+            <"$real/$name.requests" >"$real/$name.answers" 2>"$real/$name.log" &
         runners="$runners $!"
     done
     swift_test /src/testdata "--skip-build --filter RealArtifactTests" /src/real && [ "$(grep -c '^continuous .* dB' "$log")" = 6 ]

@@ -27,12 +27,19 @@ from typing import Any
 
 import torch
 
+from edge_scs.artifacts.manifest import manifest_path, read_manifest, takes_hints
 from edge_scs.errors import InputError
 from edge_scs.imaging.arrays import REFERENCE_SIDE
 from edge_scs.measure.modes import Unavailable, prepare, runtime_of, time_on_cuda
 
 LONG_SECONDS = 5.0
 REFERENCE = [REFERENCE_SIDE, REFERENCE_SIDE]  # every reference is shrunk to this, rows and columns
+
+
+def reference_size(artifact: Path, shapes: list[list[int]]) -> list[int] | None:
+    """The (h, w) of a program's reference among those of its inputs: the second, if it is not the port for hints."""
+    hinted = manifest_path(artifact).is_file() and takes_hints(read_manifest(artifact))
+    return shapes[1] if len(shapes) > 1 + hinted else None
 
 
 class Subject:
@@ -152,8 +159,9 @@ class Subject:
         set_threads(1)
         self.set_threads = set_threads
         hr = tuple(metas["forward"].output_tensor_meta(0).sizes())
-        image, *guide = (list(x.shape[-2:]) for x in inputs["forward"])
-        return {"runtime": "executorch", "lr": image, "hr": list(hr[-2:]), "reference": guide[0] if guide else None}
+        shapes = [list(x.shape[-2:]) for x in inputs["forward"]]
+        guide = reference_size(path, shapes)
+        return {"runtime": "executorch", "lr": shapes[0], "hr": list(hr[-2:]), "reference": guide}
 
     def _load_continuous(self, path: Path, lr: list[int], scale: float, reference: bool) -> dict[str, Any]:
         """A program for any size, in the hands of its driver: one grey image from bytes to bytes."""

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
+from edge_scs.artifacts.manifest import Port
 from edge_scs.errors import InputError
 from edge_scs.measure import latency
 from edge_scs.measure.latency import bench, pairwise, summary
-from edge_scs.measure.latency_worker import Subject, memory_mb
+from edge_scs.measure.latency_worker import Subject, memory_mb, reference_size
 from edge_scs.measure.measurement import Conditions, LeftOut, Measurement
 from edge_scs.measure.modes import Unavailable, runtime_of
 from edge_scs.measure.programs import arena_bytes
 from edge_scs.measure.tables import latency_table
+from tests.manifests import manifest
 
 KEYS = {
     "subject", "mode", "runtime", "device", "threads", "lr", "hr", "reference", "warmup", "runs", "median_ms", "p90_ms",
@@ -292,6 +294,15 @@ def test_a_process_that_dies(monkeypatch):
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(InputError, match=r"edge_scs_s: stopped .*exit 1"):
         bench(["edge_scs_s"], Conditions(runs=1))
+
+
+@pytest.mark.parametrize("ports", [["gray"], ["gray", "hints"], ["gray", "reference"], ["gray", "reference", "hints"]])
+def test_a_port_for_hints_is_no_reference(tmp_path: Path, ports: list[str]):
+    sizes = {"gray": [24, 32], "reference": [128, 128], "hints": [45, 60]}
+    path = tmp_path / "a.pte"
+    manifest(path, inputs=[Port(name, [1, 3, *sizes[name]], "float32") for name in ports])
+    guide = reference_size(path, [sizes[name] for name in ports])
+    assert guide == (sizes["reference"] if "reference" in ports else None)
 
 
 def test_an_artifact(tmp_path: Path):

@@ -324,6 +324,7 @@ def test_an_artifact(tmp_path: Path):
     assert arena_bytes(path) >= 4 * (48 + 3 * 192)
 
 
+@pytest.mark.slow
 def test_what_this_runtime_cannot_do_is_one_line(tmp_path: Path):
     pytest.importorskip("executorch.exir")
     import torch

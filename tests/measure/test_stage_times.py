@@ -51,9 +51,10 @@ def test_inner_parts_are_taken_off_outer_ones():
     ("name", "stages"),
     [
         ("tiny", {"entry", "residual blocks", "cascades", "upsampler", "exit"}),
-        pytest.param("edge_scs_s", {"colour encoder", "attention", "texture", "head"}, marks=pytest.mark.slow),
+        ("edge_scs_s", {"colour encoder", "attention", "texture", "head"}),
     ],
 )
+@pytest.mark.slow
 def test_stages_in_executorch(tmp_path, monkeypatch, request, name, stages):
     pytest.importorskip("executorch.exir")
     network = request.getfixturevalue("tiny") if name == "tiny" else load(name)

@@ -154,6 +154,10 @@ def test_presets_get_the_network_of_their_precision(tiny_quantised: Loaded, tiny
         export_model(tiny, load_preset("xnnpack-int8").replace(**TINY), tmp_path)
     with pytest.raises(InputError, match="fp32 cannot be made of a quantised network"):
         export_model(tiny_quantised, load_preset("xnnpack-fp32").replace(**TINY), tmp_path)
+
+
+@pytest.mark.slow
+def test_an_int8_preset_asks_for_the_quantised_network(tiny_quantised: Loaded, tiny: Loaded, tmp_path: Path) -> None:
     found = []
     manifests = export_targets(
         tiny, "xnnpack-int8", tmp_path, scale=2, lr="48x36", quantised=lambda: found.append(1) or tiny_quantised

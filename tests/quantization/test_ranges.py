@@ -102,7 +102,8 @@ def test_without_quantisation_is_the_float_network(tied: nn.Module, calibrated: 
         assert not torch.equal(graph(x), tied(x))
 
 
-@pytest.mark.parametrize("reference", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("reference", [False, True])
 def test_one_list_fits_every_image_size(small: Loaded, reference: bool) -> None:
     """The colour grid is an upsampling, a downsampling or nothing, as the size demands: those follow their input."""
     saved = None

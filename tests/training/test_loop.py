@@ -127,7 +127,7 @@ def test_a_gan_stage_killed_with_sigkill_goes_on_exactly(tmp_path, folder, pcarn
     assert_resumes_exactly(tmp_path, pcarn_recipe(l1=4, gan=40), folder, rows, total=84)
 
 
-@pytest.mark.parametrize("row", [8, 15], ids=["gan", "relativistic"])
+@pytest.mark.parametrize("row", [8, pytest.param(15, marks=pytest.mark.slow)], ids=["gan", "relativistic"])
 def test_a_gan_stage_that_breaks_off_goes_on_exactly(tmp_path, folder, pcarn_recipe, monkeypatch, row):
     """Both optimizers, all discriminators, batch statistics and power iterations; the checkpoints say so themselves."""
     plan, photographs = load_recipe(pcarn_recipe(l1=3, gan=7)), load_photographs([folder])

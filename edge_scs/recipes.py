@@ -49,7 +49,7 @@ class Perceptual:
     """A loss on ImageNet features (``training.perceptual``); weight 0: none."""
 
     weight: float = 0.0
-    features: str = "vgg16"  # a key of training.perceptual.FEATURES
+    features: str = "vgg16"  # a key of training.perceptual.FEATURES, or "lpips"
     file: str = ""  # its weights; empty: looked up by name
 
 
@@ -83,7 +83,7 @@ class Stage:
     accumulate: int = 1
     clip: float = 1.0  # gradient norm; inf: not clipped
     ema: float = 0.999  # share of the average that a step keeps; 0: no averaging
-    pixel_weight: float = 1.0  # L1, in the tasks of training.image_tasks
+    pixel_weight: float = 1.0  # L1, in the tasks of training.image_tasks and task = "realistic_texture"
     perceptual: Perceptual = field(default_factory=Perceptual)
     adversary: Adversary = field(default_factory=Adversary)
     consistency: float = 0.0  # weight of the difference in colour between two views (data.views = 2), task = "colour"

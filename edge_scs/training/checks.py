@@ -14,7 +14,7 @@ from edge_scs.models import registry
 from edge_scs.models.registry import Description
 from edge_scs.recipes import Benchmarks, Recipe, Stage, build
 from edge_scs.training.adversarial import LOSSES
-from edge_scs.training.discriminators import DISCRIMINATORS
+from edge_scs.training.discriminators import DISCRIMINATORS, LEAST_SIDE
 from edge_scs.training.image_tasks import ImageTask, PointsTask
 from edge_scs.training.perceptual import check_features
 from edge_scs.training.tasks import TASKS
@@ -113,7 +113,7 @@ def _check_losses(stage: Stage, where: str) -> None:
         if data.crop == "image":
             key, side = "hr_side", int(0.75 * data.hr_side)  # the short side of a scene of 16 to 9
         # Discriminators halve it five times, VGG four times.
-        need = 32 if adversary.weight else 16
+        need = LEAST_SIDE if adversary.weight else 16
         if side < need:
             raise InputError(f"{where}.data.{key}: gives HR images of {side} pixels; its losses need {need} or more")
     if wanted.weight:

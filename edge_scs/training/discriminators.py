@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+LEAST_SIDE = 32  # pixels of an image that they take
+
 
 class MultiScaleDiscriminator(nn.Module):
     """PCARN's three discriminators (its Fig. 1 and 3, eq. 6): of the image, and of it average-pooled by 2 and by 4.

@@ -14,7 +14,7 @@ from edge_scs.data.points import PointBatch
 from edge_scs.models.lab import to_lab, to_rgb
 from edge_scs.recipes import Stage
 from edge_scs.training.adversarial import LOSSES
-from edge_scs.training.perceptual import PerceptualLoss
+from edge_scs.training.perceptual import perceptual_loss
 
 
 class ImageTask(nn.Module):
@@ -32,7 +32,7 @@ class ImageTask(nn.Module):
         super().__init__()
         self.model, self.stage = model, stage
         wanted = stage.perceptual
-        self.perceptual = PerceptualLoss(wanted.features, wanted.file) if wanted.weight else None
+        self.perceptual = perceptual_loss(wanted.features, wanted.file) if wanted.weight else None
         self.discriminators: tuple[nn.Module, ...] = ()
 
     def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -42,10 +42,16 @@ class ImageTask(nn.Module):
     def to_rgb(self, x: Tensor) -> Tensor:
         return x
 
+    def pixel_error(self, out: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(out, target)
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        out, target = self.compare(batch)
+        return self.judged(*self.compare(batch))
+
+    def judged(self, out: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The losses of an output against its target, both (n, 3, H, W) in the task's colour space."""
         out = out.float()
-        pixel = F.l1_loss(out, target)
+        pixel = self.pixel_error(out, target)
         losses = {"pixel": pixel}
         total = self.stage.pixel_weight * pixel
         if self.perceptual is not None:

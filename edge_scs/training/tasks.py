@@ -20,6 +20,7 @@ from edge_scs.models.edge_scs import EdgeSCS, enlarge_chroma
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.models.hints import true_hints
 from edge_scs.recipes import Stage
+from edge_scs.training.discriminators import LEAST_SIDE
 from edge_scs.training.image_tasks import ImageTask, PointsTask, SCSTask, SuperResolutionTask
 from edge_scs.training.losses import ERRORS, chroma_cross_entropy, chroma_prior, class_weights
 from edge_scs.weights.loading import load_encoder
@@ -43,15 +44,57 @@ class TextureTask(nn.Module):
         self.model, self.stage = model, stage
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        target = rgb_to_ycc(batch.hr)
-        lr = batch.gray.shape[-2:]
-        coarse_size = (max(1, round(lr[0] / batch.chroma_ratio)), max(1, round(lr[1] / batch.chroma_ratio)))
-        coarse = F.interpolate(target[:, 1:], coarse_size, mode="bilinear", antialias=True, align_corners=False)
-        out = self.model.render(batch.gray, enlarge_chroma(coarse, lr), (batch.hr.shape[-2], batch.hr.shape[-1]))
+        out, target = rendered(self.model, batch)
         error = ERRORS[self.stage.error]
         detail = error(out[:, :1].float(), target[:, :1])
         chroma = error(out[:, 1:].float(), target[:, 1:])
         return {"loss": detail + self.stage.chroma_weight * chroma, "luma": detail, "chroma": chroma}
+
+
+def rendered(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Output and target of the texture branch and the heads: luma and chroma (n, 3, H, W)."""
+    target = rgb_to_ycc(batch.hr)
+    lr = batch.gray.shape[-2:]
+    coarse_size = (max(1, round(lr[0] / batch.chroma_ratio)), max(1, round(lr[1] / batch.chroma_ratio)))
+    coarse = F.interpolate(target[:, 1:], coarse_size, mode="bilinear", antialias=True, align_corners=False)
+    size = (batch.hr.shape[-2], batch.hr.shape[-1])
+    return model.render(batch.gray, enlarge_chroma(coarse, lr), size), target  # type: ignore[operator]
+
+
+class RealisticTextureTask(ImageTask):
+    """Texture branch and heads, photo-realistic: PCARN's losses (its section 3.5) on luma, ``TextureTask``'s on chroma.
+
+    Luma is repeated to three channels, so that features of RGB images and the discriminators are used as they are; a
+    discriminator of chroma would judge the photograph's own, which the network is given. A network in training is
+    judged in a window that starts at random among the first ``GRID`` pixels: features and discriminators have strides
+    of 2 to 8, and a PixelShuffle's phases would else always meet the same phases of theirs.
+
+    L1 is weighted by how flat the photograph is, 1 / (1 + (s / 5)^2) with s its deviation in levels in windows of 7x7
+    (ours). Where there is texture, L1 would blur it; where there is none, neither LPIPS nor the discriminators keep a
+    network from printing the lattice of its PixelShuffle (docs/log/round-12-realistic.md).
+    """
+
+    needs = TextureTask.needs
+    GRID = 8
+    FLAT, WINDOW = 5 / 255, 7
+
+    def pixel_error(self, out: Tensor, target: Tensor) -> Tensor:
+        mean, square = (
+            F.avg_pool2d(x, self.WINDOW, 1, self.WINDOW // 2, count_include_pad=False) for x in (target, target**2)
+        )
+        flatness = 1 / (1 + (square - mean**2).clamp(min=0) / self.FLAT**2)
+        return (flatness * (out - target).abs()).mean()
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        out, target = rendered(self.model, batch)
+        chroma = F.l1_loss(out[:, 1:].float(), target[:, 1:])
+        top = left = 0
+        if self.model.training:
+            spare = min(self.GRID, min(out.shape[-2:]) - LEAST_SIDE + 1)
+            top, left = torch.randint(spare, (2,)).tolist() if spare > 1 else (0, 0)
+        luma = [x[:, :1, top:, left:].expand(-1, 3, -1, -1) for x in (out, target)]
+        losses = self.judged(*luma)
+        return losses | {"chroma": chroma, "loss": losses["loss"] + self.stage.chroma_weight * chroma}
 
 
 class ColourTask(nn.Module):
@@ -141,6 +184,7 @@ def balance(encoder: SqueezeEncoder, lumas: list[Tensor]) -> None:
 
 TASKS: dict[str, type[TextureTask] | type[ColourTask] | type[ImageTask]] = {
     "texture": TextureTask,
+    "realistic_texture": RealisticTextureTask,
     "colour": ColourTask,
     "super_resolution": SuperResolutionTask,
     "points": PointsTask,

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 from edge_scs.data.on_device import PlannedBatches, Resident
 from edge_scs.data.photographs import Photographs, load_photographs
 from edge_scs.models import registry
-from edge_scs.models.features import Features
+from edge_scs.models.features import LPIPS, Features
 from edge_scs.recipes import Recipe, Stage, load_recipe
 from edge_scs.training import optimizers, perceptual, tasks, validation
 from edge_scs.training import stage as stage_module
@@ -45,9 +45,10 @@ def photographs(folder: Path) -> Photographs:
 
 @pytest.fixture(autouse=True)
 def no_feature_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """VGG's layers without VGG's weights, which are not shipped."""
+    """VGG's layers and LPIPS without their weights, which are not shipped."""
     monkeypatch.setattr(perceptual, "find_features", lambda name, *_: Path(name))
     monkeypatch.setattr(perceptual, "load_features", lambda name, taps, path: Features(name, taps))
+    monkeypatch.setattr(perceptual, "load_lpips", lambda: (LPIPS("squeezenet1_1"), "random"))
 
 
 @pytest.fixture
@@ -62,7 +63,11 @@ def small_recipe(name: str) -> Recipe:
     stages = {
         key: replace(
             each, steps=6, encoder_init="", colour_side=48, adversary=replace(each.adversary, channels=4),
-            data=replace(each.data, batch=2, lr_patch=16, hr_side=64, points=min(each.data.points, 16)),
+            # discriminators take 32 pixels
+            data=replace(
+                each.data, batch=2, lr_patch=32 if 1.0 in each.data.scales and each.adversary.weight else 16,
+                hr_side=64, points=min(each.data.points, 16),
+            ),
         )
         for key, each in recipe.stage.items()
     }  # fmt: skip

@@ -50,8 +50,8 @@ def small(recipe: str, model: str, features: str) -> Recipe:
     plan = load_recipe(path)
     for name in plan.stages:
         stage, where = plan.stage[name], f"stage.{name}"
-        # The discriminators' nine convolutions need 48 pixels at x2.
-        side = 24 if stage.adversary.weight else 12
+        # The discriminators' nine convolutions need 48 pixels.
+        side = round(48 / min(stage.data.scales)) if stage.adversary.weight else 12
         sets += [f"{where}.steps=2", f"{where}.data.batch=2", f"{where}.data.lr_patch={side}"]
         sets += [f"{where}.data.hr_side=64", f"{where}.colour_side={min(stage.colour_side, 48)}"]
         sets += [f'{where}.encoder_init=""', f"{where}.data.points={min(stage.data.points, 64)}"]

@@ -62,7 +62,7 @@ def test_an_output_that_cannot_be_is_one_line(tmp_path, folder):
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("stage.texture.task=paint", "known: texture, colour"),
+        ("stage.texture.task=paint", "known: texture, realistic_texture, colour"),
         ("stage.texture.task=super_resolution", "cannot learn 'super_resolution'"),
         ("stage.texture.perceptual.weight=1.0", "no whole images to compare"),
         ("stage.colour.adversary.loss=wasserstein", "known: standard, relativistic"),

@@ -128,6 +128,19 @@ def flat_deviation(image: UInt8, truth: UInt8) -> float:
     return float(detail[variance <= np.quantile(variance, 0.1)].std())
 
 
+def lattice(image: UInt8) -> float:
+    """Power at the frequencies (a / 4, b / 4) above the median around each, in dB: what the phases of x4 print."""
+    h, w = (extent // 8 * 8 for extent in image.shape)
+    x = image[:h, :w] - image[:h, :w].mean()
+    power = np.abs(np.fft.fft2(x * np.hanning(h)[:, None] * np.hanning(w))) ** 2
+    ratios = []
+    for a, b in ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (2, 2), (1, 2), (2, 1), (1, -1)):
+        rows, cols = (np.arange(place - 6, place + 7) for place in (a * h // 4, b * w // 4))
+        around = power[np.ix_(rows % h, cols % w)]
+        ratios.append(around[5:8, 5:8].mean() / np.median(around))
+    return float(10 * np.log10(ratios).mean())
+
+
 def answer(network: Loaded | None, small: UInt8, size: tuple[int, ...]) -> UInt8:
     """Grey LR (h, w) -> grey HR; ``None`` is bicubic."""
     if network is None:
@@ -173,6 +186,8 @@ def table(networks: dict[str, Loaded], folder: Path, scale: int, options: argpar
             for name, network in {"bicubic": None, **networks}.items():
                 out = answer(network, small, gray.shape)
                 row = {"PSNR-Y": psnr_y(three(out), three(gray), scale), "flat": flat_deviation(out, gray)}
+                if options.lattice:
+                    row["lattice"] = lattice(out[8:-8, 8:-8])
                 if metric is not None:
                     row["LPIPS"] = lpips(metric[0], three(out), three(gray), scale)
                 if natural is not None:
@@ -195,6 +210,7 @@ def table(networks: dict[str, Loaded], folder: Path, scale: int, options: argpar
         "LPIPS": f"LPIPS ({metric[1]})" if metric else "",
         "NIQE": "NIQE" if natural else "",
         "flat": "deviation on flat areas, levels" if options.flat else "",
+        "lattice": "lattice, dB" if options.lattice else "",
     }
     for key, label in extra.items():
         for name, rows in {"bicubic": base, **scores}.items() if label else ():
@@ -217,6 +233,7 @@ def main() -> None:
     parser.add_argument("--lpips", action="store_true")
     parser.add_argument("--niqe", action="store_true")
     parser.add_argument("--flat", action="store_true")
+    parser.add_argument("--lattice", action="store_true", help="what the phases of a x4 head print")
     parser.add_argument("--peers", action="store_true", help="also the official PCARN-M and PCARN-M-L1")
     parser.add_argument("--end", type=Path, help="a checkpoint fine-tuned from the restoring weights")
     parser.add_argument("--amounts", nargs="+", type=float, default=[1.0], help="blends towards it")

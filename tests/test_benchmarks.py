@@ -54,8 +54,8 @@ def test_quality_prints_its_tables(
 def test_degraded_prints_its_tables(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kinds = ["--kinds", "clean", "noise 20", "old"]
-    run(monkeypatch, "degraded.py", "--bench", folder, "--model", "edge_scs_s", "--restoration", 0, *kinds, "--flat")
+    options = ["--restoration", 0, "--kinds", "clean", "noise 20", "old", "--flat", "--lattice"]
+    run(monkeypatch, "degraded.py", "--bench", folder, "--model", "edge_scs_s", *options)
     said = capsys.readouterr().out
     gains = next(line for line in said.splitlines() if "restoration 0, gain" in line).split("|")[2:5]
     assert float(gains[0]) > 0.3

@@ -44,7 +44,7 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "grün".encode()
 
 
-def test_a_parent_that_is_a_file_is_the_user_s_to_mend(tmp_path: Path) -> None:
+def test_a_parent_that_is_a_file_is_the_user_s_to_fix(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match=r"file/out\.bin: cannot be written") as caught:
         write_atomically(tmp_path / "file" / "out.bin", b"x")
@@ -52,14 +52,14 @@ def test_a_parent_that_is_a_file_is_the_user_s_to_mend(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_folder_of_that_name_is_the_user_s_to_mend(tmp_path: Path) -> None:
+def test_a_folder_of_that_name_is_the_user_s_to_fix(tmp_path: Path) -> None:
     (tmp_path / "out.bin").mkdir()
     with pytest.raises(InputError, match=r"out\.bin: cannot be written"):
         write_atomically(tmp_path / "out.bin", b"x")
     assert os.listdir(tmp_path) == ["out.bin"]
 
 
-def test_a_folder_without_permission_is_the_user_s_to_mend(tmp_path: Path) -> None:
+def test_a_folder_without_permission_is_the_user_s_to_fix(tmp_path: Path) -> None:
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
     if os.access(folder, os.W_OK):

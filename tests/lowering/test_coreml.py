@@ -96,11 +96,11 @@ def test_what_float16_ruins_stays_in_float32(tmp_path: Path) -> None:
 
     float32_ops = coreml.find_float32_ops(path, cost, 0.01)
     assert "mul" in float32_ops
-    mended = tmp_path / "b.mlpackage"
-    coreml.convert(model, {"gray": GRAY}, mended, "test", float32_ops=float32_ops)
-    answer = MilProgram(mended).run({"gray": GRAY})["rgb"]
+    fixed = tmp_path / "b.mlpackage"
+    coreml.convert(model, {"gray": GRAY}, fixed, "test", float32_ops=float32_ops)
+    answer = MilProgram(fixed).run({"gray": GRAY})["rgb"]
     torch.testing.assert_close(answer, expected, rtol=0, atol=0.01)
-    assert coreml.find_float32_ops(mended, lambda exact: 0.0, 0.01) == []
+    assert coreml.find_float32_ops(fixed, lambda exact: 0.0, 0.01) == []
     with pytest.raises(InputError, match="use precision fp32"):
         coreml.find_float32_ops(path, lambda exact: 1.0, 0.01)
 

@@ -1,4 +1,4 @@
-"""Preparing and converting, and the two ways in which tied convolutions break PT2E: each shown without its mend."""
+"""Preparing and converting, and the two ways in which tied convolutions break PT2E: each shown without its fix."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_every_call_of_a_tied_convolution_is_quantised(tied: nn.Module, calibrat
     assert graph.block.weight is tied.block.weight  # and trains as one
 
 
-def test_without_the_first_mend_only_one_call_is_and_the_program_does_not_load(
+def test_without_the_first_fix_only_one_call_is_and_the_program_does_not_load(
     tied: nn.Module, calibrated: Calibrated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "split_shared_parameters", lambda graph: None)
@@ -59,7 +59,7 @@ def test_the_program_equals_the_converted_graph(tied: nn.Module, calibrated: Cal
     assert not torch.equal(expected, truth)
 
 
-def test_without_the_second_mend_biases_take_anothers_scale(
+def test_without_the_second_fix_biases_take_anothers_scale(
     tied: nn.Module, calibrated: Calibrated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = torch.rand(1, 1, 12, 16)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, signal
 
 Plane = NDArray[np.floating]  # (h, w) or (h, w, 3), levels 0 ... 255, not clipped
 
@@ -80,6 +80,9 @@ def _mild(rng: np.random.Generator, low: float, high: float) -> float:
     return low + max(high - low, 0.0) * float(min(rng.random(2)))
 
 
+FFT_PAYS = 200_000  # products: with more of them, a convolution by Fourier transforms is faster
+
+
 def blur(x: Plane, deviation: float, rng: np.random.Generator) -> Plane:
     """Defocus and shake: a Gaussian, round (half of the time) or elongated, a disk, or a line of that deviation."""
     kind = rng.random()
@@ -95,8 +98,10 @@ def blur(x: Plane, deviation: float, rng: np.random.Generator) -> Plane:
         kernel = np.clip(2 * deviation + 0.5 - np.hypot(u, v), 0, 1)
     else:  # a line of length l has a deviation of l / sqrt(12)
         kernel = np.clip(1.73 * deviation + 0.5 - np.abs(u), 0, 1) * np.clip(1 - np.abs(v), 0, 1)
-    kernel = kernel / kernel.sum()
-    return _by_channel(x, lambda plane: ndimage.convolve(plane, kernel, mode="reflect"))
+    kernel = (kernel / kernel.sum()).astype(np.float32)
+    if x.shape[0] * x.shape[1] * kernel.size < FFT_PAYS:
+        return _by_channel(x, lambda plane: ndimage.convolve(plane, kernel, mode="reflect"))
+    return _by_channel(x, lambda plane: signal.fftconvolve(np.pad(plane, radius, "symmetric"), kernel, mode="valid"))
 
 
 def noise(x: Plane, deviation: float, rng: np.random.Generator) -> Plane:
@@ -116,14 +121,20 @@ def noise(x: Plane, deviation: float, rng: np.random.Generator) -> Plane:
     return x + deviation * grain * (0.4 + 2.4 * level * (1 - level))
 
 
+SPECK = ((0.6, 1.6), (0.5, 1.5), (0.3, 1))  # how much narrower than tall, radius in pixels, strength
+
+
 def scratch(x: Plane, rng: np.random.Generator) -> Plane:
     """Some specks of up to 3 pixels, and up to two thin lines, lighter or darker than what they cover."""
     h, w = x.shape[:2]
     rows, cols = np.mgrid[:h, :w].astype(np.float32)
     cover = np.zeros((h, w), np.float32)
     for _ in range(rng.poisson(h * w / 1500)):
-        away = np.hypot(rows - rng.uniform(0, h), (cols - rng.uniform(0, w)) * rng.uniform(0.6, 1.6))
-        cover = np.maximum(cover, np.clip(rng.uniform(0.5, 1.5) + 0.5 - away, 0, 1) * rng.uniform(0.3, 1))
+        y, x0, squeeze, radius, strength = (float(rng.uniform(*span)) for span in ((0, h), (0, w), *SPECK))
+        reach = (radius + 0.5) / min(squeeze, 1.0)
+        near = tuple(slice(max(0, int(at - reach)), int(at + reach) + 2) for at in (y, x0))
+        away = np.hypot(rows[near] - y, (cols[near] - x0) * squeeze)
+        cover[near] = np.maximum(cover[near], np.clip(radius + 0.5 - away, 0, 1) * strength)
     for _ in range(rng.integers(0, 3)):
         angle, bend = rng.normal(0, 0.15) + (np.pi / 2 if rng.random() < 0.3 else 0), rng.normal(0, 2e-3)
         along, across = rows * np.cos(angle) + cols * np.sin(angle), cols * np.cos(angle) - rows * np.sin(angle)
@@ -149,10 +160,11 @@ def halftone(x: Plane, rng: np.random.Generator) -> Plane:
 def jpeg(x: Plane, quality: int, rng: np.random.Generator) -> Plane:
     """Through a JPEG of this quality whose grid of blocks starts anywhere."""
     top, left = (int(n) for n in rng.integers(0, 8, 2))
-    padded = np.pad(_bytes(x), ((top, 0), (left, 0), *((0, 0) for _ in x.shape[2:])), mode="reflect")
+    rows, cols = (np.abs(np.arange(-more, side)) for more, side in ((top, x.shape[0]), (left, x.shape[1])))
+    padded = _bytes(x)[np.minimum(rows, x.shape[0] - 1)][:, np.minimum(cols, x.shape[1] - 1)]  # np.pad takes longer
     buffer = io.BytesIO()
     Image.fromarray(padded).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))[top:, left:].astype(np.float32)
+    return np.asarray(Image.open(buffer, formats=("JPEG",)))[top:, left:].astype(np.float32)
 
 
 def fade(gray: Plane, rng: np.random.Generator) -> Plane:
@@ -163,7 +175,7 @@ def fade(gray: Plane, rng: np.random.Generator) -> Plane:
     """
     h, w = gray.shape
     contrast = 1.0 - _mild(rng, 0.0, 0.6)
-    x = 255 * np.clip(gray / 255, 0, 1) ** np.exp(rng.uniform(-0.5, 0.5))
+    x = 255 * np.clip(gray / 255, 0, 1) ** float(np.exp(rng.uniform(-0.5, 0.5)))
     x = contrast * x + rng.uniform(0, 1 - contrast) * 255
     if rng.random() < 1 / 3:  # a smooth blotch, or an edge that went pale or dark
         spots = ndimage.zoom(rng.standard_normal((4, 4)), (h / 4, w / 4), order=3)[:h, :w]

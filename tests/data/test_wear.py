@@ -47,6 +47,16 @@ def test_every_blur_keeps_the_mean_and_spreads_a_point_by_at_most_its_deviation(
         assert 0.05 < max(spread) < 1.3 * deviation + 0.4
 
 
+def test_large_and_small_images_are_blurred_alike(gray, monkeypatch):
+    """By a Fourier transform or directly."""
+    ways = []
+    for limit in (0, 1 << 60):
+        monkeypatch.setattr(worn, "FFT_PAYS", limit)
+        ways.append([worn.blur(gray[:61, :75].astype(np.float32), 1.3, rng(seed)) for seed in range(12)])
+    for fourier, direct in zip(*ways, strict=True):
+        np.testing.assert_allclose(fourier, direct, rtol=0, atol=0.01)
+
+
 def test_noise_has_the_deviation_it_was_given(gray):
     flat = np.full((128, 128), 128, np.float32)
     drawn = [float((worn.noise(flat, 10.0, rng(seed)) - flat).std()) for seed in range(40)]

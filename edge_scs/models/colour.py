@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from edge_scs.models.attention import CrossAttention, SelfAttention, ValveCrossAttention
 from edge_scs.models.blocks import RecursiveBlock
-from edge_scs.models.encoders import SqueezeEncoder
+from edge_scs.models.encoders import Exposure, SqueezeEncoder
 from edge_scs.models.heads import Enlarge, enlarge_like
 from edge_scs.models.hints import Hints
 
@@ -120,6 +120,9 @@ class ColourBranch(nn.Module):
     which passes the same encoder. What chroma the attention finds at 1/8 also votes for the classes near it, as far as
     the valve is open. Without a reference nothing of this is called: the reference switch.
 
+    ``exposure`` evens the encoder's input (``Exposure``). ``scene`` adds what the encoder's last level is on average to
+    every cell of 1/16, as the global features of Iizuka et al. (2016) do: what kind of scene it is.
+
     Colour hints (``models.hints``), if there are any, join the features at every level and vote like a reference.
 
     The answer is the annealed mean of the class distribution: softmax(logits / temperature) . centres, times
@@ -127,13 +130,25 @@ class ColourBranch(nn.Module):
     and hints is divided by ``vividness`` first: what they say comes out as they say it.
     """
 
-    def __init__(self, reference: bool = True, temperature: float = 1.0, vividness: float = 1.0, hints: bool = False):
+    def __init__(
+        self,
+        reference: bool = True,
+        temperature: float = 1.0,
+        vividness: float = 1.0,
+        hints: bool = False,
+        exposure: float = 0.0,
+        scene: bool = False,
+    ):
         super().__init__()
         quarter, eighth, sixteenth = SqueezeEncoder.channels
+        self.exposure = Exposure(exposure) if exposure else None
         self.encoder = SqueezeEncoder()
         self.lateral4 = nn.Conv2d(quarter, 32, 1)
         self.lateral8 = nn.Conv2d(eighth, 64, 1)
         self.lateral16 = nn.Conv2d(sixteenth, 96, 1)
+        self.scene = nn.Conv2d(sixteenth, 96, 1, bias=False) if scene else None
+        if self.scene is not None:
+            nn.init.zeros_(self.scene.weight)
         self.attention = SelfAttention(96, 32)
         self.block16 = RecursiveBlock(96, repeats=2)
         self.merge8 = nn.Conv2d(96 + 64, 80, 1)
@@ -212,8 +227,8 @@ class ColourBranch(nn.Module):
         ``enlarge``: what climbs from 1/16 to 1/8 of the grid and from there to 1/4; export has a way of its own.
         """
         to8, to4 = enlarge
-        x4, x8, x16 = self.encoder(gray)
-        x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(x16)
+        x4, x8, encoded = self.encode(gray)
+        x4, x8, x16 = self.lateral4(x4), self.lateral8(x8), self.lateral16(encoded)
         heard = None
         if reference is not None:
             x8, x16, heard = self._listen(x8, x16, reference)
@@ -223,6 +238,8 @@ class ColourBranch(nn.Module):
                 raise ValueError("this network was built without colour hints")
             planes = self._through_vividness(hints)
             x4, x8, x16 = self.hints(planes, x4, x8, x16)
+        if self.scene is not None:
+            x16 = x16 + self.scene(encoded.mean((2, 3), keepdim=True))
         x16 = self.block16(self.attention(F.relu(x16)))
         x8 = self.merge8(torch.cat([to8(x16, x8), F.relu(x8)], dim=1))
         x8 = self.block8(F.relu(x8))
@@ -232,10 +249,15 @@ class ColourBranch(nn.Module):
             logits = self.votes(logits, *heard, to4)
         return logits if planes is None or self.hints is None else self.hints.votes(logits, planes)
 
+    def encode(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The encoder's three levels, of luma with its exposure evened."""
+        levels: tuple[Tensor, Tensor, Tensor] = self.encoder(luma if self.exposure is None else self.exposure(luma))
+        return levels
+
     def look(self, gray: Tensor, reference: Tensor) -> tuple[CrossAttention, CrossAttention]:
         """What both cross-attentions look at, at 1/8 and 1/16 of the colour grid: arguments as in ``forward``."""
         cross8, cross16 = self._crossings()
-        _, x8, x16 = self.encoder(to_colour_grid(gray, self.side))
+        _, x8, x16 = self.encode(to_colour_grid(gray, self.side))
         at8, at16 = self._heard(reference)
         return cross8.look(self.lateral8(x8), *at8), cross16.look(self.lateral16(x16), *at16)
 
@@ -252,7 +274,7 @@ class ColourBranch(nn.Module):
         luma, chroma = self.split(to_colour_grid(reference, self.side))
         if self.vividness != 1:
             chroma = chroma / self.vividness
-        _, r8, r16 = self.encoder(luma)
+        _, r8, r16 = self.encode(luma)
         return (self.lateral8(r8), average(chroma, (8, 8))), (self.lateral16(r16), average(chroma, (16, 16)))
 
     def _through_vividness(self, hints: Tensor) -> Tensor:

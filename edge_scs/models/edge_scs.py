@@ -31,7 +31,7 @@ class EdgeSCSConfig:
     """What a checkpoint needs to rebuild its network.
 
     ``widths``: hidden channels of the texture branch's residual units, one a call, block by block; empty: ``channels``
-    each. Only where every call has weights of its own.
+    each. Only where every call has weights of its own. ``exposure`` and ``scene``: see ``ColourBranch``.
     """
 
     channels: int = 28
@@ -43,6 +43,8 @@ class EdgeSCSConfig:
     continuous_channels: int = 16
     reference: bool = True
     hints: bool = False
+    exposure: float = 0.0
+    scene: bool = False
     temperature: float = 1.0
     vividness: float = 1.0
     widths: list[list[int]] = field(default_factory=list)  # as JSON and TOML give them
@@ -52,6 +54,8 @@ class EdgeSCSConfig:
             raise ValueError("widths go with tied = false, without groups and cascade")
         if self.widths and (len(self.widths) != self.blocks or not all(self.widths) or min(map(min, self.widths)) < 1):
             raise ValueError(f"widths must be {self.blocks} lists of whole numbers from 1 up, none of them empty")
+        if not 0 <= self.exposure <= 1:
+            raise ValueError("exposure must be from 0 to 1")
         if not self.temperature > 0:
             raise ValueError("temperature must be above 0")
         if not 0 < self.vividness <= MAX_VIVIDNESS:
@@ -104,7 +108,12 @@ class EdgeSCS(nn.Module):
         super().__init__()
         self.config = config or EdgeSCSConfig()
         self.colour = ColourBranch(
-            self.config.reference, self.config.temperature, self.config.vividness, self.config.hints
+            self.config.reference,
+            self.config.temperature,
+            self.config.vividness,
+            self.config.hints,
+            self.config.exposure,
+            self.config.scene,
         )
         self.texture = TextureBranch(self.config)
         self.heads = nn.ModuleDict(

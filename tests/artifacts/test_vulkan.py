@@ -36,6 +36,8 @@ class Everything(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.stem(x))
         y = self.grouped(y) + 0.5 * y
+        power = (y * y).mean((2, 3), keepdim=True)
+        y = y * torch.rsqrt(power + 0.1) + power / (power + 1)
         n, c, h, w = y.shape
         flat = y.reshape(n, c, h * w).transpose(1, 2)
         scores = torch.softmax(torch.bmm(flat, self.key(flat).transpose(1, 2)) * 0.3, dim=-1)

@@ -51,7 +51,20 @@ def test_vividness_is_for_colours_that_nobody_gave() -> None:
         torch.testing.assert_close(vivid(gray, reference), 1.25 * plain(gray, paler), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"vividness": 2.1}, {"vividness": 0.0}])
+def test_a_fresh_scene_level_adds_nothing_and_a_trained_one_speaks_to_every_cell() -> None:
+    gray, plain, branch = torch.rand(1, 1, 48, 64), ColourBranch().eval(), ColourBranch(scene=True).eval()
+    branch.load_state_dict(plain.state_dict(), strict=False)
+    with torch.no_grad():
+        torch.testing.assert_close(branch(gray), plain(gray))
+        assert branch.scene is not None
+        branch.scene.weight.normal_(0, 1)
+        changed = (branch.logits(gray) - plain.logits(gray)).abs().amax(1)
+    assert changed.min() > 1e-4
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 0.0}, {"vividness": 2.1}, {"vividness": 0.0}, {"exposure": 1.1}, {"exposure": -0.1}]
+)
 def test_colours_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         EdgeSCSConfig(**wrong)

@@ -8,8 +8,27 @@ import torch
 from torch.nn import functional as F
 
 from edge_scs.color import luma
-from edge_scs.models.encoders import SqueezeEncoder
+from edge_scs.models.encoders import Exposure, SqueezeEncoder
 from edge_scs.weights.loading import squeezenet_state
+
+
+@pytest.mark.parametrize(("amount", "left"), [(0.5, 0.7), (1.0, 0.15)])
+def test_exposure_evens_fading(photograph: np.ndarray, amount: float, left: float) -> None:
+    """What is left of the difference between a print and its faded copy."""
+    print_ = luma(torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None].float() / 255)
+    faded = (60 + 0.5 * 255 * print_) / 255
+    even = Exposure(amount)
+    assert (even(faded) - even(print_)).abs().mean() < left * (faded - print_).abs().mean()
+
+
+def test_exposure_leaves_flat_images_and_well_exposed_ones() -> None:
+    for level in (0.0, 0.3, 1.0):
+        flat = torch.full((1, 1, 5, 7), level)
+        torch.testing.assert_close(Exposure(1.0)(flat), flat)
+    drawn = torch.randn(2, 1, 40, 40)
+    good = Exposure.MEAN + Exposure.DEVIATION * (drawn - drawn.mean((2, 3), keepdim=True))
+    good = Exposure.MEAN + (good - Exposure.MEAN) * Exposure.DEVIATION / good.std((2, 3), keepdim=True)
+    torch.testing.assert_close(Exposure(1.0)(good), good, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (33, 2), (31, 47), (64, 48)])

@@ -5,7 +5,7 @@ Pillow's ``convert("L")``, LR by Pillow's bicubic, then degraded at LR size (``D
 the image's place in the folder). Figures are of luma: PSNR-Y as in ``edge_scs/metrics.py`` as the gain over Pillow's
 bicubic of the same degraded input, LPIPS of grey images (``--lpips``, the network is named), NIQE (``--niqe``), and
 the deviation of what a 5x5 mean leaves in the flat tenth of the image (``--flat``), against bicubic's. Means over the
-images.
+images; at x1 "bicubic" is the input, and PSNR-Y is that of the images that are degraded.
 
 ``--peers`` adds the official PCARN-M (GAN) and PCARN-M-L1 from $EDGE_SCS_ASSETS/peers/pcarn, ``--weights NAME=FILE``
 other checkpoints, and ``--end FILE --amounts 0.5 1`` the blends from the shipped restoring weights to a checkpoint that
@@ -19,6 +19,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -173,6 +174,18 @@ def blends(model: str, end: Path, amounts: list[float]) -> dict[str, Loaded]:
     return found
 
 
+def psnr(rows: dict[str, list[dict[str, float]]]) -> dict[str, list[float]]:
+    return {kind: [row["PSNR-Y"] for row in images] for kind, images in rows.items()}
+
+
+def gain(bicubic: list[float], network: list[float]) -> str:
+    """The mean gain over the images that are degraded; at x1 the others are their own truth. Without any, the PSNR-Y of
+    the network in brackets.
+    """
+    gains = [ours - theirs for theirs, ours in zip(bicubic, network, strict=True) if isfinite(theirs)]
+    return f"{fmean(gains):+.2f}" if gains else f"({fmean(network):.2f})"
+
+
 def table(networks: dict[str, Loaded], folder: Path, scale: int, options: argparse.Namespace) -> None:
     metric = load_lpips() if options.lpips else None
     natural = load_niqe() if options.niqe else None
@@ -201,11 +214,12 @@ def table(networks: dict[str, Loaded], folder: Path, scale: int, options: argpar
     )
     print("|---|" + "---|" * len(options.kinds))
     base = scores.pop("bicubic")
-    means = {kind: {key: fmean(row[key] for row in base[kind]) for key in base[kind][0]} for kind in options.kinds}
-    print("| bicubic, PSNR-Y, dB | " + " | ".join(f"{means[kind]['PSNR-Y']:.2f}" for kind in options.kinds) + " |")
+    bicubic = psnr(base)
+    cells = [f"{fmean(known):.2f}" if (known := [*filter(isfinite, bicubic[kind])]) else "-" for kind in options.kinds]
+    print("| bicubic, PSNR-Y, dB | " + " | ".join(cells) + " |")
     for name, rows in scores.items():
-        gains = [fmean(row["PSNR-Y"] for row in rows[kind]) - means[kind]["PSNR-Y"] for kind in options.kinds]
-        print(f"| {name}, gain, dB | " + " | ".join(f"{gain:+.2f}" for gain in gains) + " |", flush=True)
+        cells = [gain(bicubic[kind], values) for kind, values in psnr(rows).items()]
+        print(f"| {name}, gain, dB | " + " | ".join(cells) + " |", flush=True)
     extra = {
         "LPIPS": f"LPIPS ({metric[1]})" if metric else "",
         "NIQE": "NIQE" if natural else "",

@@ -63,6 +63,17 @@ def test_degraded_prints_its_tables(
     assert "nan" not in said
 
 
+def test_degraded_leaves_out_what_was_not_degraded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At x1 a clean input is its own truth: no gain, but the PSNR-Y of what the network makes of it."""
+    options = ["--scales", 1, "--limit", 1, "--kinds", "clean", "noise 20", "--restoration", 1]
+    run(monkeypatch, "degraded.py", "--bench", folder, "--model", "edge_scs_s", *options)
+    cells = next(line for line in capsys.readouterr().out.splitlines() if "restoration 1, gain" in line).split("|")[2:4]
+    assert 25 < float(cells[0].strip(" ()")) < 60
+    assert cells[1].strip().startswith("+")
+
+
 def test_degraded_blends_towards_a_checkpoint_and_names_what_is_not_at_hand(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

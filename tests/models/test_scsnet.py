@@ -300,6 +300,7 @@ def test_bf16_autocast_answers_in_float32(small: SCSNet) -> None:
     assert out.isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_large_output_stays_small_in_memory() -> None:
     """In a fresh process, 768x768 at 64 channels: at once, every layer of F(.) would hold 144 MiB."""
     code = """

@@ -35,6 +35,7 @@ def test_every_call_of_a_tied_convolution_is_quantised(tied: nn.Module, calibrat
     assert graph.block.weight is tied.block.weight  # and trains as one
 
 
+@pytest.mark.slow
 def test_without_the_first_fix_only_one_call_is_and_the_program_does_not_load(
     tied: nn.Module, calibrated: Calibrated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +60,7 @@ def test_the_program_equals_the_converted_graph(tied: nn.Module, calibrated: Cal
     assert not torch.equal(expected, truth)
 
 
+@pytest.mark.slow
 def test_without_the_second_fix_biases_take_anothers_scale(
     tied: nn.Module, calibrated: Calibrated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

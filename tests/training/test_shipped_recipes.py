@@ -30,7 +30,15 @@ def few_small_steps(recipe):
     return replace(recipe, stage=stages, precision="no", validate_images=1, validate_side=48)
 
 
-@pytest.mark.parametrize("name", ["edge_scs_m", "edge_scs_s", "edge_scs_m_restoring", "edge_scs_s_restoring"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "edge_scs_m",
+        pytest.param("edge_scs_s", marks=pytest.mark.slow),
+        "edge_scs_m_restoring",
+        pytest.param("edge_scs_s_restoring", marks=pytest.mark.slow),
+    ],
+)
 def test_a_shipped_recipe_runs_start_to_end(tmp_path, folder, name):
     recipe = few_small_steps(load_recipe(RECIPES / f"{name}.toml"))
     weights = train(recipe, load_photographs([folder]), tmp_path / "run", say=print).weights

@@ -28,7 +28,7 @@ class Exposure(nn.Module):
         variance = (centred * centred).mean((2, 3), keepdim=True)
         share = self.amount * variance / (variance + self.FLAT**2)
         gain = self.DEVIATION * torch.rsqrt(variance + 1e-6)
-        return luma + share * (centred * (gain - 1) + (self.MEAN - mean))
+        return luma + share * (centred * gain + self.MEAN - luma)
 
 
 class SqueezeEncoder(nn.Module):

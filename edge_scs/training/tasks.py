@@ -128,7 +128,8 @@ class ColourTask(nn.Module):
         losses = {"loss": classes + self.stage.chroma_weight * mean, "classes": classes, "chroma": mean}
         if self.stage.consistency and batch.shifts is not None:
             # Both views of an image have hints, of other places, or neither has.
-            free = slice(None) if hints is None else hints[::2, 2].flatten(1).amax(1) == 0
+            # Places, not a mask: a GPU waits once to learn how many there are.
+            free = slice(None) if hints is None else (hints[::2, 2].flatten(1).amax(1) == 0).nonzero()[:, 0]
             first, second, shifts = chroma[::2][free], chroma[1::2][free], batch.shifts[free]
             losses["consistency"] = disagreement(first, second, shifts) if len(shifts) else mean.new_zeros(())
             losses["loss"] = losses["loss"] + self.stage.consistency * losses["consistency"]

@@ -131,8 +131,8 @@ def test_a_stage_stays_on_its_device(
         gpu.reads = 0
         take_step(run, 0)
         # The gradient's norm decides on the step; the discriminators' loss is there after their own step only. With
-        # hints, which images have none is asked for three times before their second views are compared.
-        others = (run.adversary is not None) + 3 * (run.stage.data.hints > 0 and run.stage.consistency > 0)
+        # hints, which images have none is asked for before their second views are compared.
+        others = (run.adversary is not None) + (run.stage.data.hints > 0 and run.stage.consistency > 0)
         assert gpu.reads == 1 + others, "a step waits for its device once"
         with run.averaged():
             run.validation_loss(photographs)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage, signal
 
+from edge_scs.data.jpeg_loss import through_jpeg
+
 Plane = NDArray[np.floating]  # (h, w) or (h, w, 3), levels 0 ... 255, not clipped
 
 
@@ -157,11 +159,16 @@ def halftone(x: Plane, rng: np.random.Generator) -> Plane:
     return x + amount * screen.reshape(h, w, *(1 for _ in x.shape[2:]))
 
 
+FILE_PAYS = 100 * 100  # pixels: with more of them, writing and reading a file is faster
+
+
 def jpeg(x: Plane, quality: int, rng: np.random.Generator) -> Plane:
     """Through a JPEG of this quality whose grid of blocks starts anywhere."""
     top, left = (int(n) for n in rng.integers(0, 8, 2))
     rows, cols = (np.abs(np.arange(-more, side)) for more, side in ((top, x.shape[0]), (left, x.shape[1])))
     padded = _bytes(x)[np.minimum(rows, x.shape[0] - 1)][:, np.minimum(cols, x.shape[1] - 1)]  # np.pad takes longer
+    if padded.ndim == 2 and padded.size < FILE_PAYS:
+        return through_jpeg(padded, quality)[top:, left:]
     buffer = io.BytesIO()
     Image.fromarray(padded).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer, formats=("JPEG",)))[top:, left:].astype(np.float32)

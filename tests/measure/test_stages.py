@@ -63,7 +63,12 @@ def test_traffic_by_hand():
     assert traffic.bytes == 4 * (50 + 9 + 75)
 
 
-@pytest.mark.parametrize("name", registry.names())
+SLOW = ("swinir", "ciaosr_swinir", "liif_rdn")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in registry.names()]
+)
 def test_the_stages_of_every_network_make_up_its_mult_adds(name):
     network = load(name, allow_untrained=True)
     channels = 3 if network.description.input == "rgb" else 1

@@ -131,6 +131,7 @@ def test_a_missing_quantiser_says_what_to_install(tied: nn.Module, monkeypatch: 
         prepare(tied, [torch.rand(1, 1, 8, 8)])
 
 
+@pytest.mark.slow
 def test_preparing_and_converting_need_nothing_compiled_of_executorch() -> None:
     """So its Python files alone do, on a machine whose torch its libraries do not fit (docs/quantise.md)."""
     code = (

@@ -115,6 +115,7 @@ def test_variant_names() -> None:
 TINY = {"lr": [24, 32], "scale": 2.0, "min_psnr_db": 40.0}
 
 
+@pytest.mark.slow
 def test_an_int8_pte_is_verified_and_verifiable(tiny_quantised: Loaded, tiny: Loaded, tmp_path: Path) -> None:
     manifest = export_model(tiny_quantised, load_preset("xnnpack-int8").replace(**TINY, name="tiny-int8"), tmp_path)
     assert manifest.parity is not None

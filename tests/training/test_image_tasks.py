@@ -112,6 +112,7 @@ def test_points_lower_their_loss(photographs):
     assert improves(PointsTask(Points(), stage(data), photographs), StepBatches(photographs, data, 1, colour=True), 60)
 
 
+@pytest.mark.slow
 def test_scs_compares_lab_and_alternates_modes(photographs):
     data = DataSection(batch=2, crop="square", lr_patch=16, scales=[2.0], reference_every=2)
     model = scsnet.SCSNet(scsnet.SCSNetConfig(channels=4, blocks=1)).train()

@@ -118,7 +118,7 @@ def train_with_a_power_cut(plan, photographs, out, row, monkeypatch):
 
 
 def test_a_run_killed_with_sigkill_and_resumed_equals_one_never_killed(tmp_path, folder):
-    assert_resumes_exactly(tmp_path, recipe_file(tmp_path, texture=40, colour=6), folder, rows=9, total=46)
+    assert_resumes_exactly(tmp_path, recipe_file(tmp_path, texture=18, colour=4), folder, rows=6, total=22)
 
 
 @pytest.mark.slow

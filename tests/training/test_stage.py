@@ -48,7 +48,7 @@ def recipe(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("row", [3, 8], ids=["adamw", "muon"])
+@pytest.mark.parametrize("row", [pytest.param(3, marks=pytest.mark.slow), 8], ids=["adamw", "muon"])
 def test_a_run_that_breaks_off_in_either_stage_goes_on_exactly(tmp_path, folder, recipe, monkeypatch, row):
     plan, photographs = load_recipe(recipe), load_photographs([folder])
     train(plan, photographs, tmp_path / "whole", say=lambda text: None)
@@ -56,6 +56,7 @@ def test_a_run_that_breaks_off_in_either_stage_goes_on_exactly(tmp_path, folder,
     assert_same_run(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_part_begins_as_another_where_its_stage_begins(tmp_path, folder, recipe, monkeypatch):
     still = ["stage.muon.learning_rate=0", 'stage.muon.init_from={"continuous.finest" = "heads.4"}']
     photographs = load_photographs([folder])

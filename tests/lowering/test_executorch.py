@@ -110,6 +110,7 @@ def test_another_size_is_a_message(pte: Exported) -> None:
             program.run(wrong)
 
 
+@pytest.mark.slow
 def test_one_path_may_be_written_and_run_again(tmp_path: Path) -> None:
     path, x = tmp_path / "same.pte", torch.rand(1, 1, 4, 5)
     for amount in (1.0, 2.0):

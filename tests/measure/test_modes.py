@@ -24,6 +24,7 @@ def test_modes_answer_alike(mode, tolerance):
     assert mode != "bf16" or (answer - expected).abs().max() > 0
 
 
+@pytest.mark.slow
 def test_without_a_compiler_compiling_is_left_out(tmp_path):
     code = """
 import torch

@@ -27,6 +27,7 @@ def silent(line: str) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_variants_share_everything_but_their_heads(small: Loaded) -> None:
     family = Family(RECIPE, small, torch.device("cpu"))
     one, two = (dict(family.graphs[name].named_parameters()) for name in ("x4", "x2"))

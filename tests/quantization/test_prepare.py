@@ -77,6 +77,7 @@ def test_without_the_second_fix_biases_take_anothers_scale(
     assert psnr(good / peak, expected / peak) > psnr(bad / peak, expected / peak) + 20
 
 
+@pytest.mark.slow
 def test_tied_weights_are_stored_once(tied: nn.Module, calibrated: Calibrated) -> None:
     x = torch.rand(1, 1, 12, 16)
     converted = convert(calibrated(tied, x))

@@ -140,6 +140,7 @@ def test_precision_is_what_the_file_holds(model) -> None:
     assert edge_scs.load(shipped_file("edge_scs_s", quantised=True)).precision == "int8"
 
 
+@pytest.mark.slow
 def test_export_returns_its_manifest_and_verify_its_parity(tmp_path: Path, tiny: Loaded) -> None:
     """Of a tiny network: examples/restore.ipynb does the same with a shipped one (test_examples.py)."""
     manifest = edge_scs.export(tiny.source, "executorch", tmp_path, lr="32x24", scale=2)

@@ -65,6 +65,7 @@ def test_a_script_that_breaks_is_a_failure(frame, tmp_path: Path) -> None:
     assert tally.failed == [f"{script}: ended with 7"]
 
 
+@pytest.mark.slow
 def test_a_suite_counts_what_ran_and_names_what_did_not(frame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skip = "import pytest\n@pytest.mark.skip(reason='no phone')\ndef test_b(): pass\n"
     (tmp_path / "test_some.py").write_text("def test_a(): pass\n" + skip)

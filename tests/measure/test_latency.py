@@ -305,6 +305,7 @@ def test_a_port_for_hints_is_no_reference(tmp_path: Path, ports: list[str]):
     assert guide == (sizes["reference"] if "reference" in ports else None)
 
 
+@pytest.mark.slow
 def test_an_artifact(tmp_path: Path):
     exir = pytest.importorskip("executorch.exir")
     import torch

@@ -138,6 +138,7 @@ def test_a_gan_stage_that_breaks_off_goes_on_exactly(tmp_path, folder, pcarn_rec
     assert any(key.endswith("_u") for key in adversary)
 
 
+@pytest.mark.slow
 def test_gan_stages_train_both_sides(tmp_path, folder, pcarn_recipe):
     plan = load_recipe(pcarn_recipe(l1=40, gan=12))
     train(plan, load_photographs([folder]), tmp_path / "run", say=lambda text: None)

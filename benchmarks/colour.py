@@ -3,7 +3,8 @@
 Sets: the benchmark folders (B100, Set14) and the validation split of the training photographs (every fiftieth name of
 each folder). The coarse chroma of the colour branch is laid on the true luma, so that everything speaks of colour
 alone, except "x4, own luma": there the whole network answers, and the same answer without chroma is its baseline.
-Columns are networks: the shipped one and every ``--weights`` checkpoint. Inputs are grey by Pillow's ``convert("L")``.
+Columns are networks: the shipped one and every ``--weights`` checkpoint, each at every ``--vividness``. Inputs are grey
+by Pillow's ``convert("L")``.
 
 * gain: RGB PSNR minus that of the true luma without colour, mean over the images, LR at x4 (B100, Set14) or x2 (split,
   whose images are small); and the share of images that are worse than grey;
@@ -21,8 +22,10 @@ Noise is seeded with the image's place in its set, deformation with 0.
 """
 
 import argparse
+import copy
 import csv
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -230,12 +233,22 @@ def _summary(rows: list[dict[str, Any]], people: list[dict[str, Any]], features:
     return out
 
 
+def _vivid(network: Loaded, vividness: float) -> Loaded:
+    """A copy whose colours are multiplied by ``vividness`` instead of what its config says."""
+    model = copy.deepcopy(network.model)
+    model.colour.vividness = vividness
+    return replace(network, model=model)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", type=Path, help="the folder of the benchmark folders")
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of training photographs")
     parser.add_argument("--model", nargs="+", default=["edge_scs_m"])
     parser.add_argument("--weights", nargs="+", default=[], metavar="NAME=FILE", help="other checkpoints")
+    parser.add_argument(
+        "--vividness", nargs="+", type=float, default=[], help="a column for each: the curve of a network"
+    )
     parser.add_argument("--sets", nargs="+", default=["B100", "Set14"])
     parser.add_argument("--limit", type=int, default=0, help="images of a set; 0: all")
     options = parser.parse_args()
@@ -243,6 +256,10 @@ def main() -> None:
     for item in options.weights:
         name, _, file = item.partition("=")
         networks[name] = load(file)
+    if options.vividness:
+        networks = {
+            f"{name}, {v:g}": _vivid(network, v) for name, network in networks.items() for v in options.vividness
+        }
     limit = options.limit or None
     if options.bench is not None:
         for name in options.sets:

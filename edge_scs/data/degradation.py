@@ -23,7 +23,11 @@ def grey(rgb: Tensor) -> Tensor:
 
 
 def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Antialiased bicubic resize (a = -0.5) of floats, (n, c, h, w) -> (n, c, *size), not clamped."""
+    """Antialiased bicubic resize (a = -0.5), (n, c, h, w) -> (n, c, *size): floats, not clamped, or uint8.
+
+    On uint8 it is ``pillow_bicubic`` to two grey levels in a third of its time, with weights of 16 bits: for scenes,
+    and for what is degraded afterwards.
+    """
     if x.shape[-2:] == size:
         return x
     return F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
@@ -40,16 +44,6 @@ def pillow_bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x
 
 
-def fast_bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """``pillow_bicubic`` to two grey levels, in a third of its time: PyTorch's kernel for bytes, weights of 16 bits.
-
-    For images whose last level matters to nobody: scenes, and what is degraded afterwards.
-    """
-    if x.shape[-2:] == size:
-        return x
-    return F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
-
-
 def to_lr(hr: Tensor, size: tuple[int, int]) -> Tensor:
     """uint8 HR (n, c, H, W) -> float LR (n, c, h, w) in [0, 1] on the 256 levels of an 8-bit image."""
     return pillow_bicubic(hr, size).float() / 255
@@ -59,7 +53,7 @@ def degrade(hr: Tensor, size: tuple[int, int], kind: str, rngs: Sequence[np.rand
     """uint8 HR (n, c, H, W), c = 1 or 3 -> uint8 LR (n, c, *size).
 
     "clean" is ``pillow_bicubic``. "worn" and "old" are the presets of ``data.wear``: half of the images are reduced by
-    ``fast_bicubic``, the others by filters at random, then worn. "bsrgan" is in the manner of BSRGAN (Zhang et al.
+    ``bicubic``, the others by filters at random, then worn. "bsrgan" is in the manner of BSRGAN (Zhang et al.
     2021): blur, resize, noise and JPEG in a random order, each of a random kind and strength. CiaoSR 5.4 trains with
     BSRGAN's and Real-ESRGAN's own degradations, which are not here. All is drawn from the image's generator. Grey
     images get grey degradations, as an old photograph that was scanned.
@@ -70,7 +64,7 @@ def degrade(hr: Tensor, size: tuple[int, int], kind: str, rngs: Sequence[np.rand
         return torch.stack([_bsrgan(image, size, rng) for image, rng in zip(hr, rngs, strict=True)])
     worn = []
     for image, rng in zip(hr, rngs, strict=True):
-        small = fast_bicubic(image[None], size)[0] if rng.random() < 0.5 else _resize(image, size, rng)
+        small = bicubic(image[None], size)[0] if rng.random() < 0.5 else _resize(image, size, rng)
         pixels = small[0].numpy() if len(small) == 1 else small.permute(1, 2, 0).contiguous().numpy()
         worn.append(torch.from_numpy(wear(pixels, kind, rng).copy()).reshape(*small.shape[1:], -1).permute(2, 0, 1))
     return torch.stack(worn)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge_scs.data.degradation import degrade, faded, fast_bicubic, grey
+from edge_scs.data.degradation import bicubic, degrade, faded, grey
 from edge_scs.data.photographs import Photographs
 from edge_scs.recipes import DataSection
 
@@ -216,7 +216,7 @@ class Window:
             image = torch.cat([image, image.flip(2)], 2)
         image = image[:, self.top : self.top + self.h, self.left : self.left + self.w]
         if (self.h, self.w) != size:
-            image = fast_bicubic(image[None], size)[0]
+            image = bicubic(image[None], size)[0]
         if self.mirror:
             image = image.flip(2)
         if self.flip:
@@ -298,7 +298,7 @@ class References:
         """uint8 (n, 3, H, W), the images that ``part`` of the batch shows -> (n, 3, 128, 128) in [0, 1]."""
         from kornia.geometry.transform import elastic_transform2d
 
-        small = unit(fast_bicubic(images, (REFERENCE_SIDE, REFERENCE_SIDE)))
+        small = unit(bicubic(images, (REFERENCE_SIDE, REFERENCE_SIDE)))
         small = torch.where(self.mirrored[part], small.flip(3), small)
         # Blurred, the noise has a deviation of 0.02 half-widths; times alpha that moves pixels by some 5 of 128.
         small = elastic_transform2d(

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from edge_scs.data.degradation import degrade, fast_bicubic, grey, to_lr
+from edge_scs.data.degradation import bicubic, degrade, grey, to_lr
 
 
 def test_grey_is_pillows_luma_bit_for_bit(photograph):
@@ -25,9 +25,9 @@ def test_lr_is_pillows_bicubic_to_one_level(photograph, scale):
 
 
 @pytest.mark.parametrize("size", [(201, 333), (700, 600)])
-def test_the_fast_reduction_is_pillows_to_two_levels(photograph, size):
+def test_bytes_are_reduced_as_pillow_does_to_two_levels(photograph, size):
     theirs = np.asarray(Image.fromarray(photograph).resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
-    ours = fast_bicubic(torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None], size)
+    ours = bicubic(torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None], size)
     assert ours.dtype == torch.uint8
     difference = np.abs(ours[0].permute(1, 2, 0).numpy().astype(int) - theirs)
     assert difference.max() <= 2

@@ -88,13 +88,23 @@ class Family:
         return self.recipe.hr[0], self.recipe.hr[1]
 
     def calibrate(self, name: str, photographs: Photographs) -> None:
-        """Set a variant's ranges by photographs drawn from the collection, whole batches of them; deterministic."""
+        """Set a variant's ranges by photographs drawn from the collection, whole batches of them; deterministic.
+
+        With every fourth batch comes one of flat images, white to black: at the borders of a white area activations
+        go beyond what photographs show, and ranges that cut them off darkened its corners by up to 19 levels of 255.
+        The colour branch needs no exact corners; there the photographs decide.
+        """
         count = min(self.recipe.calibration, len(photographs))
         batches: list[Inputs] = []
-        for start in range(0, count, self.recipe.batch):
+        flats: list[Inputs] = []
+        for number, start in enumerate(range(0, count, self.recipe.batch)):
             rng = np.random.default_rng([self.recipe.seed, 0, start])
             batches.append(self.inputs(name, self.draw(photographs, rng), rng))
-        self.activations[name].calibrate(self.graphs[name], batches)
+            if number % 4 == 0:
+                flats.append(self.inputs(name, self.flats(), rng))
+        self.activations[name].calibrate(
+            self.graphs[name], batches + flats, whole=flats if self.recipe.flats == "held" else ()
+        )
 
     def ranges(self) -> dict[str, list[Range]]:
         return {name: self.activations[name].get() for name in self.names}
@@ -176,6 +186,11 @@ class Family:
         """A batch of uint8 RGB (n, 3, *size)."""
         windows = draw_windows(photographs, self.section, self.size, self.recipe.batch, rng)
         return torch.stack([window.cut(photographs[window.image], self.size) for window in windows])
+
+    def flats(self) -> Tensor:
+        """A batch of flat grey uint8 images (n, 3, *size), from white evenly down to black."""
+        levels = torch.linspace(255, 0, self.recipe.batch).round().to(torch.uint8)
+        return levels[:, None, None, None].expand(-1, 3, *self.size).contiguous()
 
     def put(self, values: Sequence[Tensor]) -> None:
         with torch.no_grad():

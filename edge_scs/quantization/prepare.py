@@ -47,7 +47,8 @@ def prepare(module: nn.Module, example: Sequence[Tensor], keep_float: Sequence[s
             _same_parameters(graph, module)
             split_shared_parameters(graph)
             for node in graph.graph.nodes:
-                if _inside(node, keep_float):  # annotated already, with nothing: the quantiser leaves it alone
+                # Annotated already, with nothing: the quantiser leaves it alone.
+                if any(inside(owner(node), name) for name in keep_float):
                     node.meta[specs.Q_ANNOTATION_KEY] = specs.QuantizationAnnotation(_annotated=True)
             return pt2e.prepare_qat_pt2e(graph, quantiser)
     except Exception as error:
@@ -135,9 +136,9 @@ def owner(node: fx.Node) -> str:
     return stack[-1][0].removeprefix("L['self'].") if stack else ""
 
 
-def _inside(node: fx.Node, names: Sequence[str]) -> bool:
-    own = owner(node)
-    return any(own == name or own.startswith(f"{name}.") for name in names)
+def inside(module: str, part: str) -> bool:
+    """Whether the submodule ``module`` is ``part`` or lies in it, by their names."""
+    return module == part or module.startswith(f"{part}.")
 
 
 def _attribute(graph: nn.Module, target: str) -> Any:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 
 from edge_scs.errors import InputError
-from edge_scs.quantization.prepare import clamp_of_answer
+from edge_scs.quantization.prepare import clamp_of_answer, inside, owner
 
 # Operators whose answers stay within the range of their input, and which appear or not as the image's size demands:
 # what they give is quantised as what they were given.
@@ -48,6 +48,8 @@ class Ranges:
                 first = min(own.get(id(quantiser), (len(place), None))[0], place[node.all_input_nodes[0]])
                 own[id(quantiser)] = (first, quantiser)
         self.own = [quantiser for _, quantiser in sorted(own.values(), key=lambda item: item[0])]
+        nodes = list(prepared.graph.nodes)
+        self.owners = {key: owner(nodes[first]) for key, (first, _) in own.items()}  # submodules, by identity
         self.followers = [pair for key, pair in following.items() if key not in own]
         clamped = clamp_of_answer(prepared)
         given = None if clamped is None else clamped.args[0]
@@ -69,19 +71,20 @@ class Ranges:
             _freeze(quantiser, *_range(source))
 
     @torch.no_grad()
-    def calibrate(self, prepared: fx.GraphModule, images: Sequence[Sequence[Tensor]]) -> list[Range]:
+    def calibrate(
+        self,
+        prepared: fx.GraphModule,
+        images: Sequence[Sequence[Tensor]],
+        whole: Sequence[Sequence[Tensor]] = (),
+        except_in: str = "colour",
+    ) -> list[Range]:
         """Set the ranges to those that int8 represents the float network's activations on these inputs best with.
 
         First the least and the greatest value of each activation, and zero. Then that range times each of ``CLIPS``:
         the one with the least squared error is kept. A few outliers are worth less than the steps they cost the rest.
+        Activations on the inputs ``whole`` are not cut off, but in the part ``except_in``.
         """
-        seen: dict[int, Range] = {}
-
-        def extend(quantiser: Any, inputs: tuple[Tensor]) -> None:
-            low, high = seen.get(id(quantiser), (0.0, 0.0))
-            seen[id(quantiser)] = (min(low, float(inputs[0].min())), max(high, float(inputs[0].max())))
-
-        self._watch(prepared, images, extend)
+        seen = self._extremes(prepared, images)
         if not seen:
             raise InputError("calibration: no photograph; name a folder of images with --data")
         errors = {key: torch.zeros(len(CLIPS), dtype=torch.float64) for key in seen}
@@ -96,8 +99,23 @@ class Ranges:
 
         self._watch(prepared, images, observe)
         best = {key: CLIPS[int(error.argmin())] for key, error in errors.items()}
-        self.set([(seen[id(q)][0] * best[id(q)], seen[id(q)][1] * best[id(q)]) for q in self.own])
+        ranges = {key: (low * best[key], high * best[key]) for key, (low, high) in seen.items()}
+        for key, (low, high) in self._extremes(prepared, whole).items():
+            if not inside(self.owners[key], except_in):
+                ranges[key] = (min(ranges[key][0], low), max(ranges[key][1], high))
+        self.set([ranges[id(q)] for q in self.own])
         return self.get()
+
+    def _extremes(self, prepared: fx.GraphModule, images: Sequence[Sequence[Tensor]]) -> dict[int, Range]:
+        """The least and the greatest value, or zero, of each activation of the float network."""
+        seen: dict[int, Range] = {}
+
+        def extend(quantiser: Any, inputs: tuple[Tensor]) -> None:
+            low, high = seen.get(id(quantiser), (0.0, 0.0))
+            seen[id(quantiser)] = (min(low, float(inputs[0].min())), max(high, float(inputs[0].max())))
+
+        self._watch(prepared, images, extend)
+        return seen
 
     def _watch(self, prepared: fx.GraphModule, images: Sequence[Sequence[Tensor]], look: Callable[..., None]) -> None:
         """Call ``look`` with every activation of the float network."""

@@ -97,7 +97,7 @@ def kind_of(recipe: Recipe, stage: Stage) -> tuple[Any, ...]:
     return (
         recipe.model.removesuffix("_m").removesuffix("_s"), stage.task, stage.optimizer, stage.consistency > 0,
         features.weight > 0 and features.features, judged, data.views, data.own_scales, data.points > 0,
-        data.reference_every > 0, data.whole_scales == 0, data.hints > 0,
+        data.reference_every > 0, data.whole_scales == 0, data.hints > 0, stage.flat_weight > 0, stage.sharpen > 0,
     )  # fmt: skip
 
 

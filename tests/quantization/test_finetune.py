@@ -173,10 +173,13 @@ def test_a_network_without_reference_has_no_such_variant(photographs: Photograph
 def test_calibration_takes_whole_batches_and_is_deterministic(tiny: Loaded, photographs: Photographs) -> None:
     recipe = replace(TINY_RECIPE, variants=["x4"], batch=4, calibration=5)
     family = Family(recipe, tiny, torch.device("cpu"))
-    seen: list[int] = []
-    family.graphs["x4"].register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    seen: list[torch.Tensor] = []
+    family.graphs["x4"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     family.calibrate("x4", photographs)
     first = family.ranges()
-    assert seen == [4, 4] * 2  # extremes first, then what to cut off
+    flat = torch.tensor([255, 170, 85, 0])[:, None, None, None] / 255  # one batch for every four of photographs
+    # extremes first, then what to cut off, then the extremes of flat images, which are not
+    assert [bool((x == flat).all()) for x in seen] == [False, False, True] * 2 + [True]
+    assert all(len(x) == 4 for x in seen)
     family.calibrate("x4", photographs)
     assert family.ranges() == first

@@ -65,6 +65,27 @@ def test_outliers_are_cut_off() -> None:
     assert high < 9
 
 
+def test_some_inputs_are_not_cut_off_but_in_a_part() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.colour, self.texture = nn.Conv2d(1, 1, 1, bias=False), nn.Conv2d(1, 1, 1, bias=False)
+            nn.init.constant_(self.colour.weight, 0.5)
+            nn.init.constant_(self.texture.weight, 4.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.texture(self.colour(x))
+
+    images = [[torch.rand(1, 1, 140, 140)] for _ in range(8)]
+    bright = [torch.full((1, 1, 140, 140), 3.0)]
+    graph = prepare(Two(), images[0])
+    ranges = Ranges(graph)
+    plain = ranges.calibrate(graph, images)
+    held = ranges.calibrate(graph, images, whole=[bright])
+    assert [high for _, high in plain] == pytest.approx([1.0, 0.5, 2.0], abs=1e-3)
+    assert [high for _, high in held] == pytest.approx([3.0, 0.5, 6.0], abs=1e-3), "input, colour, texture"
+
+
 def test_frozen_ranges_do_not_follow_what_passes(tied: nn.Module) -> None:
     x = torch.rand(1, 1, 8, 8)
     graph = prepare(tied, [x])

@@ -9,7 +9,7 @@ from edge_scs.models import registry
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.recipes import Stage
 from edge_scs.training.losses import log_l2
-from edge_scs.training.tasks import TextureTask, balance
+from edge_scs.training.tasks import TextureTask, balance, sharpened
 
 
 def test_balanced_layers_compute_the_same_at_deviation_one(photograph):
@@ -46,6 +46,41 @@ def test_the_texture_loss_is_the_mean_error_on_luma_and_chroma(kind):
     assert losses["luma"].item() == pytest.approx(error(slice(0, 1)), rel=1e-4)
     assert losses["chroma"].item() == pytest.approx(error(slice(1, 3)), rel=1e-2)
     assert losses["loss"].item() == pytest.approx(losses["luma"].item() + 0.25 * losses["chroma"].item(), rel=1e-5)
+
+
+def test_the_error_on_flat_images_is_added_to_the_loss():
+    batch = Batch(torch.rand(2, 1, 6, 6), torch.rand(2, 3, 12, 12), None, chroma_ratio=6.0)
+    model = registry.create("edge_scs_s")
+    model.heads["2"].conv.bias[:4].data.fill_(0.1)  # luma, everywhere
+    stage = Stage("texture", ["texture"], 1, 1e-3, flat_weight=3.0)
+    losses = TextureTask(model, stage, None)(batch)
+    assert losses["flat"].item() == pytest.approx(0.1 / 3**0.25, rel=1e-3)  # one channel of three
+    plain = losses["luma"] + stage.chroma_weight * losses["chroma"]
+    assert losses["loss"].item() == pytest.approx(plain.item() + 3.0 * losses["flat"].item(), rel=1e-5)
+
+
+def test_the_sharpened_target_overshoots_at_edges_and_nowhere_else():
+    edge = torch.full((1, 1, 32, 64), 0.25)
+    edge[..., 32:] = 0.75
+    sharp = sharpened(edge, 0.4, 2.0)
+    assert sharpened(edge, 0.0, 2.0) is edge
+    torch.testing.assert_close(sharp[..., :24], edge[..., :24])
+    torch.testing.assert_close(sharp[..., 40:], edge[..., 40:])
+    # beside an edge a Gaussian of 1.2 pixels gives Phi(0.5 / 1.2) = 0.66 of the near side, 0.34 of the far one
+    assert sharp[0, 0, 16, 32].item() == pytest.approx(0.75 + 0.4 * 0.5 * 0.338, abs=4e-3)
+    assert sharp[0, 0, 16, 31].item() == pytest.approx(0.25 - 0.4 * 0.5 * 0.338, abs=4e-3)
+    # at x1, half of it, and Phi(0.5) = 0.69
+    assert sharpened(edge, 0.4, 1.0)[0, 0, 16, 32].item() == pytest.approx(0.75 + 0.2 * 0.5 * 0.309, abs=2e-3)
+    assert sharpened(torch.ones(1, 1, 9, 9), 0.4, 4.0).max() == 1
+
+
+def test_a_sharpened_target_is_what_luma_is_compared_with():
+    stage = Stage("texture", ["texture"], 1, 1e-3, sharpen=0.4)
+    model, gray, hr = registry.create("edge_scs_s"), torch.rand(2, 1, 6, 6), torch.rand(2, 3, 12, 12)
+    losses = TextureTask(model, stage, None)(Batch(gray, hr, None, chroma_ratio=6.0))
+    target = sharpened(rgb_to_ycc(hr)[:, :1], 0.4, 2.0)
+    repeated = gray.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert losses["luma"].item() == pytest.approx((repeated - target).abs().mean().item(), rel=1e-4)
 
 
 def test_log_l2_asks_for_the_same_share_of_an_easy_and_of_a_hard_image():

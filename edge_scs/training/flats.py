@@ -3,7 +3,7 @@
 Photographs hardly teach that. The continuous head learns little about flat areas at magnifications that training seldom
 draws, and the texture branch sees its zero padding as a black frame around whatever is bright: trained on photographs
 alone, the networks lifted every level by up to 3 of 255 near x1, and were off by up to 4.5 in the corners of a white
-image. ``flat_loss`` in a last, short stage brings both below 0.6 (docs/train.md).
+image. ``flat_loss`` in a last, short stage brings both to within a level (docs/train.md).
 """
 
 from collections.abc import Iterator, Sequence

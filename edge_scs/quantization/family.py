@@ -102,9 +102,7 @@ class Family:
             batches.append(self.inputs(name, self.draw(photographs, rng), rng))
             if number % 4 == 0:
                 flats.append(self.inputs(name, self.flats(), rng))
-        self.activations[name].calibrate(
-            self.graphs[name], batches + flats, whole=flats if self.recipe.flats == "held" else ()
-        )
+        self.activations[name].calibrate(self.graphs[name], batches + flats, whole=flats)
 
     def ranges(self) -> dict[str, list[Range]]:
         return {name: self.activations[name].get() for name in self.names}

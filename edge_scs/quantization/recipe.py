@@ -20,9 +20,6 @@ class QATRecipe:
     keep_float: list[str] = field(default_factory=list)  # parts of the deployed network that stay float
     keep_float_with_hints: list[str] = field(default_factory=list)  # further ones, in variants that take hints
     calibration: int = 64  # photographs that the activation ranges are measured on
-    # Flat images, a fifth of what ranges are measured on: "held": outside the colour branch ranges hold all of them;
-    # "seen": they count as photographs do
-    flats: Literal["held", "seen"] = "held"
     steps: int = 400
     learning_rate: float = 1e-5
     final_rate: float = 0.1  # share of learning_rate left at the end of the cosine

@@ -15,7 +15,7 @@ LEAST = {
     "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1,
     "colour_side": 32, "device_mb": 0, "ema": 0, "every": 0, "flat_weight": 0, "halve_every": 0,
     "hr_side": 32, "keep_checkpoints": 0, "learning_rate": 0, "lr_patch": 4, "min_colourfulness": 0, "min_kb": 0,
-    "min_side": 1, "points": 0, "profile": 0, "reference_every": 0, "seed": 0, "sharpen": 0, "steps": 0,
+    "min_side": 1, "points": 0, "profile": 0, "reference_every": 0, "seed": 0, "retain": 0, "sharpen": 0, "steps": 0,
     "store_mb": 0, "validate_every": 1, "validate_images": 1, "validate_side": 32, "views": 1, "warmup": 0,
     "workers": 0,
 }  # fmt: skip
@@ -92,6 +92,7 @@ class Stage:
     # What counts as an error, task = "texture": L1, its square, or the square's logarithm, image by image
     error: Literal["l1", "l2", "log_l2"] = "l1"
     sharpen: float = 0.0  # amount of unsharp masking of the luma that is learned (``training.tasks.sharpened``)
+    retain: float = 0.0  # share of the degradation that the luma which is learned keeps (``training.tasks.retained``)
     flat_weight: float = 0.0  # of the error on small flat images (``training.flats.flat_loss``), task = "texture"
     rebalance: float = 0.5  # Zhang et al. 2016: how uniform the class weights' prior is; 1: no rebalancing
     slow: dict[str, float] = field(default_factory=dict)  # learning rate of a submodule relative to the others

@@ -27,6 +27,7 @@ from edge_scs.quantization.quantised_model import KEEP_FLOAT, Quantised, parse_v
 from edge_scs.quantization.ranges import Range, Ranges, observe_weights
 from edge_scs.quantization.recipe import QATRecipe
 from edge_scs.recipes import DataSection
+from edge_scs.training.flats import power_mean
 from edge_scs.weights.loading import Loaded
 
 VALIDATION_IMAGES = 16
@@ -101,7 +102,8 @@ class Family:
             rng = np.random.default_rng([self.recipe.seed, 0, start])
             batches.append(self.inputs(name, self.draw(photographs, rng), rng))
             if number % 4 == 0:
-                flats.append(self.inputs(name, self.flats(), rng))
+                levels = np.linspace(255, 0, self.recipe.batch).round()
+                flats.append(self.inputs(name, self.flats(levels), rng))
         self.activations[name].calibrate(self.graphs[name], batches + flats, whole=flats)
 
     def ranges(self) -> dict[str, list[Range]]:
@@ -112,7 +114,7 @@ class Family:
             self.activations[name].set(ranges[name])
 
     def losses(self, step: int, photographs: Photographs) -> dict[str, Tensor]:
-        """L1 to the teacher's answer and to the photograph, for this step's variant and batch."""
+        """L1 to the teacher's answer and to the photograph, for this step's variant and batch, and of flat images."""
         recipe, name = self.recipe, self.names[step % len(self.names)]
         rng = np.random.default_rng([recipe.seed, 1, step])
         hr = self.draw(photographs, rng)
@@ -124,11 +126,17 @@ class Family:
         # A network that invents colours must not be pulled towards the true ones, which it cannot know.
         invents = self.about.input == "grey" or (inputs[0].ndim == 4 and bool((inputs[0][:, :1] == inputs[0]).all()))
         real = F.l1_loss(luma(answer), luma(truth)) if invents else F.l1_loss(answer, truth)
-        return {
+        losses = {
             "loss": recipe.teacher_weight * teacher + recipe.truth_weight * real,
             "teacher": teacher,
             "truth": real,
         }
+        if recipe.flat_weight:
+            hr = self.flats([255, 0, *rng.integers(1, 255, recipe.batch)][: recipe.batch])
+            given = luma(hr[..., :1, :1].to(self.device).float() / 255)
+            losses["flat"] = power_mean(luma(self.graphs[name](*self.inputs(name, hr, rng))) - given, 8)
+            losses["loss"] = losses["loss"] + recipe.flat_weight * losses["flat"]
+        return losses
 
     @torch.no_grad()
     def validate(self, photographs: Photographs) -> dict[str, float]:
@@ -185,10 +193,10 @@ class Family:
         windows = draw_windows(photographs, self.section, self.size, self.recipe.batch, rng)
         return torch.stack([window.cut(photographs[window.image], self.size) for window in windows])
 
-    def flats(self) -> Tensor:
-        """A batch of flat grey uint8 images (n, 3, *size), from white evenly down to black."""
-        levels = torch.linspace(255, 0, self.recipe.batch).round().to(torch.uint8)
-        return levels[:, None, None, None].expand(-1, 3, *self.size).contiguous()
+    def flats(self, levels: Sequence[int] | np.ndarray) -> Tensor:
+        """Flat grey uint8 images (n, 3, *size) of these levels of 255."""
+        filled = torch.tensor([int(level) for level in levels], dtype=torch.uint8)
+        return filled[:, None, None, None].expand(-1, 3, *self.size).contiguous()
 
     def put(self, values: Sequence[Tensor]) -> None:
         with torch.no_grad():

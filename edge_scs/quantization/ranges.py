@@ -77,12 +77,14 @@ class Ranges:
         images: Sequence[Sequence[Tensor]],
         whole: Sequence[Sequence[Tensor]] = (),
         except_in: str = "colour",
+        pixels_in: str = "head.base",
     ) -> list[Range]:
         """Set the ranges to those that int8 represents the float network's activations on these inputs best with.
 
         First the least and the greatest value of each activation, and zero. Then that range times each of ``CLIPS``:
         the one with the least squared error is kept. A few outliers are worth less than the steps they cost the rest.
-        Activations on the inputs ``whole`` are not cut off, but in the part ``except_in``.
+        Activations on the inputs ``whole`` are not cut off, but in the part ``except_in``. ``pixels_in`` gives the
+        enlarged input, whose range is PIXELS: grey levels are then exact, and what lies beyond the answer is cut off.
         """
         seen = self._extremes(prepared, images)
         if not seen:
@@ -103,6 +105,7 @@ class Ranges:
         for key, (low, high) in self._extremes(prepared, whole).items():
             if not inside(self.owners[key], except_in):
                 ranges[key] = (min(ranges[key][0], low), max(ranges[key][1], high))
+        ranges |= {key: PIXELS for key, owner in self.owners.items() if owner == pixels_in}
         self.set([ranges[id(q)] for q in self.own])
         return self.get()
 

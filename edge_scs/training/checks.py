@@ -55,7 +55,7 @@ def check_stages(recipe: Recipe, model: nn.Module) -> None:
             raise InputError(f"{where}.data.views: is {stage.data.views}; choose 1, or 2 and an even data.batch")
         if stage.consistency and (stage.task != "colour" or stage.data.views != 2):
             raise InputError(f'{where}.consistency: goes with task = "colour" and data.views = 2')
-        for key in ("flat_weight", "sharpen"):
+        for key in ("flat_weight", "retain", "sharpen"):
             if getattr(stage, key) and stage.task != "texture":
                 raise InputError(f'{where}.{key}: goes with task = "texture"; set it to 0')
         if stage.data.reference_every and not described.reference:

@@ -23,8 +23,8 @@ SIDE = 48  # of those that are measured: more than twice the receptive field's r
 def flat_loss(model: nn.Module, ratio: float) -> Tensor:
     """How far flat images are from coming back as they are at this magnification: black, white and three drawn ones.
 
-    The mean over images of (mean of e^4)^(1/4), with e the errors of luma and chroma. The fourth power (ours) because
-    it is a few pixels in the corners that are wrong: a mean of errors or of their squares hardly sees them.
+    ``power_mean`` of the errors of luma and chroma, with the fourth power (ours): it is a few pixels in the corners
+    that are wrong, and a mean of errors or of their squares hardly sees them.
     """
     at = next(model.parameters()).device
     levels = torch.cat([torch.tensor([0.0, 1.0]), torch.rand(3)]).to(at)
@@ -33,8 +33,13 @@ def flat_loss(model: nn.Module, ratio: float) -> Tensor:
     chroma = tints[:, :, None, None].expand(-1, -1, LOSS_SIDE, LOSS_SIDE)
     side = round(LOSS_SIDE * ratio)
     out = model.render(gray, chroma, (side, side))  # type: ignore[operator]
-    errors = out.float() - torch.cat([gray, chroma], dim=1)[..., :1, :1]
-    return (errors.flatten(1).pow(4).mean(1) + 1e-16).pow(0.25).mean()
+    return power_mean(out.float() - torch.cat([gray, chroma], dim=1)[..., :1, :1], 4)
+
+
+def power_mean(errors: Tensor, power: int) -> Tensor:
+    """The mean over images (n, ...) of (mean of e^p)^(1/p), p even: the higher p, the more the largest errors count."""
+    least = 1e-4  # of 1: a fortieth of a level, so that the root of no error has a gradient
+    return (errors.flatten(1).div(least).pow(power).mean(1) + 1).pow(1 / power).mul(least).mean()
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from edge_scs.color import luma
 from edge_scs.data.photographs import Photographs
 from edge_scs.errors import InputError
 from edge_scs.lowering.deploy import absorb, deploy
@@ -119,6 +120,21 @@ def test_learning_brings_it_nearer_to_its_teacher(tiny: Loaded, photographs: Pho
         optimizer.step()
         optimizer.zero_grad()
     assert float(family.losses(0, photographs)["teacher"].detach()) < 0.7 * before
+
+
+def test_flat_images_are_learned_beside_photographs(tiny: Loaded, photographs: Photographs) -> None:
+    recipe = replace(TINY_RECIPE, variants=["x4"], batch=3, flat_weight=2.0)
+    family = Family(recipe, tiny, torch.device("cpu"))
+    seen: list[torch.Tensor] = []
+    family.graphs["x4"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    losses = family.losses(0, photographs)
+    flats = seen[-1]
+    assert (flats == flats[..., :1, :1]).all() and flats[:2, 0, 0, 0].tolist() == [1, 0] and 0 < flats[2].mean() < 1
+    photographs_alone = recipe.teacher_weight * losses["teacher"] + recipe.truth_weight * losses["truth"]
+    assert losses["loss"].item() == pytest.approx(photographs_alone.item() + 2 * losses["flat"].item(), rel=1e-5)
+    with torch.no_grad():
+        off = (luma(family.graphs["x4"](flats)) - flats[:, :1, :1, :1]).abs().amax((1, 2, 3))
+    assert 0 < losses["flat"].item() <= off.mean().item() + 1e-4
 
 
 def test_a_loss_that_is_no_number_stops(

@@ -84,6 +84,8 @@ def test_some_inputs_are_not_cut_off_but_in_a_part() -> None:
     held = ranges.calibrate(graph, images, whole=[bright])
     assert [high for _, high in plain] == pytest.approx([1.0, 0.5, 2.0], abs=1e-3)
     assert [high for _, high in held] == pytest.approx([3.0, 0.5, 6.0], abs=1e-3), "input, colour, texture"
+    image = ranges.calibrate(graph, images, whole=[bright], pixels_in="texture")
+    assert image == [*held[:2], PIXELS], "steps of one level, whatever goes beyond"
 
 
 def test_frozen_ranges_do_not_follow_what_passes(tied: nn.Module) -> None:

@@ -71,6 +71,7 @@ def test_an_output_that_cannot_be_is_one_line(tmp_path, folder):
         ('stage.colour.slow={"all" = 0.1}', "has no part 'all'"),
         ("stage.colour.optimizer=muon", "stage.colour.muon: goes with optimizer"),
         ("stage.colour.flat_weight=1.0", "stage.colour.flat_weight: goes with task"),
+        ("stage.colour.retain=0.3", "stage.colour.retain: goes with task"),
         ("stage.colour.sharpen=0.5", "stage.colour.sharpen: goes with task"),
         ('stage.colour.init_from={"colour" = "nowhere"}', "has no part 'nowhere'"),
         ('stage.colour.init_from={"heads.2" = "heads.4"}', "heads.2 cannot be initialised from heads.4"),

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from edge_scs.color import rgb_to_ycc
 from edge_scs.data.pairs import Batch
@@ -9,7 +10,7 @@ from edge_scs.models import registry
 from edge_scs.models.encoders import SqueezeEncoder
 from edge_scs.recipes import Stage
 from edge_scs.training.losses import log_l2
-from edge_scs.training.tasks import TextureTask, balance, sharpened
+from edge_scs.training.tasks import TextureTask, balance, retained, sharpened
 
 
 def test_balanced_layers_compute_the_same_at_deviation_one(photograph):
@@ -81,6 +82,26 @@ def test_a_sharpened_target_is_what_luma_is_compared_with():
     target = sharpened(rgb_to_ycc(hr)[:, :1], 0.4, 2.0)
     repeated = gray.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert losses["luma"].item() == pytest.approx((repeated - target).abs().mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_a_share_of_what_the_degradation_did_is_kept(ratio):
+    hr = torch.rand(2, 3, 16, 16) * 0.4 + 0.3
+    true = rgb_to_ycc(hr)[:, :1]
+    lr = F.interpolate(true, (16 // ratio, 16 // ratio), mode="bicubic", antialias=True)
+    batch = Batch(lr + 0.1, hr, None, chroma_ratio=6.0)
+    torch.testing.assert_close(retained(true + 0.05, true, batch, 0.3), true + 0.05 + 0.03)
+    assert retained(true, true, batch, 0.0) is true
+    noise = 0.1 * torch.randn_like(lr)
+    kept = retained(true, true, Batch(lr + noise, hr, None, chroma_ratio=6.0), 0.3) - true
+    torch.testing.assert_close(kept, 0.3 * F.interpolate(noise, (16, 16), mode="bicubic"))
+
+
+def test_a_stage_that_retains_compares_luma_with_what_is_kept():
+    stage = Stage("texture", ["texture"], 1, 1e-3, retain=0.5)
+    model, hr = registry.create("edge_scs_s"), torch.full((1, 3, 12, 12), 0.5)
+    losses = TextureTask(model, stage, None)(Batch(torch.full((1, 1, 6, 6), 0.7), hr, None, chroma_ratio=6.0))
+    assert losses["luma"].item() == pytest.approx(0.1, rel=1e-4)  # 0.7 comes back, 0.6 was wanted
 
 
 def test_log_l2_asks_for_the_same_share_of_an_easy_and_of_a_hard_image():

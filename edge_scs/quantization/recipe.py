@@ -32,7 +32,7 @@ class QATRecipe:
     restoration: float = 0.0  # which end of the float weights: 0 clean, 1 restoring
     degradation: Literal["clean", "worn", "old", "copied", "bsrgan"] = "clean"  # of the inputs (``data.degradation``)
     truth_weight: float = 0.5  # L1 to the photograph: its luma if the network invents the colours
-    flat_weight: float = 0.0  # of the luma error on flat images, white and black among them (``training.flats.power_mean``)
+    flat_weight: float = 0.0  # of the luma error on flat images (``training.flats.power_mean``)
     ema: float = 0.0  # of the weights; 0: the last ones are taken
     seed: int = 1
     validate_every: int = 100

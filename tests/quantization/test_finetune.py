@@ -129,7 +129,9 @@ def test_flat_images_are_learned_beside_photographs(tiny: Loaded, photographs: P
     family.graphs["x4"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     losses = family.losses(0, photographs)
     flats = seen[-1]
-    assert (flats == flats[..., :1, :1]).all() and flats[:2, 0, 0, 0].tolist() == [1, 0] and 0 < flats[2].mean() < 1
+    assert (flats == flats[..., :1, :1]).all()
+    assert flats[:2, 0, 0, 0].tolist() == [1, 0]
+    assert 0 < flats[2].mean() < 1
     photographs_alone = recipe.teacher_weight * losses["teacher"] + recipe.truth_weight * losses["truth"]
     assert losses["loss"].item() == pytest.approx(photographs_alone.item() + 2 * losses["flat"].item(), rel=1e-5)
     with torch.no_grad():

@@ -103,7 +103,7 @@ class Family:
             batches.append(self.inputs(name, self.draw(photographs, rng), rng))
             if number % 4 == 0:
                 levels = np.linspace(255, 0, self.recipe.batch).round()
-                flats.append(self.inputs(name, self.flats(levels), rng))
+                flats.append(self.inputs(name, self.flats(levels), rng, "clean"))
         self.activations[name].calibrate(self.graphs[name], batches + flats, whole=flats)
 
     def ranges(self) -> dict[str, list[Range]]:
@@ -134,7 +134,7 @@ class Family:
         if recipe.flat_weight:
             hr = self.flats([255, 0, *rng.integers(1, 255, recipe.batch)][: recipe.batch])
             given = luma(hr[..., :1, :1].to(self.device).float() / 255)
-            losses["flat"] = power_mean(luma(self.graphs[name](*self.inputs(name, hr, rng))) - given, 8)
+            losses["flat"] = power_mean(luma(self.graphs[name](*self.inputs(name, hr, rng, "clean"))) - given, 8)
             losses["loss"] = losses["loss"] + recipe.flat_weight * losses["flat"]
         return losses
 
@@ -159,15 +159,19 @@ class Family:
             figures[f"{name}_luma_loss"] = teachers - own
         return figures
 
-    def inputs(self, name: str, hr: Tensor, rng: np.random.Generator | None) -> Inputs:
-        """uint8 RGB (n, 3, H, W) -> the small images of a variant, its references and its hints."""
+    def inputs(self, name: str, hr: Tensor, rng: np.random.Generator | None, degradation: str | None = None) -> Inputs:
+        """uint8 RGB (n, 3, H, W) -> the small images of a variant, its references and its hints.
+
+        ``degradation`` instead of the recipe's.
+        """
+        degradation = degradation or self.recipe.degradation
         scale, reference, hints = parse_variant(name)
         lr = (self.size[0] // scale, self.size[1] // scale)
         if self.about.input == "grey":
-            small = self.reduced(grey(hr), lr, rng)
+            small = reduced(grey(hr), lr, degradation, rng)
         else:  # in colour or not: benchmarks feed both
             coloured = rng is None or rng.random() < 0.5
-            small = self.reduced(hr if coloured else grey(hr).expand(-1, 3, -1, -1), lr, rng)
+            small = reduced(hr if coloured else grey(hr).expand(-1, 3, -1, -1), lr, degradation, rng)
         given = [small]
         if reference:
             plan = draw_references(len(hr), 0.25, rng or np.random.default_rng(0))
@@ -182,11 +186,6 @@ class Family:
         coarse = F.interpolate(chroma, answer_size(lr), mode="bilinear", antialias=True, align_corners=False)
         data = replace(self.section, hints=0.8)
         return true_hints(coarse, draw_hints(len(hr), data, [int(rng.integers(1 << 30))]))
-
-    def reduced(self, hr: Tensor, lr: tuple[int, int], rng: np.random.Generator | None) -> Tensor:
-        """uint8 (n, c, H, W) -> LR in [0, 1], degraded as the recipe says."""
-        rngs = (rng or np.random.default_rng(0)).spawn(len(hr))
-        return degrade(hr, lr, self.recipe.degradation, rngs).float() / 255
 
     def draw(self, photographs: Photographs, rng: np.random.Generator) -> Tensor:
         """A batch of uint8 RGB (n, 3, *size)."""
@@ -224,6 +223,12 @@ class _Replaced:
 
     def __exit__(self, *error: object) -> None:
         self.family.put(self.own)
+
+
+def reduced(hr: Tensor, lr: tuple[int, int], degradation: str, rng: np.random.Generator | None) -> Tensor:
+    """uint8 (n, c, H, W) -> LR in [0, 1], degraded."""
+    rngs = (rng or np.random.default_rng(0)).spawn(len(hr))
+    return degrade(hr, lr, degradation, rngs).float() / 255
 
 
 def check_variant(about: Description, name: str) -> None:

@@ -98,6 +98,7 @@ def kind_of(recipe: Recipe, stage: Stage) -> tuple[Any, ...]:
         recipe.model.removesuffix("_m").removesuffix("_s"), stage.task, stage.optimizer, stage.consistency > 0,
         features.weight > 0 and features.features, judged, data.views, data.own_scales, data.points > 0,
         data.reference_every > 0, data.whole_scales == 0, data.hints > 0, stage.flat_weight > 0, stage.sharpen > 0,
+        stage.retain > 0,
     )  # fmt: skip
 
 
@@ -113,7 +114,7 @@ def kinds() -> dict[str, tuple[str, str]]:
 
 
 # Stages whose every line on the device another one runs.
-ALIKE = (("edge_scs_m", "colour"), ("edge_scs_m", "colour_worn"), ("edge_scs_m", "continuous_fine"))
+ALIKE = (("edge_scs_m", "colour"), ("edge_scs_m", "continuous_fine"))
 
 
 @pytest.mark.parametrize(

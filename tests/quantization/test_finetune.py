@@ -123,7 +123,7 @@ def test_learning_brings_it_nearer_to_its_teacher(tiny: Loaded, photographs: Pho
 
 
 def test_flat_images_are_learned_beside_photographs(tiny: Loaded, photographs: Photographs) -> None:
-    recipe = replace(TINY_RECIPE, variants=["x4"], batch=3, flat_weight=2.0)
+    recipe = replace(TINY_RECIPE, variants=["x4"], batch=3, flat_weight=2.0, degradation="old")
     family = Family(recipe, tiny, torch.device("cpu"))
     seen: list[torch.Tensor] = []
     family.graphs["x4"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))

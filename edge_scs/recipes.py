@@ -15,7 +15,7 @@ LEAST = {
     "accumulate": 1, "batch": 1, "cache_mb": 0, "calibration": 1, "channels": 1, "checkpoint_every": 1,
     "colour_side": 32, "device_mb": 0, "ema": 0, "every": 0, "flat_weight": 0, "halve_every": 0,
     "hr_side": 32, "keep_checkpoints": 0, "learning_rate": 0, "lr_patch": 4, "min_colourfulness": 0, "min_kb": 0,
-    "min_side": 1, "points": 0, "profile": 0, "reference_every": 0, "seed": 0, "retain": 0, "sharpen": 0, "steps": 0,
+    "min_side": 1, "points": 0, "profile": 0, "reference_every": 0, "retain": 0, "seed": 0, "sharpen": 0, "steps": 0,
     "store_mb": 0, "validate_every": 1, "validate_images": 1, "validate_side": 32, "views": 1, "warmup": 0,
     "workers": 0,
 }  # fmt: skip

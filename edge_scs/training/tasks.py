@@ -78,8 +78,8 @@ def sharpened(luma: Tensor, amount: float, ratio: float) -> Tensor:
 def retained(wanted: Tensor, true: Tensor, batch: Batch, amount: float) -> Tensor:
     """``wanted`` HR luma (n, 1, H, W) with ``amount`` of what the degradation did to the LR image, enlarged (ours).
 
-    A network cannot tell dense texture, such as grass, from noise. Trained on clean images it removes both; so it keeps
-    this share of both, and of film grain, which few want gone altogether. An error of a third weighs a ninth in PSNR.
+    A network cannot tell dense texture, such as grass, from noise. Towards a clean target it learns to remove both;
+    with a share of the noise in the target it keeps that share of both. A third of the noise is a ninth of its power.
     """
     if not amount:
         return wanted
